@@ -1,0 +1,19 @@
+/**
+ * A list of header fields as HTTP/2 carries it: name, value, name, value, …; names in lower case, the order
+ * kept, repeated names apart. Pseudo-header fields come first. `-bin` values stay in their base64 text.
+ */
+export interface HeaderList extends Array<string> {
+  /**
+   * Names of fields that must never enter an HPACK table on any hop, because their sender said so (RFC 7541
+   * section 6.2.3, "never-indexed literals"): credentials, mostly.
+   */
+  neverIndexed?: readonly string[];
+}
+
+/** The value of the first field called `name`, or undefined. */
+export function headerValue(headers: HeaderList, name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === name) return headers[i + 1];
+  }
+  return undefined;
+}
