@@ -1,0 +1,135 @@
+import { type HeaderList, headerValue } from './headers.js';
+import { Metadata } from './metadata.js';
+import { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
+
+export { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
+
+/** The status codes of gRPC (statuscodes.md). */
+export enum Code {
+  OK = 0,
+  CANCELLED = 1,
+  UNKNOWN = 2,
+  INVALID_ARGUMENT = 3,
+  DEADLINE_EXCEEDED = 4,
+  NOT_FOUND = 5,
+  ALREADY_EXISTS = 6,
+  PERMISSION_DENIED = 7,
+  RESOURCE_EXHAUSTED = 8,
+  FAILED_PRECONDITION = 9,
+  ABORTED = 10,
+  OUT_OF_RANGE = 11,
+  UNIMPLEMENTED = 12,
+  INTERNAL = 13,
+  UNAVAILABLE = 14,
+  DATA_LOSS = 15,
+  UNAUTHENTICATED = 16,
+}
+
+/** A call's end with any status but OK: what handlers and directors throw, and what backends answered. */
+export class StatusError extends Error {
+  /** Never OK. UNKNOWN when a backend sent a code that gRPC does not define. */
+  readonly code: Code;
+  #trailers: Metadata | undefined;
+  #wireTrailers: HeaderList | undefined;
+
+  /**
+   * @param code any code but OK
+   * @param message for people, any text; it becomes `grpc-message`
+   * @param trailers sent beside the status; none by default
+   * @throws RangeError if the code is OK or none of gRPC's
+   */
+  constructor(code: Code, message: string, trailers?: Metadata) {
+    super(message);
+    if (!isErrorCode(code)) {
+      throw new RangeError(`a StatusError's code must be an integer from 1 to 16, not ${String(code)}`);
+    }
+    this.code = code;
+    this.#trailers = trailers;
+  }
+
+  // On the prototype rather than a field, so that `stack`, which is written by Error's constructor, shows it.
+  override get name(): string {
+    return 'StatusError';
+  }
+
+  /**
+   * The metadata of the trailers. On an error that came from a backend it is a copy: what is changed there does
+   * not show in {@link toTrailers}; make a new StatusError to change what is sent.
+   */
+  get trailers(): Metadata {
+    this.#trailers ??= this.#wireTrailers ? Metadata.fromHeaders(this.#wireTrailers) : new Metadata();
+    return this.#trailers;
+  }
+
+  /**
+   * Whatever was thrown, as a StatusError: itself if it is one; else UNKNOWN with the error's message, or the
+   * value's text if it is no Error, and the value as `cause`. Never throws.
+   */
+  static from(error: unknown): StatusError {
+    if (error instanceof StatusError) return error;
+    const status = new StatusError(Code.UNKNOWN, error instanceof Error ? error.message : textOf(error));
+    status.cause = error;
+    return status;
+  }
+
+  /**
+   * Reads the status of trailers, or of a Trailers-Only response; undefined if it is OK. The list must not be
+   * changed afterwards: the error keeps it, for {@link toTrailers}. A missing or malformed `grpc-status` gives
+   * UNKNOWN, with nothing kept.
+   */
+  static fromTrailers(headers: HeaderList): StatusError | undefined {
+    const text = headerValue(headers, 'grpc-status');
+    if (text === '0') return undefined;
+    if (text === undefined) return new StatusError(Code.UNKNOWN, 'missing grpc-status in trailers');
+    // "Status → "grpc-status" 1*DIGIT ; 0-9" (PROTOCOL-HTTP2.md)
+    if (!/^[0-9]+$/.test(text)) {
+      return new StatusError(Code.UNKNOWN, `malformed grpc-status in trailers: ${JSON.stringify(text)}`);
+    }
+    const code = Number(text);
+    if (code === Code.OK) return undefined;
+    const message = decodeStatusMessage(headerValue(headers, 'grpc-message') ?? '');
+    const status = new StatusError(isErrorCode(code) ? code : Code.UNKNOWN, message);
+    status.#wireTrailers = headers;
+    return status;
+  }
+
+  /**
+   * The trailers that say this, as a new list without pseudo-header fields. For an error that a backend
+   * answered these are the fields that it sent, byte for byte, less `:status` and `content-type`, which a
+   * Trailers-Only response holds and trailers must not.
+   */
+  toTrailers(): HeaderList {
+    if (this.#wireTrailers) return withoutResponseFields(this.#wireTrailers);
+    const trailers: HeaderList = ['grpc-status', String(this.code)];
+    if (this.message !== '') trailers.push('grpc-message', encodeStatusMessage(this.message));
+    if (this.#trailers) {
+      const metadata = this.#trailers.toHeaders();
+      for (const text of metadata) trailers.push(text);
+      if (metadata.neverIndexed) trailers.neverIndexed = metadata.neverIndexed;
+    }
+    return trailers;
+  }
+}
+
+function isErrorCode(code: number): code is Code {
+  return Number.isInteger(code) && code >= Code.CANCELLED && code <= Code.UNAUTHENTICATED;
+}
+
+function textOf(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    // An object without a usable toString.
+    return 'unknown error';
+  }
+}
+
+function withoutResponseFields(headers: HeaderList): HeaderList {
+  const trailers: HeaderList = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (!name.startsWith(':') && name !== 'content-type') trailers.push(name, headers[i + 1]!);
+  }
+  if (headers.neverIndexed) trailers.neverIndexed = headers.neverIndexed;
+  return trailers;
+}
