@@ -1,0 +1,153 @@
+import type { ClientHttp2Session } from 'node:http2';
+import type { ConnectionOptions } from 'node:tls';
+import { Agent } from 'http2-wrapper';
+import type { ClientTransport, StreamRequester } from '../port.js';
+import type { ConnectTarget } from '../target.js';
+import { BackendAgent } from './agent.js';
+import { Keepalive, type KeepaliveTimes } from './keepalive.js';
+import { NodeClientStream, type SessionState } from './stream.js';
+
+const { kCurrentStreamCount } = Agent as unknown as { kCurrentStreamCount: symbol };
+
+/** What an {@link Http2ClientTransport} can be told. */
+export interface Http2ClientTransportOptions {
+  /** TLS, with these options of `tls.connect()`; without it cleartext by prior knowledge (h2c). */
+  tls?: ConnectionOptions | undefined;
+  /** Milliseconds from the start of a connection attempt to the peer's SETTINGS. Default 20 000. */
+  connectTimeoutMilliseconds?: number | undefined;
+  /** Connections at a time at most; beyond it calls wait for room. Default 100. */
+  maxConnections?: number | undefined;
+  /** When to ask a silent session whether it lives. */
+  keepalive?: KeepaliveTimes | undefined;
+}
+
+/** "MIN_CONNECT_TIMEOUT, 20 seconds" (gRPC connection-backoff.md). */
+const CONNECT_TIMEOUT_MILLISECONDS = 20_000;
+
+/** Enough for ten thousand calls at the usual SETTINGS_MAX_CONCURRENT_STREAMS of 100. */
+const MAX_CONNECTIONS = 100;
+
+/** {@link ClientTransport} on `node:http2`, with http2-wrapper's Agent as its pool. */
+export class Http2ClientTransport implements ClientTransport {
+  readonly #agent: BackendAgent;
+  readonly #sessions = new Map<ClientHttp2Session, SessionState>();
+  readonly #waiting = new Set<StreamRequester>();
+  #closed = false;
+
+  constructor(target: ConnectTarget, options: Http2ClientTransportOptions = {}) {
+    this.#agent = new BackendAgent(target, {
+      tls: options.tls,
+      connectTimeoutMilliseconds: options.connectTimeoutMilliseconds ?? CONNECT_TIMEOUT_MILLISECONDS,
+      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+    });
+    this.#agent.on('session', (session: ClientHttp2Session) => this.#connected(session, options.keepalive));
+  }
+
+  openStream(requester: StreamRequester): void {
+    if (this.#closed) {
+      requester.onConnectError(new Error('the connection is closed'));
+      return;
+    }
+    const session = this.#waiting.size === 0 ? this.#sessionWithRoom() : undefined;
+    if (session !== undefined) {
+      this.#give(session, requester);
+      return;
+    }
+    this.#waiting.add(requester);
+    this.#agent.getSessionFor({
+      resolve: (session) => {
+        if (this.#waiting.delete(requester)) this.#give(session, requester);
+      },
+      reject: (error) => {
+        if (this.#waiting.delete(requester)) requester.onConnectError(error);
+      },
+    });
+  }
+
+  cancelOpen(requester: StreamRequester): void {
+    this.#waiting.delete(requester);
+  }
+
+  async close(): Promise<void> {
+    this.#refuseWaiting();
+    await Promise.all(
+      [...this.#sessions.keys()].map(
+        (session) => new Promise<void>((resolve) => session.once('close', resolve).close()),
+      ),
+    );
+    this.#agent.destroy();
+  }
+
+  destroy(): void {
+    this.#refuseWaiting();
+    this.#agent.destroy();
+  }
+
+  #connected(session: ClientHttp2Session, keepalive: KeepaliveTimes | undefined): void {
+    const state: SessionState = { goawayLastStreamId: undefined, heard: false };
+    this.#sessions.set(session, state);
+    session.once('close', () => this.#sessions.delete(session));
+    session.on('goaway', (_code, lastStreamId) => {
+      state.goawayLastStreamId = lastStreamId;
+      BackendAgent.retire(session);
+    });
+    new Keepalive(session, state, () => streamCount(session), keepalive);
+  }
+
+  #sessionWithRoom(): ClientHttp2Session | undefined {
+    for (const [session, state] of this.#sessions) {
+      if (session.destroyed || session.closed || state.goawayLastStreamId !== undefined) continue;
+      if (streamCount(session) < (session.remoteSettings.maxConcurrentStreams ?? Infinity)) return session;
+    }
+    return undefined;
+  }
+
+  #give(session: ClientHttp2Session, requester: StreamRequester): void {
+    const state = this.#sessions.get(session)!;
+    requester.onStream(new NodeClientStream(session, state));
+  }
+
+  #refuseWaiting(): void {
+    this.#closed = true;
+    for (const requester of this.#waiting) {
+      this.#waiting.delete(requester);
+      requester.onConnectError(new Error('the connection is closed'));
+    }
+  }
+}
+
+function streamCount(session: ClientHttp2Session): number {
+  return (session as unknown as Record<symbol, number>)[kCurrentStreamCount] ?? 0;
+}
+
+/**
+ * A session that its owner connected and will close. It carries streams while it is open; node:http2 queues those
+ * above the peer's SETTINGS_MAX_CONCURRENT_STREAMS.
+ */
+export class Http2SessionTransport implements ClientTransport {
+  readonly #session: ClientHttp2Session;
+  readonly #state: SessionState = { goawayLastStreamId: undefined, heard: false };
+
+  constructor(session: ClientHttp2Session) {
+    this.#session = session;
+    session.on('goaway', (_code, lastStreamId) => {
+      this.#state.goawayLastStreamId = lastStreamId;
+    });
+  }
+
+  openStream(requester: StreamRequester): void {
+    if (this.#session.closed || this.#session.destroyed) {
+      requester.onConnectError(new Error('the HTTP/2 session is closed'));
+    } else if (this.#state.goawayLastStreamId !== undefined) {
+      requester.onConnectError(new Error('the HTTP/2 session is going away'));
+    } else {
+      requester.onStream(new NodeClientStream(this.#session, this.#state));
+    }
+  }
+
+  cancelOpen(): void {}
+
+  async close(): Promise<void> {}
+
+  destroy(): void {}
+}

@@ -1,0 +1,75 @@
+import type { ClientHttp2Session } from 'node:http2';
+import type { SessionState } from './stream.js';
+
+/** How long a session with open streams may be silent before it is asked whether it lives. */
+const KEEPALIVE_TIME_MILLISECONDS = 10_000;
+
+/** How long it has to answer. */
+const KEEPALIVE_TIMEOUT_MILLISECONDS = 10_000;
+
+/**
+ * gRPC servers count a PING as abuse when the last one came less than five minutes before and they have sent
+ * nothing since (gRPC A8, "client-side keepalive": "MIN_RECV_PING_INTERVAL_WITHOUT_DATA, 5 minutes").
+ */
+const SILENT_PING_INTERVAL_MILLISECONDS = 5 * 60_000;
+
+/** Times of a {@link Keepalive}, in milliseconds. */
+export interface KeepaliveTimes {
+  readonly time: number;
+  readonly timeout: number;
+}
+
+const DEFAULT_TIMES: KeepaliveTimes = {
+  time: KEEPALIVE_TIME_MILLISECONDS,
+  timeout: KEEPALIVE_TIMEOUT_MILLISECONDS,
+};
+
+/**
+ * Finds out that a session is dead and ends it, with its streams. A session can hang in three ways: the peer is
+ * gone without a FIN; it stands still; or it broke the protocol, upon which Node sends GOAWAY, emits no event,
+ * and leaves the session open for ever (FINDINGS, "zombie sessions").
+ */
+export class Keepalive {
+  readonly #session: ClientHttp2Session;
+  readonly #state: SessionState;
+  readonly #streamCount: () => number;
+  readonly #timer: NodeJS.Timeout;
+  readonly #times: KeepaliveTimes;
+  #answerTimer: NodeJS.Timeout | undefined;
+  #heardSincePing = true;
+  #lastPing = 0;
+
+  constructor(
+    session: ClientHttp2Session,
+    state: SessionState,
+    streamCount: () => number,
+    times = DEFAULT_TIMES,
+  ) {
+    this.#session = session;
+    this.#state = state;
+    this.#streamCount = streamCount;
+    this.#times = times;
+    this.#timer = setInterval(() => this.#check(), times.time).unref();
+    session.once('close', () => {
+      clearInterval(this.#timer);
+      clearTimeout(this.#answerTimer);
+    });
+  }
+
+  #check(): void {
+    const { heard } = this.#state;
+    this.#state.heard = false;
+    if (heard) this.#heardSincePing = true;
+    if (heard || this.#streamCount() === 0 || this.#answerTimer !== undefined) return;
+    const now = performance.now();
+    if (!this.#heardSincePing && now - this.#lastPing < SILENT_PING_INTERVAL_MILLISECONDS) return;
+    this.#lastPing = now;
+    this.#heardSincePing = false;
+    this.#answerTimer = setTimeout(() => this.#session.destroy(), this.#times.timeout).unref();
+    const sent = this.#session.ping(() => {
+      clearTimeout(this.#answerTimer);
+      this.#answerTimer = undefined;
+    });
+    if (!sent) this.#session.destroy();
+  }
+}

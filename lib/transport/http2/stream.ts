@@ -1,0 +1,264 @@
+import http2, {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  type Http2Session,
+  type Http2Stream,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import type { HeaderList } from '../../grpc/headers.js';
+import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
+import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
+
+const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
+const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
+
+/** How long to wait before asking again whether nghttp2 has sent END_STREAM; see `resetAfterEnd`. */
+const END_STREAM_POLL_MILLISECONDS = 20;
+
+const adapterOf = Symbol('adapter');
+type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
+
+/** What the streams of a session know about it. */
+export interface SessionState {
+  /** The last stream id of the GOAWAY that the peer sent, if it sent one. */
+  goawayLastStreamId: number | undefined;
+  /** Set whenever a frame of a stream comes in; cleared by who looks. */
+  heard: boolean;
+}
+
+/** A proxy adds no `date` of its own; the option is missing from the types. */
+const withoutDate: object = { sendDate: false };
+
+const nobody: StreamReceiver = {
+  onHeaders() {},
+  onData() {},
+  onEnd() {},
+  onReset() {},
+  onDrain() {},
+};
+
+/**
+ * An `Http2Stream` under the port. Listeners are functions of the module, shared by all streams, which find
+ * their adapter by a symbol on the stream.
+ */
+abstract class NodeStream<S extends Http2Stream> implements Stream {
+  receiver: StreamReceiver = nobody;
+  protected node: S | undefined;
+  protected readonly state: SessionState;
+  protected readonly session: Http2Session;
+  protected trailers: HeaderList | undefined;
+  protected remoteEnded = false;
+  protected localEnded = false;
+  #receivedTrailers: HeaderList | undefined;
+  #done = false;
+
+  constructor(session: Http2Session, state: SessionState) {
+    this.session = session;
+    this.state = state;
+  }
+
+  abstract sendHeaders(headers: HeaderList, endStream: boolean): void;
+
+  sendData(chunk: Buffer, endStream: boolean): boolean {
+    const node = this.node!;
+    if (node.destroyed || node.closed) return true;
+    if (endStream) {
+      this.localEnded = true;
+      if (chunk.length > 0) node.end(chunk);
+      else node.end();
+      return true;
+    }
+    return node.write(chunk);
+  }
+
+  reset(code: number): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.receiver = nobody;
+    const node = this.node;
+    if (node === undefined || node.destroyed) return;
+    // END_STREAM and RST_STREAM(NO_ERROR) wait until everything has been read (FINDINGS): read it.
+    node.resume();
+    if (code === NGHTTP2_NO_ERROR && this.localEnded) {
+      if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
+    } else {
+      node.close(code);
+    }
+  }
+
+  pause(): void {
+    this.node?.pause();
+  }
+
+  resume(): void {
+    this.node?.resume();
+  }
+
+  protected adopt(node: S): void {
+    this.node = node;
+    (node as Adapted<S>)[adapterOf] = this;
+    // A `data` listener starts the flow unless it was paused before.
+    node.pause();
+    node.on('data', onData);
+    node.on('end', onEnd);
+    node.on('trailers', onTrailers);
+    node.on('wantTrailers', onWantTrailers);
+    node.on('drain', onDrain);
+    // What failed shows in the reset code at `close`; without a listener it would be thrown.
+    node.on('error', onError);
+    node.on('close', onClose);
+  }
+
+  data(chunk: Buffer): void {
+    this.state.heard = true;
+    this.receiver.onData(chunk);
+  }
+
+  end(): void {
+    if (this.remoteEnded) return;
+    const node = this.node!;
+    const trailers = this.#receivedTrailers;
+    if (trailers !== undefined) {
+      this.remoteEnded = true;
+      this.receiver.onHeaders(trailers, true);
+    } else if (!node.aborted && node.rstCode === NGHTTP2_NO_ERROR && !this.session.destroyed) {
+      this.remoteEnded = true;
+      this.receiver.onEnd();
+    }
+    // Else it is a reset or a lost connection, which also show as `end` (FINDINGS): `close` tells which.
+  }
+
+  /** `trailers` fires before paused data has been read (FINDINGS), so they are held until `end`. */
+  holdTrailers(trailers: HeaderList): void {
+    this.state.heard = true;
+    this.#receivedTrailers = trailers;
+  }
+
+  wantTrailers(): void {
+    const node = this.node!;
+    if (node.destroyed || node.closed) return;
+    // Also where there are none: with `waitForTrailers` this is what sends END_STREAM.
+    sendAsObject(this.trailers ?? [], (fields) => node.sendTrailers(fields));
+  }
+
+  drain(): void {
+    this.receiver.onDrain();
+  }
+
+  close(): void {
+    if (this.#done) return;
+    this.#done = true;
+    if (this.remoteEnded && this.localEnded) return;
+    const node = this.node!;
+    let code = node.rstCode ?? NGHTTP2_CANCEL;
+    let connectionLost = this.session.destroyed && (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
+    const last = this.state.goawayLastStreamId;
+    if (last !== undefined && node.id !== undefined && this.session.destroyed) {
+      // Node destroys a session at GOAWAY with an error code, and gives its streams that code.
+      connectionLost = node.id <= last;
+      if (!connectionLost) code = NGHTTP2_REFUSED_STREAM;
+    }
+    this.receiver.onReset(code, connectionLost);
+    this.receiver = nobody;
+  }
+}
+
+/** A stream that a client opened on a session of ours. */
+export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements IncomingStream {
+  constructor(node: ServerHttp2Stream, session: Http2Session, state: SessionState, ended: boolean) {
+    super(session, state);
+    this.remoteEnded = ended;
+    this.adopt(node);
+    // The stream closes only once its end has been read.
+    if (ended) node.resume();
+  }
+
+  get socket(): Socket {
+    return this.session.socket;
+  }
+
+  sendHeaders(headers: HeaderList, endStream: boolean): void {
+    const node = this.node!;
+    if (node.destroyed || node.closed) return;
+    if (endStream) this.localEnded = true;
+    if (!node.headersSent) {
+      sendAsList(headers, (fields) => {
+        node.respond(fields, { endStream, waitForTrailers: !endStream, ...withoutDate });
+      });
+    } else {
+      this.trailers = headers;
+      node.end();
+    }
+  }
+}
+
+/** A stream that this side opens: `sendHeaders` opens it. */
+export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
+  protected declare readonly session: ClientHttp2Session;
+
+  sendHeaders(headers: HeaderList, endStream: boolean): void {
+    if (endStream) this.localEnded = true;
+    // Without `waitForTrailers`, `close(code)` first sends END_STREAM, and a backend may commit half a stream
+    // (FINDINGS: "a cancel can look like a normal end").
+    const node = sendAsList(headers, (fields) =>
+      this.session.request(fields, { endStream, waitForTrailers: !endStream }),
+    );
+    this.adopt(node);
+    node.on('response', onResponse);
+  }
+
+  response(headers: HeaderList, endStream: boolean): void {
+    this.state.heard = true;
+    if (endStream) {
+      this.remoteEnded = true;
+      this.node!.resume();
+    }
+    this.receiver.onHeaders(headers, endStream);
+  }
+}
+
+/**
+ * RST_STREAM(NO_ERROR) once END_STREAM is out. nghttp2 drops trailers that are queued when a reset is submitted,
+ * and Node has no event for their being sent: `state` tells. They are, nearly always, at the first look.
+ */
+function resetAfterEnd(node: Http2Stream): void {
+  if (node.destroyed || node.closed) return;
+  if (node.state.localClose === 1) node.close(NGHTTP2_NO_ERROR);
+  else setTimeout(resetAfterEnd, END_STREAM_POLL_MILLISECONDS, node).unref();
+}
+
+function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {
+  this[adapterOf].data(chunk);
+}
+
+function onEnd(this: Adapted<Http2Stream>): void {
+  this[adapterOf].end();
+}
+
+function onTrailers(this: Adapted<Http2Stream>, headers: object, _flags: number, rawHeaders: string[]): void {
+  this[adapterOf].holdTrailers(toHeaderList(rawHeaders, headers));
+}
+
+function onWantTrailers(this: Adapted<Http2Stream>): void {
+  this[adapterOf].wantTrailers();
+}
+
+function onDrain(this: Adapted<Http2Stream>): void {
+  this[adapterOf].drain();
+}
+
+function onError(): void {}
+
+function onClose(this: Adapted<Http2Stream>): void {
+  this[adapterOf].close();
+}
+
+function onResponse(
+  this: ClientHttp2Stream & { [adapterOf]?: NodeClientStream },
+  headers: object,
+  flags: number,
+  rawHeaders: string[],
+): void {
+  this[adapterOf]!.response(toHeaderList(rawHeaders, headers), (flags & END_STREAM) !== 0);
+}
