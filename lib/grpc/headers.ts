@@ -17,3 +17,14 @@ export function headerValue(headers: HeaderList, name: string): string | undefin
   }
   return undefined;
 }
+
+/** The fields of a Trailers-Only response that are trailers: all but the pseudo-header fields and content-type. */
+export function trailersOf(headers: HeaderList): HeaderList {
+  const trailers: HeaderList = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (!name.startsWith(':') && name !== 'content-type') trailers.push(name, headers[i + 1]!);
+  }
+  if (headers.neverIndexed !== undefined) trailers.neverIndexed = headers.neverIndexed;
+  return trailers;
+}

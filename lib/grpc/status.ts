@@ -1,4 +1,4 @@
-import { type HeaderList, headerValue } from './headers.js';
+import { type HeaderList, headerValue, trailersOf } from './headers.js';
 import { Metadata } from './metadata.js';
 import { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
 
@@ -99,7 +99,7 @@ export class StatusError extends Error {
    * Trailers-Only response holds and trailers must not.
    */
   toTrailers(): HeaderList {
-    if (this.#wireTrailers) return withoutResponseFields(this.#wireTrailers);
+    if (this.#wireTrailers) return trailersOf(this.#wireTrailers);
     const trailers: HeaderList = ['grpc-status', String(this.code)];
     if (this.message !== '') trailers.push('grpc-message', encodeStatusMessage(this.message));
     if (this.#trailers) {
@@ -122,14 +122,4 @@ function textOf(value: unknown): string {
     // An object without a usable toString.
     return 'unknown error';
   }
-}
-
-function withoutResponseFields(headers: HeaderList): HeaderList {
-  const trailers: HeaderList = [];
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    if (!name.startsWith(':') && name !== 'content-type') trailers.push(name, headers[i + 1]!);
-  }
-  if (headers.neverIndexed) trailers.neverIndexed = headers.neverIndexed;
-  return trailers;
 }

@@ -5,7 +5,7 @@ import type { ClientTransport, StreamRequester } from '../port.js';
 import type { ConnectTarget } from '../target.js';
 import { BackendAgent } from './agent.js';
 import { Keepalive, type KeepaliveTimes } from './keepalive.js';
-import { NodeClientStream, type SessionState } from './stream.js';
+import { NodeClientStream, newSessionState, type SessionState } from './stream.js';
 
 const { kCurrentStreamCount } = Agent as unknown as { kCurrentStreamCount: symbol };
 
@@ -84,7 +84,7 @@ export class Http2ClientTransport implements ClientTransport {
   }
 
   #connected(session: ClientHttp2Session, keepalive: KeepaliveTimes | undefined): void {
-    const state: SessionState = { goawayLastStreamId: undefined, heard: false };
+    const state: SessionState = newSessionState();
     this.#sessions.set(session, state);
     session.once('close', () => this.#sessions.delete(session));
     session.on('goaway', (_code, lastStreamId) => {
@@ -97,6 +97,13 @@ export class Http2ClientTransport implements ClientTransport {
   #sessionWithRoom(): ClientHttp2Session | undefined {
     for (const [session, state] of this.#sessions) {
       if (session.destroyed || session.closed || state.goawayLastStreamId !== undefined) continue;
+      if (state.refused) {
+        // A peer that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is
+        // retried, and must not meet the same connection.
+        BackendAgent.retire(session);
+        if (streamCount(session) === 0) session.close();
+        continue;
+      }
       if (streamCount(session) < (session.remoteSettings.maxConcurrentStreams ?? Infinity)) return session;
     }
     return undefined;
@@ -126,7 +133,7 @@ function streamCount(session: ClientHttp2Session): number {
  */
 export class Http2SessionTransport implements ClientTransport {
   readonly #session: ClientHttp2Session;
-  readonly #state: SessionState = { goawayLastStreamId: undefined, heard: false };
+  readonly #state: SessionState = newSessionState();
 
   constructor(session: ClientHttp2Session) {
     this.#session = session;

@@ -11,7 +11,7 @@ import { isGrpcContentType } from '../../grpc/content-type.js';
 import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
 import { toHeaderList } from './fields.js';
 import { CONNECTION_WINDOW, SESSION_OPTIONS, STREAM_WINDOW } from './session-options.js';
-import { NodeServerStream, type SessionState } from './stream.js';
+import { NodeServerStream, newSessionState, type SessionState } from './stream.js';
 
 /** A last stream id that excludes nothing: the first step of a graceful shutdown (RFC 9113 section 6.8). */
 const MAX_STREAM_ID = 2 ** 31 - 1;
@@ -19,7 +19,7 @@ const MAX_STREAM_ID = 2 ** 31 - 1;
 /** How long a draining connection waits for the PING that tells that the client has seen the first GOAWAY. */
 const GOAWAY_ROUND_TRIP_MILLISECONDS = 1000;
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_FLAG_END_STREAM } = http2.constants;
+const { NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = http2.constants;
 
 /** A server of `node:http2`, for h2c or TLS. */
 export type NodeHttp2Server = Http2Server | Http2SecureServer;
@@ -39,7 +39,7 @@ export class Http2ServerTransport implements ServerTransport {
   readonly #servers = new Set<NodeHttp2Server>();
   readonly #sessions = new Set<ServerHttp2Session>();
   /** Clients' GOAWAYs concern no stream of theirs, so one state does for all sessions. */
-  readonly #sessionState: SessionState = { goawayLastStreamId: undefined, heard: false };
+  readonly #sessionState: SessionState = newSessionState();
   #closing = false;
 
   constructor(acceptor: StreamAcceptor, tls?: TlsOptions) {
@@ -80,7 +80,8 @@ export class Http2ServerTransport implements ServerTransport {
     });
     const onStream: StreamListener = (stream, headers, flags, rawHeaders) => {
       if (!isGrpcContentType(headers['content-type']) && server.listenerCount('stream') > 1) return;
-      this.#takeStream(stream, headers, flags, rawHeaders);
+      if (this.#closing) stream.close(NGHTTP2_REFUSED_STREAM);
+      else this.#takeStream(stream, headers, flags, rawHeaders);
     };
     server.on('stream', onStream);
   }

@@ -19,12 +19,18 @@ const END_STREAM_POLL_MILLISECONDS = 20;
 const adapterOf = Symbol('adapter');
 type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
 
-/** What the streams of a session know about it. */
+/** What the streams of a session know about it, and tell about it. */
 export interface SessionState {
   /** The last stream id of the GOAWAY that the peer sent, if it sent one. */
   goawayLastStreamId: number | undefined;
+  /** The peer refused a stream. */
+  refused: boolean;
   /** Set whenever a frame of a stream comes in; cleared by who looks. */
   heard: boolean;
+}
+
+export function newSessionState(): SessionState {
+  return { goawayLastStreamId: undefined, refused: false, heard: false };
 }
 
 /** A proxy adds no `date` of its own; the option is missing from the types. */
@@ -159,6 +165,7 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
       connectionLost = node.id <= last;
       if (!connectionLost) code = NGHTTP2_REFUSED_STREAM;
     }
+    if (code === NGHTTP2_REFUSED_STREAM) this.state.refused = true;
     this.receiver.onReset(code, connectionLost);
     this.receiver = nobody;
   }
@@ -195,7 +202,7 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
 
 /** A stream that this side opens: `sendHeaders` opens it. */
 export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
-  protected declare readonly session: ClientHttp2Session;
+  declare protected readonly session: ClientHttp2Session;
 
   sendHeaders(headers: HeaderList, endStream: boolean): void {
     if (endStream) this.localEnded = true;

@@ -1,0 +1,30 @@
+import type { CallContext } from '../grpc/call-context.js';
+import type { Metadata } from '../grpc/metadata.js';
+import type { StatusError } from '../grpc/status.js';
+
+/** How a call to a backend is made. */
+export interface CallOptions {
+  /**
+   * Wait for a connection, for as long as the deadline allows, when none can be made; by default the call fails
+   * with UNAVAILABLE.
+   */
+  readonly waitForReady?: boolean | undefined;
+  /** `:authority` of the request; by default the backend's own. */
+  readonly authority?: string | undefined;
+  /** Sends the `:authority` that the client asked for; `authority` goes before it. Default false. */
+  readonly preserveAuthority?: boolean | undefined;
+  /** When the call to the backend must have ended, as a Date or milliseconds since the epoch. */
+  readonly deadline?: number | Date | undefined;
+  /** The longest message sent to the backend, in bytes; RESOURCE_EXHAUSTED beyond. No limit by default. */
+  readonly maxSendMessageBytes?: number | undefined;
+  /** The longest message taken from the backend, in bytes; RESOURCE_EXHAUSTED beyond. No limit by default. */
+  readonly maxReceiveMessageBytes?: number | undefined;
+  /** Metadata that is added to each call, a token say; what it throws fails the call. */
+  readonly credentials?: ((ctx: CallContext) => Metadata | Promise<Metadata>) | undefined;
+  /** Called with the metadata of the response headers. */
+  readonly onHeaders?: ((metadata: Metadata) => void) | undefined;
+  /** Called with the metadata of the trailers, whatever the status. */
+  readonly onTrailers?: ((metadata: Metadata) => void) | undefined;
+  /** Called once, at the end, with the call's error unless it ended OK. */
+  readonly onFinish?: ((error: StatusError | undefined) => void) | undefined;
+}

@@ -1,0 +1,47 @@
+import { type CallContext, now } from '../grpc/call-context.js';
+import type { HeaderList } from '../grpc/headers.js';
+import { isConnectionHeader, isProtocolHeader, type Metadata } from '../grpc/metadata.js';
+import { formatTimeout } from '../grpc/timeout.js';
+
+/** Where a request goes, and by when it must have ended. */
+export interface RequestLine {
+  readonly scheme: string;
+  readonly authority: string | undefined;
+  readonly deadline: number | undefined;
+}
+
+/**
+ * The header list of a call to a backend: the incoming one without what belongs to the incoming connection; with
+ * the context's metadata in the place of the client's if it has its own; `grpc-timeout` as the time that is left.
+ */
+export function requestHeaders(
+  ctx: CallContext,
+  { scheme, authority, deadline }: RequestLine,
+  credentials: Metadata | undefined,
+): HeaderList {
+  const incoming = ctx.headers;
+  const headers: HeaderList = [':method', 'POST', ':scheme', scheme, ':path', ctx.method];
+  if (authority !== undefined) headers.push(':authority', authority);
+  // It speaks to the next hop, whatever the client said to this one (BEHAVIOUR section 1).
+  headers.push('te', 'trailers');
+  const own = ctx.hasOwnMetadata ? ctx.metadata.toHeaders() : undefined;
+  for (let i = 0; i < incoming.length; i += 2) {
+    const name = incoming[i]!;
+    if (name.charCodeAt(0) === COLON || name === 'grpc-timeout' || isConnectionHeader(name)) continue;
+    if (own === undefined || isProtocolHeader(name)) headers.push(name, incoming[i + 1]!);
+  }
+  headers.neverIndexed = (own ?? incoming).neverIndexed;
+  if (own !== undefined) append(headers, own);
+  if (credentials !== undefined) append(headers, credentials.toHeaders());
+  if (deadline !== undefined) headers.push('grpc-timeout', formatTimeout(deadline - now()));
+  return headers;
+}
+
+const COLON = 0x3a;
+
+function append(headers: HeaderList, more: HeaderList): void {
+  for (const text of more) headers.push(text);
+  if (more.neverIndexed !== undefined) {
+    headers.neverIndexed = [...(headers.neverIndexed ?? []), ...more.neverIndexed];
+  }
+}

@@ -1,0 +1,59 @@
+import type { Stream } from '../transport/port.js';
+import type { DestinationStream } from './destination-stream.js';
+
+/**
+ * Pours a request into its destinations: every chunk to each of them, as it came. The client is held back while
+ * any of them is full.
+ */
+export class RequestFanout {
+  readonly #client: Stream;
+  readonly #destinations: DestinationStream[];
+  #full = 0;
+
+  constructor(client: Stream, destinations: readonly DestinationStream[]) {
+    this.#client = client;
+    this.#destinations = [...destinations];
+  }
+
+  /** Whether any destination has no room. */
+  get full(): boolean {
+    return this.#full > 0;
+  }
+
+  /** Sends what comes before the client's first byte. */
+  begin(): void {
+    for (const destination of this.#destinations) this.#note(destination, destination.begin());
+  }
+
+  push(chunk: Buffer): void {
+    for (const destination of this.#destinations) this.#note(destination, destination.send(chunk));
+    if (this.#full > 0) this.#client.pause();
+  }
+
+  /** Half-closes all destinations. */
+  end(): void {
+    for (const destination of this.#destinations) destination.end();
+  }
+
+  /** The destination has room again. */
+  drained(destination: DestinationStream): void {
+    if (!destination.full) return;
+    destination.full = false;
+    this.#full--;
+    if (this.#full === 0) this.#client.resume();
+  }
+
+  /** The destination takes no more: it holds nobody back. */
+  remove(destination: DestinationStream): void {
+    const index = this.#destinations.indexOf(destination);
+    if (index < 0) return;
+    this.#destinations.splice(index, 1);
+    this.drained(destination);
+  }
+
+  #note(destination: DestinationStream, hasRoom: boolean): void {
+    if (hasRoom || destination.full) return;
+    destination.full = true;
+    this.#full++;
+  }
+}

@@ -1,0 +1,177 @@
+import { PayloadAssembler } from '../grpc/assembler.js';
+import { decompress } from '../grpc/compression.js';
+import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
+import { MessageScanner } from '../grpc/scanner.js';
+import { Code, StatusError } from '../grpc/status.js';
+import type { Stream } from '../transport/port.js';
+
+/** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
+export class InvalidPeekCountError extends RangeError {
+  override name = 'InvalidPeekCountError';
+
+  constructor() {
+    super('peek count must be greater than zero');
+  }
+}
+
+/** How {@link StreamPeeker.peek} treats the messages. */
+export interface PeekOptions {
+  /** Inflates compressed messages (gzip, deflate) within the peek limit. Default false: as they are. */
+  readonly inflate?: boolean | undefined;
+}
+
+/** Lets a director look at the first messages of a call. They are not consumed. */
+export interface StreamPeeker {
+  /**
+   * The first `count` messages, by default one; fewer if the client half-closes before. Can be called again, for
+   * the same messages or more. The client is held back beyond them.
+   *
+   * @returns a promise that is rejected with an `InvalidPeekCountError`; with a `StatusError`: RESOURCE_EXHAUSTED
+   *   if the messages are over the peek limit, which shows at a message's length prefix already, INTERNAL if the
+   *   bytes are no messages, CANCELLED or DEADLINE_EXCEEDED; or an Error if the director has answered already
+   */
+  peek(count?: number, options?: PeekOptions): Promise<Message[]>;
+}
+
+interface Waiting {
+  readonly count: number;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Holds the beginning of a request while the director has not answered. */
+export class Peeker implements StreamPeeker {
+  readonly #stream: Stream;
+  readonly #encoding: string;
+  readonly #maxBytes: number;
+  readonly #scanner: MessageScanner;
+  /** Everything received: in one buffer, or else joined by the assembler. */
+  #held: Buffer | undefined;
+  readonly #assembler = new PayloadAssembler();
+  /** What of it has not been scanned yet, because nobody asked that far. */
+  #unscanned: Buffer | undefined;
+  #waiting: Waiting[] = [];
+  #ended: boolean;
+  #error: Error | undefined;
+
+  constructor(stream: Stream, ended: boolean, encoding: string, maxBytes: number) {
+    this.#stream = stream;
+    this.#ended = ended;
+    this.#encoding = encoding;
+    this.#maxBytes = maxBytes;
+    this.#scanner = new MessageScanner(maxBytes);
+  }
+
+  async peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+    if (!Number.isInteger(count) || count < 1) throw new InvalidPeekCountError();
+    await new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ count, resolve, reject });
+      this.#scan();
+    });
+    const messages = messagesOf(this.#whole(), Math.min(count, this.#scanner.messages));
+    if (options.inflate !== true) return messages;
+    return Promise.all(
+      messages.map(async (message) =>
+        message.compressed
+          ? {
+              payload: await decompress(message.payload, this.#encoding, this.#maxBytes),
+              compressed: false,
+            }
+          : message,
+      ),
+    );
+  }
+
+  /** The next DATA. */
+  push(chunk: Buffer): void {
+    if (this.#held === undefined && this.#assembler.size === 0) {
+      this.#held = chunk;
+    } else {
+      if (this.#held !== undefined) this.#assembler.add(this.#held, Infinity);
+      this.#held = undefined;
+      this.#assembler.add(chunk, Infinity);
+    }
+    this.#unscanned = this.#unscanned === undefined ? chunk : Buffer.concat([this.#unscanned, chunk]);
+    this.#scan();
+  }
+
+  /** The client has half-closed. */
+  end(): void {
+    this.#ended = true;
+    this.#scan();
+  }
+
+  /** Ends all peeks, and those to come, with this error. */
+  fail(error: Error): void {
+    this.#error ??= error;
+    this.#scan();
+  }
+
+  /** The director has answered: what is held, for the destinations. */
+  take(): Buffer | undefined {
+    this.#error ??= new Error('peek() after the director has answered');
+    const held = this.#whole();
+    this.#held = undefined;
+    return held;
+  }
+
+  #whole(): Buffer | undefined {
+    if (this.#assembler.size > 0) this.#held = this.#assembler.take();
+    return this.#held;
+  }
+
+  get #heldBytes(): number {
+    return this.#held?.length ?? this.#assembler.size;
+  }
+
+  /** Scans on as far as anybody waits, and answers those who have what they want. */
+  #scan(): void {
+    try {
+      this.#scanTo(this.#waiting.reduce((most, { count }) => Math.max(most, count), 0));
+    } catch (error) {
+      this.#error ??= error as Error;
+    }
+    this.#waiting = this.#waiting.filter((waiting) => !this.#answer(waiting));
+    if (this.#waiting.length > 0) this.#stream.resume();
+    else this.#stream.pause();
+  }
+
+  #scanTo(count: number): void {
+    while (this.#unscanned !== undefined && this.#scanner.messages < count) {
+      const offset = this.#scanner.advance(this.#unscanned, 0);
+      this.#unscanned = offset < this.#unscanned.length ? this.#unscanned.subarray(offset) : undefined;
+    }
+    if (this.#scanner.messages >= count) return;
+    if (this.#ended) {
+      this.#scanner.end();
+    } else if (this.#heldBytes >= this.#maxBytes + count * PREFIX_LENGTH) {
+      throw new StatusError(
+        Code.RESOURCE_EXHAUSTED,
+        `the first ${count} messages are over the peek limit of ${this.#maxBytes} bytes`,
+      );
+    }
+  }
+
+  #answer({ count, resolve, reject }: Waiting): boolean {
+    if (this.#scanner.messages >= count) resolve();
+    else if (this.#error !== undefined) reject(this.#error);
+    else if (this.#ended) resolve();
+    else return false;
+    return true;
+  }
+}
+
+/** The first messages in a buffer that holds at least so many, as slices of it. */
+function messagesOf(buffer: Buffer | undefined, count: number): Message[] {
+  const messages: Message[] = [];
+  let offset = 0;
+  for (let i = 0; i < count && buffer !== undefined; i++) {
+    const end = offset + PREFIX_LENGTH + buffer.readUInt32BE(offset + 1);
+    messages.push({
+      payload: buffer.subarray(offset + PREFIX_LENGTH, end),
+      compressed: buffer[offset] === 1,
+    });
+    offset = end;
+  }
+  return messages;
+}

@@ -1,0 +1,58 @@
+import { MessageParser } from '../grpc/framing.js';
+import type { HeaderList } from '../grpc/headers.js';
+import { Metadata } from '../grpc/metadata.js';
+import type { StatusError } from '../grpc/status.js';
+
+/**
+ * Sees what a destination answers, to compare answers or vote on them. It is called as things come; payloads are
+ * slices of what was received, not to be written to. What it throws is emitted as a process warning, and ends
+ * its calls for this response: an onlooker must not break what it looks at.
+ */
+export interface ResponseObserver {
+  /** The metadata of the response headers; not called for a Trailers-Only response. */
+  onHeaders?(metadata: Metadata): void;
+  /** One message; `compressed`: by the encoding that the header `grpc-encoding` names. */
+  onMessage?(payload: Buffer, compressed: boolean): void;
+  /** The end, always: the status, undefined for OK, and the metadata of the trailers. */
+  onStatus?(error: StatusError | undefined, trailers: Metadata): void;
+}
+
+/** Feeds a {@link ResponseObserver}. */
+export class Observation {
+  #observer: ResponseObserver | undefined;
+  readonly #parser: MessageParser | undefined;
+
+  constructor(observer: ResponseObserver) {
+    this.#observer = observer;
+    if (observer.onMessage !== undefined) {
+      // The response's own limit has been applied before.
+      this.#parser = new MessageParser(
+        (payload, compressed) => observer.onMessage?.(payload, compressed),
+        Number.POSITIVE_INFINITY,
+      );
+    }
+  }
+
+  headers(headers: HeaderList): void {
+    this.#tell((observer) => observer.onHeaders?.(Metadata.fromHeaders(headers)));
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#parser !== undefined) this.#tell(() => this.#parser?.push(chunk));
+  }
+
+  status(error: StatusError | undefined, trailers: HeaderList | undefined): void {
+    this.#tell((observer) => observer.onStatus?.(error, Metadata.fromHeaders(trailers ?? [])));
+    this.#observer = undefined;
+  }
+
+  #tell(call: (observer: ResponseObserver) => void): void {
+    if (this.#observer === undefined) return;
+    try {
+      call(this.#observer);
+    } catch (error) {
+      this.#observer = undefined;
+      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+}

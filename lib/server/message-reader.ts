@@ -1,0 +1,103 @@
+import { decompress } from '../grpc/compression.js';
+import { type Message, MessageParser } from '../grpc/framing.js';
+import type { Stream } from '../transport/port.js';
+
+/** A call's messages, pulled one by one; the client is held back while nobody pulls. */
+export class MessageReader implements AsyncIterator<Buffer> {
+  readonly #stream: Stream;
+  readonly #encoding: string;
+  readonly #maxMessageBytes: number;
+  readonly #parser: MessageParser;
+  readonly #messages: Message[] = [];
+  #waiting: PromiseWithResolversOf<Message | undefined> | undefined;
+  #ended = false;
+  #error: Error | undefined;
+
+  constructor(stream: Stream, encoding: string, maxMessageBytes: number) {
+    this.#stream = stream;
+    this.#encoding = encoding;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#parser = new MessageParser(
+      (payload, compressed) => this.#messages.push({ payload, compressed }),
+      maxMessageBytes,
+    );
+  }
+
+  async next(): Promise<IteratorResult<Buffer, undefined>> {
+    const message = this.#messages.shift() ?? (await this.#pull());
+    if (message === undefined) return { done: true, value: undefined };
+    const payload = message.compressed
+      ? await decompress(message.payload, this.#encoding, this.#maxMessageBytes)
+      : message.payload;
+    return { done: false, value: payload };
+  }
+
+  /** The next DATA. */
+  push(chunk: Buffer): void {
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      this.#error ??= error as Error;
+    }
+    this.#deliver();
+    if (this.#messages.length > 0) this.#stream.pause();
+  }
+
+  /** The client has half-closed. */
+  end(): void {
+    try {
+      this.#parser.end();
+      this.#ended = true;
+    } catch (error) {
+      this.#error ??= error as Error;
+    }
+    this.#deliver();
+  }
+
+  /** No more will come, for this reason. Messages that are already here are still given out. */
+  fail(error: Error): void {
+    this.#error ??= error;
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const message = this.#messages.shift();
+    if (message !== undefined || this.#ended) waiting.resolve(message);
+    else if (this.#error !== undefined) waiting.reject(this.#error);
+    else return;
+    this.#waiting = undefined;
+  }
+
+  #pull(): Promise<Message | undefined> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (this.#ended) return Promise.resolve(undefined);
+    if (this.#waiting !== undefined) {
+      return Promise.reject(
+        new Error('a call has one reader: wait for a message before asking for the next'),
+      );
+    }
+    this.#waiting = withResolvers();
+    const { promise } = this.#waiting;
+    this.#stream.resume();
+    return promise;
+  }
+}
+
+interface PromiseWithResolversOf<T> {
+  promise: Promise<T>;
+  resolve: (value: T) => void;
+  reject: (error: Error) => void;
+}
+
+/** `Promise.withResolvers`, which Node 20 lacks. */
+function withResolvers<T>(): PromiseWithResolversOf<T> {
+  let resolve!: (value: T) => void;
+  let reject!: (error: Error) => void;
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
