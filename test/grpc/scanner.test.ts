@@ -65,7 +65,7 @@ t.test('messages of up to 4 GiB are skipped without holding them', async (t) => 
   scanner.push(chunk.subarray(1));
   t.ok(scanner.atBoundary);
   t.equal(scanner.messages, 1);
-  t.equal(process.memoryUsage().arrayBuffers, before);
+  t.ok(process.memoryUsage().arrayBuffers <= before);
 });
 
 t.test(
