@@ -250,6 +250,9 @@ function encodedValue(key: string, value: string | Uint8Array): string {
 function decodeBase64(key: string, text: string): Buffer {
   const encoded = text.trim();
   // Checked because Buffer skips what is not base64, and so would read a value that a backend refuses.
-  if (!BASE64.test(encoded)) throw new TypeError(`metadata "${key}" holds a value that is not base64`);
+  const partial = encoded.length % 4;
+  if (!BASE64.test(encoded) || partial === 1 || (partial !== 0 && encoded.endsWith('='))) {
+    throw new TypeError(`metadata "${key}" holds a value that is not base64`);
+  }
   return Buffer.from(encoded, 'base64');
 }

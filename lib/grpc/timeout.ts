@@ -34,9 +34,9 @@ export function formatTimeout(milliseconds: number): string {
   if (Number.isNaN(milliseconds)) throw new RangeError('a timeout must be a number of milliseconds, not NaN');
   if (milliseconds <= 0) return '1n';
   for (const unit of UNITS) {
-    let value = Math.ceil(milliseconds * UNITS_PER_MILLISECOND[unit]);
-    // The product is rounded, maybe down.
-    if (toMilliseconds(value, unit) < milliseconds) value++;
+    let value = Math.floor(milliseconds * UNITS_PER_MILLISECOND[unit]);
+    // Rounded up by comparing, because the product itself may have been rounded, either way.
+    while (value <= MAX_VALUE && toMilliseconds(value, unit) < milliseconds) value++;
     if (value <= MAX_VALUE) return `${value}${unit}`;
   }
   return `${MAX_VALUE}H`;
