@@ -1,0 +1,106 @@
+import t, { type Test } from 'tap';
+import {
+  type ClientConn,
+  type DialOptions,
+  dial,
+  type ProxyOptions,
+  Server,
+  type ServerOptions,
+  type StreamDirector,
+  transparentHandler,
+} from '../../lib/index.js';
+import { GrpcBackend, type Handlers } from './grpc-backend.js';
+import { GrpcClient } from './grpc-client.js';
+import { Http2Backend, type OnRequest } from './http2-backend.js';
+import { Http2Client } from './http2-client.js';
+
+/** What stands behind the server's port, and behind the port of connections to backends. */
+export interface Transports {
+  readonly server: 'http2';
+  readonly client: 'http2';
+}
+
+const TRANSPORTS: readonly Transports[] = [{ server: 'http2', client: 'http2' }];
+
+/** A test of the product's behaviour: runs on every pair of transports. */
+export function behaviour(name: string, run: (t: Test, world: World) => Promise<void>): void {
+  for (const transports of TRANSPORTS) {
+    t.test(`${name} [${transports.server} to ${transports.client}]`, async (t) => {
+      await run(t, new World(t, transports));
+    });
+  }
+}
+
+export interface Proxy {
+  readonly server: Server;
+  readonly port: number;
+}
+
+/** Starts what a test needs on free ports of the loopback interface, and ends it with the test. */
+export class World {
+  readonly #t: Test;
+  readonly transports: Transports;
+
+  constructor(t: Test, transports: Transports) {
+    this.#t = t;
+    this.transports = transports;
+  }
+
+  /** A server whose every call goes where the director says. */
+  async proxy(
+    director: StreamDirector,
+    serverOptions: ServerOptions = {},
+    proxyOptions: ProxyOptions = {},
+  ): Promise<Proxy> {
+    return this.serve({
+      unknownServiceHandler: transparentHandler(director, proxyOptions),
+      ...serverOptions,
+    });
+  }
+
+  /** A server with these options; `prepare` registers services before it listens. */
+  async serve(options: ServerOptions, prepare?: (server: Server) => void): Promise<Proxy> {
+    const server = new Server(options);
+    this.#t.teardown(() => server.destroy());
+    prepare?.(server);
+    const address = await server.listen('127.0.0.1:0');
+    if (!('port' in address)) throw new Error('not listening on TCP');
+    return { server, port: address.port };
+  }
+
+  /** Connections to a backend on a port of the loopback interface, or at a target. */
+  dial(portOrTarget: number | string, options: DialOptions = {}): ClientConn {
+    const target = typeof portOrTarget === 'number' ? `127.0.0.1:${portOrTarget}` : portOrTarget;
+    const conn = dial(target, options);
+    this.#t.teardown(() => conn.destroy());
+    return conn;
+  }
+
+  /** A gRPC server on grpc-js. */
+  async grpcBackend(handlers: Handlers): Promise<GrpcBackend> {
+    const backend = await GrpcBackend.start(handlers);
+    this.#t.teardown(() => backend.destroy());
+    return backend;
+  }
+
+  /** A backend whose HTTP/2 frames the test decides. */
+  async http2Backend(onRequest: OnRequest): Promise<Http2Backend> {
+    const backend = await Http2Backend.start(onRequest);
+    this.#t.teardown(() => backend.destroy());
+    return backend;
+  }
+
+  /** A gRPC client on grpc-js. */
+  grpcClient(port: number): GrpcClient {
+    const client = new GrpcClient(port);
+    this.#t.teardown(() => client.close());
+    return client;
+  }
+
+  /** A client whose HTTP/2 frames the test decides. */
+  http2Client(port: number): Http2Client {
+    const client = new Http2Client(port);
+    this.#t.teardown(() => client.destroy());
+    return client;
+  }
+}
