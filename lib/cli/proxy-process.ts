@@ -13,11 +13,7 @@ export class ProxyProcess {
   readonly #conns: readonly ClientConn[];
   readonly #demoBackends: readonly DemoBackend[];
 
-  private constructor(
-    server: Server,
-    conns: readonly ClientConn[],
-    demoBackends: readonly DemoBackend[],
-  ) {
+  private constructor(server: Server, conns: readonly ClientConn[], demoBackends: readonly DemoBackend[]) {
     this.#server = server;
     this.#conns = conns;
     this.#demoBackends = demoBackends;
