@@ -52,8 +52,8 @@ function drainOnSignals(proxy: ProxyProcess): void {
     process.on(signal, () => {
       if (draining) process.exit(EXIT_CODES[signal]);
       draining = true;
-      print(`${signal}: draining; send it again to end at once`);
       void proxy.drain();
+      print(`${signal}: draining; send it again to end at once`);
     });
   }
 }

@@ -9,6 +9,7 @@ import { Http2ServerTransport, type NodeHttp2Server } from '../transport/http2/s
 import type { IncomingStream, ListenAddress, StreamAcceptor } from '../transport/port.js';
 import { parseListenAddress } from '../transport/target.js';
 import { ServerStream } from './server-stream.js';
+import { removeStaleSocket } from './stale-socket.js';
 
 /**
  * Handles one call. It ends OK when the handler returns (or its promise resolves), and with the error's status
@@ -78,7 +79,9 @@ export class Server implements StreamAcceptor {
    * @throws TypeError for a malformed address; Node's error (EADDRINUSE, say) if it cannot listen there
    */
   async listen(address: string | ListenAddress): Promise<ListenAddress> {
-    return this.#transport.listen(typeof address === 'string' ? parseListenAddress(address) : address);
+    const where = typeof address === 'string' ? parseListenAddress(address) : address;
+    if ('path' in where) await removeStaleSocket(where.path);
+    return this.#transport.listen(where);
   }
 
   /**
