@@ -161,7 +161,8 @@ export class Server implements StreamAcceptor {
     let next = (): Promise<void> =>
       new Promise((resolve, reject) => {
         call.interceptOutcome((error) => (error === undefined ? resolve() : reject(error)));
-        run(call, handler);
+        if (call.cancelled === undefined) run(call, handler);
+        else call.end(call.cancelled);
       });
     for (const interceptor of this.#interceptors.toReversed()) {
       const inner = next;
