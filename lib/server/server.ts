@@ -141,7 +141,7 @@ export class Server implements StreamAcceptor {
 
   #handlerOf(path: string): StreamHandler | StatusError {
     const slash = path.lastIndexOf('/');
-    if (path[0] !== '/' || slash <= 0 || slash === path.length - 1) {
+    if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
       return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
     }
     const service = path.slice(1, slash);
