@@ -39,10 +39,16 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#client = stream.takeOver(this);
     const encoding = headerValue(stream.context.headers, 'grpc-encoding') ?? 'identity';
     this.#peeker = new Peeker(this.#client, stream.inputEnded, encoding, maxPeekBytes);
+    // While an interceptor was thinking, say.
+    if (stream.cancelled !== undefined) this.#fail(stream.cancelled);
   }
 
   /** Asks the director, and goes where it says. */
   direct(director: StreamDirector): void {
+    if (this.#fatalError !== undefined) {
+      this.#refuse(this.#fatalError);
+      return;
+    }
     const { context } = this.#stream;
     let answer: StreamParameters | Promise<StreamParameters>;
     try {
@@ -63,6 +69,11 @@ export class ProxyCall implements CallOwner, DestinationOwner {
 
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
+    // Types don't keep a director in JavaScript from it, and the call would wait for ever.
+    if (parameters?.primary === undefined) {
+      this.#refuse(new TypeError("the director's answer has no primary"));
+      return;
+    }
     this.#parameters = parameters;
     if (this.#fatalError !== undefined) {
       this.#settle();
@@ -156,7 +167,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#fail(this.#stream.cancelByReset(code, connectionLost));
   }
 
-  onDeadline(error: StatusError): void {
+  onCancel(error: StatusError): void {
     this.#fail(error);
   }
 
@@ -167,7 +178,10 @@ export class ProxyCall implements CallOwner, DestinationOwner {
 
   #refuse(error: unknown): void {
     this.#settled = true;
-    this.#stream.end(this.#fatalError ?? StatusError.from(error));
+    this.#peeker.take();
+    const outcome = this.#fatalError ?? StatusError.from(error);
+    this.#stream.end(outcome);
+    this.#onSettled?.(outcome);
   }
 
   #createDestinations({ primary, secondaries = [], callOptions = {} }: StreamParameters): void {

@@ -144,7 +144,7 @@ export class Server implements StreamAcceptor {
 
   #handlerOf(path: string): StreamHandler | StatusError {
     const slash = path.lastIndexOf('/');
-    if (path[0] !== '/' || slash <= 0 || slash === path.length - 1) {
+    if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
       return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
     }
     const service = path.slice(1, slash);
@@ -164,7 +164,8 @@ export class Server implements StreamAcceptor {
     let next = (): Promise<void> =>
       new Promise((resolve, reject) => {
         call.interceptOutcome((error) => (error === undefined ? resolve() : reject(error)));
-        run(call, handler);
+        if (call.cancelled === undefined) run(call, handler);
+        else call.end(call.cancelled);
       });
     for (const interceptor of this.#interceptors.toReversed()) {
       const inner = next;
