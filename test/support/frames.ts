@@ -46,6 +46,8 @@ export class FrameConnection {
   readonly socket: Socket;
   #input = Buffer.alloc(0);
   #skip: number;
+  #settingsSent = false;
+  #unacknowledged = 0;
   #waiting: (() => void)[] = [];
 
   constructor(socket: Socket, isServer: boolean) {
@@ -83,6 +85,8 @@ export class FrameConnection {
       payload.writeUInt32BE(value, index * 6 + 2);
     });
     this.send(FrameType.SETTINGS, 0, 0, payload);
+    this.#settingsSent = true;
+    for (; this.#unacknowledged > 0; this.#unacknowledged--) this.send(FrameType.SETTINGS, ACK, 0);
   }
 
   headers(streamId: number, fields: Fields, endStream = false): void {
@@ -151,7 +155,11 @@ export class FrameConnection {
 
   #acknowledge({ type, flags, payload }: Frame): void {
     if ((flags & ACK) !== 0) return;
-    if (type === FrameType.SETTINGS) this.send(FrameType.SETTINGS, ACK, 0);
+    if (type === FrameType.SETTINGS) {
+      // SETTINGS must come first.
+      if (this.#settingsSent) this.send(FrameType.SETTINGS, ACK, 0);
+      else this.#unacknowledged++;
+    }
     if (type === FrameType.PING && this.answersPings) this.send(FrameType.PING, ACK, 0, payload);
   }
 }
