@@ -183,6 +183,7 @@ export class ClientCall implements StreamRequester, StreamReceiver {
       // "If the RPC […] has not been processed by the server-side application logic, gRPC will retry it once"
       // (gRFC A6, transparent retries).
       this.#retried = true;
+      this.#sent.keep();
       this.#stream = undefined;
       this.#conn.transport.openStream(this);
       return;

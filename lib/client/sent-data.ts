@@ -18,6 +18,7 @@ export class SentData {
   #chunks: Buffer[] = [];
   #bytes = 0;
   #ended = false;
+  #kept = false;
 
   constructor() {
     young.add(this);
@@ -30,18 +31,28 @@ export class SentData {
   }
 
   add(chunk: Buffer, endStream: boolean): void {
-    if (!this.complete) return;
+    if (!this.complete && !this.#kept) return;
     this.#bytes += chunk.length;
     this.#ended = endStream;
-    if (!this.complete) this.drop();
+    if (!this.complete && !this.#kept) this.drop();
     else if (chunk.length > 0) this.#chunks.push(chunk);
   }
 
-  /** Sends it on another stream; false if that is full now. */
+  /**
+   * Keeps all of it, and all that is added, for the retry that is under way; backpressure is the bound then.
+   * Without this a request could lose what came while the retry waited for its connection.
+   */
+  keep(): void {
+    this.#kept = true;
+    if (!young.delete(this)) old.delete(this);
+  }
+
+  /** Sends it on another stream, and lets go of it; false if that is full now. */
   replay(stream: Stream): boolean {
     let room = true;
     for (const chunk of this.#chunks) room = stream.sendData(chunk, false);
     if (this.#ended) stream.sendData(Buffer.alloc(0), true);
+    this.drop();
     return room;
   }
 
@@ -49,6 +60,7 @@ export class SentData {
   drop(): void {
     this.#chunks = [];
     this.#bytes = Infinity;
+    this.#kept = false;
     if (!young.delete(this)) old.delete(this);
   }
 }

@@ -1,3 +1,4 @@
+import type { ServerOptions as ServerOptionsOfHttp2 } from 'node:http2';
 import t, { type Test } from 'tap';
 import {
   type ClientConn,
@@ -9,6 +10,7 @@ import {
   type StreamDirector,
   transparentHandler,
 } from '../../lib/index.js';
+import { FrameBackend, FrameConnection } from './frames.js';
 import { GrpcBackend, type Handlers } from './grpc-backend.js';
 import { GrpcClient } from './grpc-client.js';
 import { Http2Backend, type OnRequest } from './http2-backend.js';
@@ -84,10 +86,28 @@ export class World {
   }
 
   /** A backend whose HTTP/2 frames the test decides. */
-  async http2Backend(onRequest: OnRequest): Promise<Http2Backend> {
-    const backend = await Http2Backend.start(onRequest);
+  async http2Backend(
+    onRequest: OnRequest,
+    options: ServerOptionsOfHttp2 = {},
+    port = 0,
+  ): Promise<Http2Backend> {
+    const backend = await Http2Backend.start(onRequest, options, port);
     this.#t.teardown(() => backend.destroy());
     return backend;
+  }
+
+  /** A backend that speaks HTTP/2 frame by frame. */
+  async frameBackend(onConnection: (connection: FrameConnection) => void): Promise<FrameBackend> {
+    const backend = await FrameBackend.start(onConnection);
+    this.#t.teardown(() => backend.destroy());
+    return backend;
+  }
+
+  /** A client that speaks HTTP/2 frame by frame. */
+  async frameClient(port: number, settings: Readonly<Record<number, number>> = {}): Promise<FrameConnection> {
+    const client = await FrameConnection.connect(port, settings);
+    this.#t.teardown(() => client.destroy());
+    return client;
   }
 
   /** A gRPC client on grpc-js. */

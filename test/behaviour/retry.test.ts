@@ -1,0 +1,222 @@
+import { randomBytes } from 'node:crypto';
+import http2 from 'node:http2';
+import { encodeMessage } from '../../lib/index.js';
+import { behaviour } from '../support/behaviour.js';
+import {
+  dataOf,
+  END_STREAM,
+  type FrameConnection,
+  FrameType,
+  INITIAL_WINDOW_SIZE,
+  RESPONSE_HEADERS,
+} from '../support/frames.js';
+import { respond } from '../support/http2-backend.js';
+import type { Collected } from '../support/http2-body.js';
+import { collectResponse, fieldValue } from '../support/http2-client.js';
+
+const METHOD = '/test.Service/Method';
+const { NGHTTP2_REFUSED_STREAM } = http2.constants;
+const BODY = Buffer.concat([encodeMessage(randomBytes(30_000)), encodeMessage(Buffer.from('second'))]);
+
+behaviour(
+  'a refused stream is retried once, on another connection, with the same bytes',
+  async (t, world) => {
+    const bodies: Collected[] = [];
+    let requests = 0;
+    const backend = await world.http2Backend(async ({ stream, body }) => {
+      if (++requests === 1) {
+        stream.close(NGHTTP2_REFUSED_STREAM);
+        return;
+      }
+      bodies.push(await body());
+      respond(stream, encodeMessage(Buffer.from('answer')));
+    });
+    const conn = world.dial(backend.port);
+    const proxy = await world.proxy(() => ({ primary: { conn } }));
+    const response = await world.http2Client(proxy.port).call(METHOD, BODY);
+    t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
+    t.same(response.data, encodeMessage(Buffer.from('answer')));
+    t.equal(requests, 2);
+    t.equal(backend.sessions.length, 2);
+    t.ok(bodies[0]!.data.equals(BODY));
+  },
+);
+
+behaviour(
+  'a stream that is refused after its whole request was sent gets all of it again',
+  async (t, world) => {
+    const bodies: Collected[] = [];
+    const backend = await world.http2Backend(async ({ stream, body }) => {
+      if (bodies.push(await body()) === 1) stream.close(NGHTTP2_REFUSED_STREAM);
+      else respond(stream);
+    });
+    const other = await world.http2Backend(async ({ stream, body }) => {
+      await body();
+      respond(stream);
+    });
+    const [primary, secondary] = [world.dial(other.port), world.dial(backend.port)];
+    const msg = Buffer.from('instead');
+    const proxy = await world.proxy(() => ({
+      primary: { conn: primary },
+      secondaries: [{ conn: secondary, msg }],
+    }));
+    const response = await world.http2Client(proxy.port).call(METHOD, BODY);
+    t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
+    const expected = Buffer.concat([encodeMessage(msg), encodeMessage(Buffer.from('second'))]);
+    t.equal(bodies.length, 2);
+    for (const body of bodies) t.ok(body.data.equals(expected));
+  },
+);
+
+behaviour('a stream that is refused twice fails', async (t, world) => {
+  let requests = 0;
+  const backend = await world.http2Backend(({ stream }) => {
+    requests++;
+    stream.close(NGHTTP2_REFUSED_STREAM);
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const response = await world.http2Client(proxy.port).call(METHOD, BODY);
+  t.equal(fieldValue(response.headers, 'grpc-status'), '14');
+  t.equal(response.trailersOnly, true);
+  t.equal(requests, 2);
+});
+
+behaviour('a stream that is refused after more than 64 KiB is not retried', async (t, world) => {
+  let requests = 0;
+  const large = encodeMessage(randomBytes(70_000));
+  const backend = await world.http2Backend(async ({ stream, body }) => {
+    requests++;
+    await body();
+    stream.close(NGHTTP2_REFUSED_STREAM);
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const response = await world.http2Client(proxy.port).call(METHOD, large);
+  t.equal(fieldValue(response.headers, 'grpc-status'), '14');
+  t.equal(requests, 1);
+});
+
+behaviour('a stream that is refused after response headers is not retried', async (t, world) => {
+  let requests = 0;
+  const backend = await world.frameBackend((connection) => {
+    connection.settings({});
+    void connection.first(1, FrameType.HEADERS).then(() => {
+      requests++;
+      connection.headers(1, RESPONSE_HEADERS);
+      connection.reset(1, NGHTTP2_REFUSED_STREAM);
+    });
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const response = await world.http2Client(proxy.port).call(METHOD, Buffer.alloc(0));
+  t.equal(fieldValue(response.trailers, 'grpc-status'), '14');
+  t.equal(requests, 1);
+});
+
+for (const code of [0, 11]) {
+  behaviour(`a stream that GOAWAY (code ${code}) excludes is retried elsewhere`, async (t, world) => {
+    const answered: Buffer[] = [];
+    const backend = await world.frameBackend((connection) => {
+      const isFirst = backend.connections.length === 1;
+      connection.settings({ [INITIAL_WINDOW_SIZE]: 2 ** 20 });
+      void connection.first(1, FrameType.HEADERS).then(async () => {
+        if (isFirst) {
+          await connection.first(1, FrameType.DATA);
+          connection.goaway(0, code);
+          return;
+        }
+        answered.push(await wholeRequest(connection));
+        connection.headers(1, RESPONSE_HEADERS);
+        connection.headers(1, { 'grpc-status': '0' }, true);
+      });
+    });
+    const conn = world.dial(backend.port);
+    const proxy = await world.proxy(() => ({ primary: { conn } }));
+    const stream = world.http2Client(proxy.port).open(METHOD);
+    const response = collectResponse(stream);
+    stream.write(BODY);
+    await until(() => backend.connections[1]);
+    stream.end();
+    t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
+    t.equal(backend.connections.length, 2);
+    t.ok(answered[0]?.equals(BODY));
+  });
+}
+
+behaviour('a stream that GOAWAY includes goes on; new calls go elsewhere', async (t, world) => {
+  const backend = await world.frameBackend((connection) => {
+    connection.settings({});
+    void connection.first(1, FrameType.HEADERS).then(() => {
+      connection.headers(1, RESPONSE_HEADERS);
+      if (backend.connections.length === 1) connection.goaway(1);
+      else connection.headers(1, { 'grpc-status': '0' }, true);
+    });
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const client = world.http2Client(proxy.port);
+  const running = client.open(METHOD);
+  const runningResponse = collectResponse(running);
+  await new Promise((resolve) => running.once('response', resolve));
+  const other = await client.call(METHOD, Buffer.alloc(0));
+  t.equal(fieldValue(other.trailers, 'grpc-status'), '0');
+  const [first] = backend.connections;
+  running.end(BODY);
+  t.ok((await wholeRequest(first!)).equals(BODY));
+  first!.headers(1, { 'grpc-status': '0', 'x-from': 'the first connection' }, true);
+  const { trailers } = await runningResponse;
+  t.equal(fieldValue(trailers, 'x-from'), 'the first connection');
+  t.equal(backend.connections.length, 2);
+});
+
+behaviour('what comes while a retry waits for its connection is not lost', async (t, world) => {
+  // 60 000 bytes are held when the stream is refused; the next 60 000 are more than a retry may hold.
+  const message = encodeMessage(randomBytes(120_000));
+  let second: FrameConnection | undefined;
+  let secondConnected!: () => void;
+  const connected = new Promise<void>((resolve) => {
+    secondConnected = resolve;
+  });
+  const backend = await world.frameBackend((connection) => {
+    if (backend.connections.length === 1) {
+      connection.settings({ [INITIAL_WINDOW_SIZE]: 2 ** 20 });
+    } else {
+      // Its SETTINGS come only when the client has sent the rest.
+      second = connection;
+      secondConnected();
+    }
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const stream = world.http2Client(proxy.port).open(METHOD);
+  const response = collectResponse(stream);
+  stream.write(message.subarray(0, 60_000));
+  const first = await until(() => backend.connections[0]);
+  await first.until(() => dataOf(first.of(1, FrameType.DATA)).length === 60_000);
+  first.reset(1, NGHTTP2_REFUSED_STREAM);
+  await connected;
+  await new Promise<void>((resolve) => stream.end(message.subarray(60_000), () => resolve()));
+  await new Promise((resolve) => stream.session!.ping(resolve));
+  second!.settings({ [INITIAL_WINDOW_SIZE]: 2 ** 20 });
+  second!.windowUpdate(0, 2 ** 20);
+  t.ok((await wholeRequest(second!)).equals(message));
+  second!.headers(1, RESPONSE_HEADERS);
+  second!.headers(1, { 'grpc-status': '0' }, true);
+  t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
+});
+
+async function wholeRequest(connection: FrameConnection): Promise<Buffer> {
+  await connection.until(() =>
+    connection.of(1).some(({ type, flags }) => type <= FrameType.HEADERS && (flags & END_STREAM) !== 0),
+  );
+  return dataOf(connection.of(1, FrameType.DATA));
+}
+
+async function until<T>(find: () => T | undefined): Promise<T> {
+  for (;;) {
+    const found = find();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
