@@ -52,6 +52,7 @@ export class Peeker implements StreamPeeker {
   #unscanned: Buffer | undefined;
   #waiting: Waiting[] = [];
   #ended: boolean;
+  #taken = false;
   #error: Error | undefined;
 
   constructor(stream: Stream, ended: boolean, encoding: string, maxBytes: number) {
@@ -62,8 +63,17 @@ export class Peeker implements StreamPeeker {
     this.#scanner = new MessageScanner(maxBytes);
   }
 
-  async peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+  peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+    const messages = this.#peek(count, options);
+    // A director may answer without waiting for it. Node ends the process when nobody hears of a rejection.
+    messages.catch(() => {});
+    return messages;
+  }
+
+  async #peek(count: number, options: PeekOptions): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) throw new InvalidPeekCountError();
+    // The stream is no longer the peeker's to pause.
+    if (this.#taken) throw this.#error;
     await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ count, resolve, reject });
       this.#scan();
@@ -104,14 +114,18 @@ export class Peeker implements StreamPeeker {
   /** Ends all peeks, and those to come, with this error. */
   fail(error: Error): void {
     this.#error ??= error;
-    this.#scan();
+    if (!this.#taken) this.#scan();
   }
 
   /** The director has answered: what is held, for the destinations. */
   take(): Buffer | undefined {
     this.#error ??= new Error('peek() after the director has answered');
+    this.#taken = true;
+    for (const { reject } of this.#waiting) reject(this.#error);
+    this.#waiting = [];
     const held = this.#whole();
     this.#held = undefined;
+    this.#unscanned = undefined;
     return held;
   }
 
