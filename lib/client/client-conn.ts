@@ -77,6 +77,9 @@ const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
 /** The connection itself, or the one over a session that its owner connected and will close. */
 export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn {
   if (conn instanceof ClientConn) return conn;
+  if (typeof conn?.request !== 'function') {
+    throw new TypeError('a destination needs a conn: what dial() gave, or a ClientHttp2Session');
+  }
   let known = connsOfSessions.get(conn);
   if (known === undefined) {
     // node:http2 fills in the authority that the session was connected with.

@@ -66,7 +66,14 @@ export class Peeker implements StreamPeeker {
     this.#scanner = new MessageScanner(maxBytes);
   }
 
-  async peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+  peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+    const messages = this.#peek(count, options);
+    // A director may answer without waiting for it. Node ends the process when nobody hears of a rejection.
+    messages.catch(() => {});
+    return messages;
+  }
+
+  async #peek(count: number, options: PeekOptions): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) throw new InvalidPeekCountError();
     if (this.#taken) throw answered();
     const messages = await new Promise<Message[]>((resolve, reject) => {
@@ -100,15 +107,16 @@ export class Peeker implements StreamPeeker {
   /** Ends all peeks, and those to come, with this error. */
   fail(error: Error): void {
     this.#error ??= error;
-    this.#scan();
+    if (!this.#taken) this.#scan();
   }
 
   /** The director has answered: what is held, for the destinations. */
   take(): Buffer | undefined {
-    this.#taken = true;
     this.fail(answered());
+    this.#taken = true;
     const held = this.#whole();
     this.#held = undefined;
+    this.#unscanned = undefined;
     return held;
   }
 
