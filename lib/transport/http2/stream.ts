@@ -6,6 +6,7 @@ import http2, {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import type { HeaderList } from '../../grpc/headers.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
 import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
@@ -212,6 +213,7 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
       this.session.request(fields, { endStream, waitForTrailers: !endStream }),
     );
     this.adopt(node);
+    node.destroy = destroyUnlessUnread;
     node.on('response', onResponse);
   }
 
@@ -233,6 +235,17 @@ function resetAfterEnd(node: Http2Stream): void {
   if (node.destroyed || node.closed) return;
   if (node.state.localClose === 1) node.close(NGHTTP2_NO_ERROR);
   else setTimeout(resetAfterEnd, END_STREAM_POLL_MILLISECONDS, node).unref();
+}
+
+/**
+ * A backend may answer completely and reset with NO_ERROR before it has seen END_STREAM (C-core does that). If the
+ * reset comes between `sendTrailers` and the turn in which Node sends them, Node fails to, and destroys the stream
+ * with the part of the response that has not been read yet. What it could not send nobody needs.
+ */
+function destroyUnlessUnread(this: ClientHttp2Stream, error?: NodeJS.ErrnoException): ClientHttp2Stream {
+  const unread = this.readable && this.closed && this.rstCode === NGHTTP2_NO_ERROR;
+  if (unread && error?.code === 'ERR_HTTP2_ERROR') return this;
+  return Duplex.prototype.destroy.call(this, error) as ClientHttp2Stream;
 }
 
 function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {
