@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { ListenAddress } from '../transport/port.js';
 import { parseListenAddress, parseTarget } from '../transport/target.js';
+import { TRANSPORT_NAMES, type TransportName } from '../transport/transports.js';
 
 /** What the command was asked to do. */
 export type Command =
@@ -13,6 +14,7 @@ export interface RunOptions {
   /** Undefined: embedded demo backends. */
   readonly primary: string | undefined;
   readonly secondaries: readonly string[];
+  readonly transport: TransportName;
 }
 
 /** The command line is wrong: the message says which option, and what it takes. */
@@ -23,6 +25,7 @@ const DEFAULT_LISTEN = '127.0.0.1:50051';
 export const HELP = `grpc-frame-proxy: a transparent gRPC reverse proxy
 
 Usage: grpc-frame-proxy [--listen ADDRESS]… [--primary TARGET] [--secondary TARGET]…
+                        [--transport NAME]
 
   --listen ADDRESS    where to take calls: HOST:PORT, :PORT (all interfaces) or unix:/PATH; can be repeated.
                       Default ${DEFAULT_LISTEN}
@@ -30,6 +33,8 @@ Usage: grpc-frame-proxy [--listen ADDRESS]… [--primary TARGET] [--secondary TA
                       https://HOST:PORT, or unix:/PATH. Without it, demo backends are started
   --secondary TARGET  a backend that gets every call, too, and must succeed, too; its answers are dropped.
                       Can be repeated
+  --transport NAME    what speaks HTTP/2: http2 (node:http2) or frames (this package's own engine).
+                      Default http2
   --help              prints this
   --version           prints the version
 
@@ -41,6 +46,7 @@ const OPTIONS = {
   listen: { type: 'string', multiple: true },
   primary: { type: 'string' },
   secondary: { type: 'string', multiple: true },
+  transport: { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const;
@@ -76,6 +82,7 @@ export function parseCommandLine(args: readonly string[]): Command {
       listen: listen.map((address) => check('--listen', () => parseListenAddress(address))),
       primary,
       secondaries,
+      transport: transportNamed((values.transport as string | undefined) ?? 'http2'),
     },
   };
 }
@@ -87,6 +94,16 @@ function checkOption(name: string, rawName: string, value: string | undefined): 
     throw new UsageError(`${rawName} needs a value; see --help`);
   }
   if (!takesValue && value !== undefined) throw new UsageError(`${rawName} takes no value`);
+}
+
+function transportNamed(name: string): TransportName {
+  const known = TRANSPORT_NAMES.find((each) => each === name);
+  if (known === undefined) {
+    throw new UsageError(
+      `--transport: ${JSON.stringify(name)} is none: give ${TRANSPORT_NAMES.join(' or ')}`,
+    );
+  }
+  return known;
 }
 
 function check<T>(option: string, parse: () => T): T {

@@ -25,14 +25,18 @@ export class ProxyProcess {
    * @throws Error that names the address which it cannot listen at; then nothing is left running
    */
   static async start(options: RunOptions, print: (line: string) => void): Promise<ProxyProcess> {
+    const { transport } = options;
     const demoBackends = options.primary === undefined ? await startDemoBackends(print) : [];
     const targets =
       options.primary === undefined
         ? demoBackends.map(({ target }) => target)
         : [options.primary, ...options.secondaries];
-    const [primary, ...secondaries] = targets.map((target) => ({ conn: dial(target) }));
+    const [primary, ...secondaries] = targets.map((target) => ({ conn: dial(target, { transport }) }));
     const parameters: StreamParameters = { primary: primary!, secondaries };
-    const server = new Server({ unknownServiceHandler: transparentHandler(() => parameters) });
+    const server = new Server({
+      unknownServiceHandler: transparentHandler(() => parameters),
+      transport,
+    });
     const conns = [primary!, ...secondaries].map(({ conn }) => conn);
     const proxy = new ProxyProcess(server, conns, demoBackends);
     const addresses: string[] = [];

@@ -6,8 +6,9 @@ import { Code, StatusError } from '../grpc/status.js';
 import { ResetCode } from '../grpc/status-mapping.js';
 import { parseTimeout } from '../grpc/timeout.js';
 import { Http2ServerTransport, type NodeHttp2Server } from '../transport/http2/server-transport.js';
-import type { IncomingStream, ListenAddress, StreamAcceptor } from '../transport/port.js';
+import type { IncomingStream, ListenAddress, ServerTransport, StreamAcceptor } from '../transport/port.js';
 import { parseListenAddress } from '../transport/target.js';
+import { createServerTransport, type TransportName } from '../transport/transports.js';
 import { ServerStream } from './server-stream.js';
 import { removeStaleSocket } from './stale-socket.js';
 
@@ -31,6 +32,8 @@ export interface ServerOptions {
   interceptors?: readonly StreamInterceptor[] | undefined;
   /** TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). */
   tls?: TlsOptions | undefined;
+  /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
+  transport?: TransportName | undefined;
   /** The longest message given to a local handler, in bytes; default 4 MiB. What is proxied has no such limit. */
   maxReceiveMessageBytes?: number | undefined;
 }
@@ -43,7 +46,8 @@ export class Server implements StreamAcceptor {
   readonly #unknownServiceHandler: StreamHandler | undefined;
   readonly #interceptors: readonly StreamInterceptor[];
   readonly #maxReceiveMessageBytes: number;
-  readonly #transport: Http2ServerTransport;
+  readonly #transport: ServerTransport;
+  #attached: Http2ServerTransport | undefined;
   readonly #onCallFinished = (): void => this.#callFinished();
   #runningCalls = 0;
   #idle: (() => void) | undefined;
@@ -53,7 +57,7 @@ export class Server implements StreamAcceptor {
     this.#unknownServiceHandler = options.unknownServiceHandler;
     this.#interceptors = options.interceptors ?? [];
     this.#maxReceiveMessageBytes = options.maxReceiveMessageBytes ?? MAX_RECEIVE_MESSAGE_BYTES;
-    this.#transport = new Http2ServerTransport(this, options.tls);
+    this.#transport = createServerTransport(options.transport ?? 'http2', this, options.tls);
   }
 
   /**
@@ -90,7 +94,8 @@ export class Server implements StreamAcceptor {
    * clients may retry elsewhere) and lets running ones finish.
    */
   attach(server: NodeHttp2Server): void {
-    this.#transport.attach(server);
+    this.#attached ??= new Http2ServerTransport(this);
+    this.#attached.attach(server);
   }
 
   /**
@@ -98,7 +103,7 @@ export class Server implements StreamAcceptor {
    * done, which is as long as the longest call; {@link destroy} cuts it short.
    */
   async close(): Promise<void> {
-    this.#closed ??= Promise.all([this.#transport.close(), this.#callsFinished()]);
+    this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#callsFinished()]);
     await this.#closed;
   }
 

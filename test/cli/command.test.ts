@@ -29,7 +29,7 @@ function client(t: Test, port: number): GrpcClient {
 t.test('--help and --version print and exit 0', async (t) => {
   const help = start(t, '--help');
   t.equal(await help.exit(), 0);
-  for (const option of ['--listen', '--primary', '--secondary', '--help', '--version']) {
+  for (const option of ['--listen', '--primary', '--secondary', '--transport', '--help', '--version']) {
     t.match(help.stdout, option);
   }
   const version = start(t, '--version');
@@ -53,6 +53,7 @@ t.test('a wrong command line is one line that names the option, exit 2, nothing 
     [['--primary', 'a:1', '--primary', 'b:1'], /--primary can be given once/],
     [['--primary', 'a:1', '--secondary', 'b'], /--secondary: "b" is no address/],
     [['--secondary', 'b:1'], /--secondary needs --primary/],
+    [['--transport', 'carrier-pigeon'], /--transport: "carrier-pigeon" is none: give http2 or frames/],
     [['--help=yes'], /--help takes no value/],
   ];
   await Promise.all(
