@@ -90,7 +90,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     const told = new StatusError(error.code, `initiate ${role} stream: ${error.message}`);
     for (const destination of this.#destinations) {
       // The seed tells them all and ignores what they answer; an error of their own must not be lost.
-      destination.tell(told).catch((thrown) => process.emitWarning(thrown));
+      destination.tell(told).catch((thrown) => process.emitWarning(StatusError.from(thrown)));
     }
     this.#fail(error);
   }
