@@ -253,12 +253,12 @@ behaviour('a client that cancels while a stream waits for its connection', async
   t.match(await outcome, { code: Code.CANCELLED });
   // The next call finds the connection, and the cancelled one leaves no trace on it.
   client.headers(3, REQUEST_HEADERS, true);
-  for (const connection of backend.connections) {
-    connection.settings({});
-    await connection.first(1, FrameType.HEADERS);
-    connection.headers(1, RESPONSE_HEADERS);
-    connection.headers(1, { 'grpc-status': '0' }, true);
-  }
+  while (backend.connections[0] === undefined) await new Promise(setImmediate);
+  const [connection] = backend.connections;
+  connection.settings({});
+  await connection.first(1, FrameType.HEADERS);
+  connection.headers(1, RESPONSE_HEADERS);
+  connection.headers(1, { 'grpc-status': '0' }, true);
   await client.until(() => client.of(3, FrameType.HEADERS).length === 2);
   t.equal(backend.connections.length, 1);
 });
