@@ -189,6 +189,12 @@ export class FrameBackend {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** Stops listening. */
+  async close(): Promise<void> {
+    this.destroy();
+    await once(this.#server, 'close');
+  }
+
   destroy(): void {
     this.#server.close();
     for (const connection of this.connections) connection.destroy();
