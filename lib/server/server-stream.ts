@@ -13,8 +13,8 @@ const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1;
 
 /** Who takes a call's frames over from its {@link ServerStream}. */
 export interface CallOwner extends StreamReceiver {
-  /** The deadline has passed: `error` is to be the call's outcome. */
-  onDeadline(error: StatusError): void;
+  /** The client waits no longer: the deadline has passed, or an interceptor has ended the call. */
+  onAbandoned(error: StatusError): void;
 }
 
 /**
@@ -192,6 +192,10 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
 
   /** @internal For the server: sends the status, and lets go of the stream. */
   finish(error: StatusError | undefined): void {
+    // The handler runs on if an interceptor does not wait for it; with a listener there is an interceptor.
+    if (!this.#ended && this.#outcomeListener !== undefined) {
+      this.#abandon(error ?? new StatusError(Code.CANCELLED, 'an interceptor has ended the call'));
+    }
     if (this.#finished) return;
     const trailers = error?.toTrailers() ?? this.#trailers ?? ['grpc-status', '0'];
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
@@ -236,6 +240,13 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
     this.context.cancel(error);
   }
 
+  /** Tells whoever works on the call that the client waits no longer. */
+  #abandon(error: StatusError): void {
+    this.#cancel(error);
+    this.#reader?.fail(error);
+    this.#owner?.onAbandoned(error);
+  }
+
   #armDeadline(deadline: number): void {
     const wait = Math.min(Math.max(0, deadline - now()), MAX_TIMER_MILLISECONDS);
     this.#deadlineTimer = setTimeout(() => this.#onDeadlineTimer(deadline), wait);
@@ -248,9 +259,7 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
       return;
     }
     const error = new StatusError(Code.DEADLINE_EXCEEDED, 'the deadline of the call has passed');
-    this.#cancel(error);
-    this.#reader?.fail(error);
-    if (this.#owner !== undefined) this.#owner.onDeadline(error);
+    this.#abandon(error);
     // The client is told now, however long the handler takes to notice.
     this.finish(error);
   }

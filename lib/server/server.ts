@@ -8,6 +8,7 @@ import { parseTimeout } from '../grpc/timeout.js';
 import { Http2ServerTransport, type NodeHttp2Server } from '../transport/http2/server-transport.js';
 import type { IncomingStream, ListenAddress, StreamAcceptor } from '../transport/port.js';
 import { parseListenAddress } from '../transport/target.js';
+import { intercept } from './intercept.js';
 import { ServerStream } from './server-stream.js';
 
 /**
@@ -165,7 +166,7 @@ export class Server implements StreamAcceptor {
       });
     for (const interceptor of this.#interceptors.toReversed()) {
       const inner = next;
-      next = async () => interceptor(call, inner);
+      next = () => intercept(call, interceptor, inner);
     }
     try {
       await next();
@@ -197,7 +198,7 @@ function run(call: ServerStream, handler: StreamHandler): void {
     return;
   }
   if (result !== undefined) {
-    result.then(
+    Promise.resolve(result).then(
       () => {
         if (!call.takenOver) call.end();
       },
