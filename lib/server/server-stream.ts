@@ -259,6 +259,7 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
     this.finish(error);
   }
 
+  /** Tells whoever works on the call that the client waits no longer. */
   #abandon(reason: StatusError): void {
     this.#cancel(reason);
     this.#reader?.fail(reason);

@@ -9,6 +9,7 @@ import { Http2ServerTransport, type NodeHttp2Server } from '../transport/http2/s
 import type { IncomingStream, ListenAddress, ServerTransport, StreamAcceptor } from '../transport/port.js';
 import { parseListenAddress } from '../transport/target.js';
 import { createServerTransport, type TransportName } from '../transport/transports.js';
+import { intercept } from './intercept.js';
 import { ServerStream } from './server-stream.js';
 import { removeStaleSocket } from './stale-socket.js';
 
@@ -174,7 +175,7 @@ export class Server implements StreamAcceptor {
       });
     for (const interceptor of this.#interceptors.toReversed()) {
       const inner = next;
-      next = async () => interceptor(call, inner);
+      next = () => intercept(call, interceptor, inner);
     }
     try {
       await next();
@@ -206,7 +207,7 @@ function run(call: ServerStream, handler: StreamHandler): void {
     return;
   }
   if (result !== undefined) {
-    result.then(
+    Promise.resolve(result).then(
       () => {
         if (!call.takenOver) call.end();
       },
