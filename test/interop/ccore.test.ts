@@ -191,7 +191,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const caller = await run(t, { target }, 'upload');
     const growth = residentMegabytes(child.pid) - before;
     t.equal(await caller.ended(), 0);
-    t.match(await slow.child.line({ event: 'received', bytes: 640 * 64 * 1024 }), {});
+    t.match(await slow.child.line({ event: 'received', bytes: 320 * 64 * 1024 }), {});
     t.ok(growth < 64, `the proxy grew by ${growth.toFixed(1)} MiB`);
   });
 
@@ -239,7 +239,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const { target } = await proxy(t, { primary: primary.target });
     const caller = client(t, { target }, 'load');
     await caller.line({ event: 'ready' });
-    const seconds = LONG ? 60 : 4;
+    const seconds = LONG ? 60 : 3;
     setTimeout(() => caller.tell('stop'), seconds * 1000);
     const result = await succeeded(t, caller, 'load');
     t.comment(`${result.calls} calls in ${seconds} s`);
@@ -295,7 +295,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const { target, child } = await proxy(t, { primary: primary.target });
     const caller = client(t, { target, options }, 'silent', 'stream_until_lost');
     await caller.line({ event: 'ready' });
-    setTimeout(() => caller.tell('speak'), LONG ? 60_000 : 5_000);
+    setTimeout(() => caller.tell('speak'), LONG ? 60_000 : 3_500);
     await succeeded(t, caller, 'silent');
     // That there are pings shows when nobody answers them.
     await caller.line({ event: 'ready' });

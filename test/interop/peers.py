@@ -593,8 +593,8 @@ def early_status_while_sending(client):
 
 @case
 def upload(client):
-    """40 MiB, in messages of 64 KiB, sent back."""
-    messages = 640
+    """20 MiB, in messages of 64 KiB, sent back."""
+    messages = 320
     call = client.channel.stream_stream(SERVICE + "Echo")(
         (bytes(64 * 1024) for _ in range(messages)), timeout=PATIENCE_SECONDS
     )
