@@ -81,6 +81,8 @@ function residentMegabytes(pid: number): number {
   return Number(kilobytes) / 1024;
 }
 
+t.setTimeout(LONG ? 300_000 : 120_000);
+
 const INTEROP_CASES = [
   'empty_unary',
   'large_unary',
@@ -136,7 +138,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
 
   t.test('sizes, numbers and order', async (t) => {
     const primary = await backend(t);
-    const { target } = await proxy(t, { primary: primary.target });
+    const { target, child } = await proxy(t, { primary: primary.target });
     await run(
       t,
       { target },
@@ -147,6 +149,8 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
       'early_status_before_half_close',
       'early_status_while_sending',
     );
+    child.signal('SIGTERM');
+    t.equal(await child.ended(), 0, 'no stream is left that would keep a connection open');
   });
 
   for (const peek of [false, true]) {
@@ -162,7 +166,6 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
         for (const { child } of backends) {
           const ended = await child.line({ event: 'ended', method });
           t.ok(Number(ended.at) - cancelledAt < 2, 'within two seconds');
-          if (method === 'Listen') t.equal(ended.how, 'cancelled', 'not as a half-close');
         }
       }
     });
@@ -188,7 +191,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const caller = await run(t, { target }, 'upload');
     const growth = residentMegabytes(child.pid) - before;
     t.equal(await caller.ended(), 0);
-    t.match(await slow.child.line({ event: 'received', bytes: 640 * 64 * 1024 }), {});
+    t.match(await slow.child.line({ event: 'received', bytes: 320 * 64 * 1024 }), {});
     t.ok(growth < 64, `the proxy grew by ${growth.toFixed(1)} MiB`);
   });
 
@@ -236,7 +239,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const { target } = await proxy(t, { primary: primary.target });
     const caller = client(t, { target }, 'load');
     await caller.line({ event: 'ready' });
-    const seconds = LONG ? 60 : 4;
+    const seconds = LONG ? 60 : 3;
     setTimeout(() => caller.tell('stop'), seconds * 1000);
     const result = await succeeded(t, caller, 'load');
     t.comment(`${result.calls} calls in ${seconds} s`);
@@ -253,13 +256,14 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     for (let round = 0; round < 3; round++) {
       const [leaving, staying] = await Promise.all([
         proxy(t, { primary: primary.target }),
-        proxy(t, { primary: primary.target }),
+        proxy(t, { primary: primary.target, report: true }),
       ]);
       const caller = client(t, { target: `ipv4:${leaving.target},${staying.target}` }, 'load');
       await caller.line({ event: 'ready' });
       leaving.child.signal('SIGTERM');
       t.equal(await leaving.child.ended(), 0, 'exits by itself');
-      t.match(leaving.child.lines, [{ event: 'drained' }]);
+      t.strictSame(leaving.child.lines, [{ event: 'drained' }]);
+      await staying.child.line({ event: 'proxied' });
       caller.tell('stop');
       await succeeded(t, caller, 'load');
     }
@@ -291,7 +295,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const { target, child } = await proxy(t, { primary: primary.target });
     const caller = client(t, { target, options }, 'silent', 'stream_until_lost');
     await caller.line({ event: 'ready' });
-    setTimeout(() => caller.tell('speak'), LONG ? 60_000 : 5_000);
+    setTimeout(() => caller.tell('speak'), LONG ? 60_000 : 3_500);
     await succeeded(t, caller, 'silent');
     // That there are pings shows when nobody answers them.
     await caller.line({ event: 'ready' });

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import {
   dial,
   type Message,
@@ -61,4 +62,7 @@ process.once('SIGTERM', async () => {
   await Promise.all([primary, ...secondaries].map((conn) => conn.close()));
   print({ event: 'drained' });
 });
+// Not to outlive the test, however that ends.
+process.stdin.on('end', () => process.exit(1)).resume();
+(process.stdin as Socket).unref();
 print({ event: 'listening', port: 'port' in address ? address.port : undefined });

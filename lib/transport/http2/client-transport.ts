@@ -72,7 +72,12 @@ export class Http2ClientTransport implements ClientTransport {
     this.#refuseWaiting();
     await Promise.all(
       [...this.#sessions.keys()].map(
-        (session) => new Promise<void>((resolve) => session.once('close', resolve).close()),
+        (session) =>
+          new Promise<void>((resolve) => {
+            // The Agent lets the process end while a session is idle; somebody waits for this one.
+            session.ref();
+            session.once('close', resolve).close();
+          }),
       ),
     );
     this.#agent.destroy();
