@@ -1,71 +1,40 @@
 import type { Socket } from 'node:net';
 import type { HeaderList } from '../../grpc/headers.js';
 import { ClosedStreams } from './closed-streams.js';
-import { FloodGuard } from './flood-guard.js';
-import { ConnectionReceiveWindow, STREAM_WINDOW } from './flow-control.js';
+import { Endpoint } from './endpoint.js';
 import { ConnectionError, DEFAULT_MAX_FRAME_SIZE, ErrorCode, Flag } from './frame.js';
 import { type FrameHandler, FrameReader } from './frame-reader.js';
-import { FrameWriter, type OutputSource } from './frame-writer.js';
 import { checkTrailers } from './header-validation.js';
 import { CompressionError } from './hpack/compression-error.js';
 import { HeaderDecoder } from './hpack/decoder.js';
 import { HeaderEncoder } from './hpack/encoder.js';
 import type { FramesLimits } from './limits.js';
-import { Liveness, type Verdict } from './liveness.js';
 import { SendScheduler } from './send-scheduler.js';
-import { HEADER_TABLE_SIZE, PeerSettings, Setting } from './settings.js';
+import { HEADER_TABLE_SIZE, PeerSettings } from './settings.js';
 import type { FrameStream } from './stream.js';
-
-/** Reading stops while this much output waits for a peer that reads nothing itself. */
-const MAX_BACKLOG = 1024 * 1024;
-
-/** How long a peer has to take a GOAWAY and close, before the socket is destroyed. */
-const LINGER_MILLISECONDS = 1000;
 
 /**
  * One HTTP/2 connection, from either side: what RFC 9113 asks of both. Frames come in from the reader, are
  * judged by the state of their stream, and are handed to it.
  */
-export abstract class Connection implements FrameHandler, OutputSource {
+export abstract class Connection extends Endpoint implements FrameHandler {
   readonly peer = new PeerSettings();
-  readonly writer: FrameWriter;
   readonly scheduler: SendScheduler;
-  readonly guard: FloodGuard;
-  readonly streams = new Map<number, FrameStream>();
-  readonly liveness: Liveness;
 
-  /** The peer's SETTINGS have been received. */
-  settingsReceived = false;
-  /** A GOAWAY has been sent or received, or the connection is gone: no new streams. */
-  goingAway = false;
-  /** The connection has failed, or its socket is closed: nothing is read or written any more. */
-  dead = false;
-
-  /** The highest stream that the peer has opened. */
-  protected lastPeerStreamId = 0;
   protected readonly reader: FrameReader;
   protected readonly closedStreams = new ClosedStreams();
-  private readonly receiveWindow: ConnectionReceiveWindow;
   private readonly encoder = new HeaderEncoder(HEADER_TABLE_SIZE);
   private readonly decoder: HeaderDecoder;
   /** The stream of the DATA frame that is being received, unless its data is discarded. */
   private dataStream: FrameStream | undefined = undefined;
   /** The octets of that frame that are not data. */
   private dataOverhead = 0;
-  private readingPaused = false;
 
-  constructor(
-    readonly socket: Socket,
-    protected readonly limits: FramesLimits,
-    private readonly isClient: boolean,
-  ) {
-    this.writer = new FrameWriter(socket, this);
+  constructor(socket: Socket, limits: FramesLimits, isClient: boolean) {
+    super(socket, limits, isClient);
     this.scheduler = new SendScheduler(this);
-    this.guard = new FloodGuard(limits);
-    this.liveness = new Liveness(limits);
-    this.receiveWindow = new ConnectionReceiveWindow(this.writer);
-    this.decoder = new HeaderDecoder(HEADER_TABLE_SIZE, limits.maxHeaderListBytes);
     this.reader = new FrameReader(this, limits, DEFAULT_MAX_FRAME_SIZE);
+    this.decoder = new HeaderDecoder(HEADER_TABLE_SIZE, limits.maxHeaderListBytes);
   }
 
   /** A field block that opens a stream, or belongs to one that is no longer in the table. */
@@ -95,99 +64,9 @@ export abstract class Connection implements FrameHandler, OutputSource {
 
   protected abstract onPeerGoAway(lastStreamId: number, code: number): void;
 
-  /** The socket is closed, and all streams have been told. */
-  protected abstract onClosed(): void;
-
   onPushPromise(): void {
     // Section 8.4: "A client cannot push", and a server must not after SETTINGS_ENABLE_PUSH 0 (section 6.6).
     throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'PUSH_PROMISE');
-  }
-
-  // The socket
-
-  /** Sends this side's SETTINGS (section 3.4), and begins to read. */
-  protected start(settings: readonly (readonly [number, number])[]): void {
-    this.writer.writeSettings([
-      ...settings,
-      [Setting.INITIAL_WINDOW_SIZE, STREAM_WINDOW],
-      [Setting.MAX_HEADER_LIST_SIZE, this.limits.maxHeaderListBytes],
-    ]);
-    this.receiveWindow.open();
-    this.socket.on('data', (chunk: Buffer) => this.onChunk(chunk));
-    this.socket.on('error', () => this.socket.destroy());
-    this.socket.on('end', () => this.lose(ErrorCode.CANCEL));
-    this.socket.on('close', () => {
-      this.lose(ErrorCode.CANCEL);
-      this.onClosed();
-    });
-  }
-
-  protected onChunk(chunk: Buffer): void {
-    this.liveness.heard = true;
-    if (!this.dead) this.read(chunk, 0);
-  }
-
-  protected read(chunk: Buffer, start: number): void {
-    try {
-      this.reader.read(chunk, start);
-    } catch (error) {
-      if (error instanceof ConnectionError) {
-        this.fail(error.code, error.message);
-        return;
-      }
-      // An error of a receiver: what it has interrupted can't be taken up again.
-      this.fail(ErrorCode.INTERNAL_ERROR, 'internal error');
-      throw error;
-    }
-    if (this.writer.backlog > MAX_BACKLOG && !this.readingPaused) {
-      this.readingPaused = true;
-      this.socket.pause();
-    }
-  }
-
-  /** A connection error (section 5.4.1). */
-  fail(code: number, message: string): void {
-    if (this.dead) return;
-    this.writer.writeGoAway(this.lastPeerStreamId, code, message);
-    this.writer.end();
-    this.lose(code);
-    // The peer's input is still taken, and dropped: closing a socket with unread input would reset it, and
-    // the peer might never see the GOAWAY.
-    this.socket.resume();
-    setTimeout(destroySocket, LINGER_MILLISECONDS, this.socket).unref();
-  }
-
-  /** Ends everything at once. */
-  destroy(): void {
-    if (!this.dead) this.writer.writeGoAway(this.lastPeerStreamId, ErrorCode.NO_ERROR, '');
-    this.writer.end();
-    this.lose(ErrorCode.CANCEL);
-    this.socket.destroySoon();
-    setTimeout(destroySocket, LINGER_MILLISECONDS, this.socket).unref();
-  }
-
-  /** Closes the connection whose work is done. */
-  protected closeGracefully(): void {
-    if (this.dead) return;
-    this.dead = true;
-    this.goingAway = true;
-    this.reader.stopped = true;
-    this.writer.end();
-    this.socket.resume();
-    setTimeout(destroySocket, LINGER_MILLISECONDS, this.socket).unref();
-  }
-
-  /** Ends all streams: the connection is of no use any more. */
-  private lose(code: number): void {
-    this.dead = true;
-    this.goingAway = true;
-    this.reader.stopped = true;
-    this.writer.abandon();
-    this.receiveWindow.close();
-    const streams = [...this.streams.values()];
-    this.streams.clear();
-    for (const stream of streams) stream.closed = true;
-    for (const stream of streams) stream.receiveReset(code, true, this.isClient);
   }
 
   // Output
@@ -205,11 +84,7 @@ export abstract class Connection implements FrameHandler, OutputSource {
     return this.scheduler.hasMore();
   }
 
-  onFlushed(): void {
-    if (this.readingPaused && !this.dead && this.writer.backlog < MAX_BACKLOG / 2) {
-      this.readingPaused = false;
-      this.socket.resume();
-    }
+  protected tellDrained(): void {
     this.scheduler.tellDrained();
   }
 
@@ -420,38 +295,4 @@ export abstract class Connection implements FrameHandler, OutputSource {
       ? new ConnectionError(ErrorCode.STREAM_CLOSED, 'HEADERS on a closed stream')
       : new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'HEADERS with an unexpected stream identifier');
   }
-
-  /** Called every so often by the transport's watchdog. */
-  check(now: number): void {
-    if (this.dead) return;
-    const verdict: Verdict = this.liveness.check(now, this);
-    if (verdict === 'ok') return;
-    if (verdict === 'ping') this.writer.writePing(0, PROBE, 0);
-    else if (verdict === 'settings timeout')
-      this.fail(ErrorCode.SETTINGS_TIMEOUT, 'SETTINGS not acknowledged');
-    else if (verdict === 'idle') this.closeIdle();
-    else if (verdict === 'too slow') this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too slow');
-    else this.destroy();
-  }
-
-  /** For the watchdog. */
-  get isInsideFieldBlock(): boolean {
-    return this.reader.isInsideFieldBlock;
-  }
-
-  get isReadingPaused(): boolean {
-    return this.readingPaused;
-  }
-
-  protected closeIdle(): void {
-    this.writer.writeGoAway(this.lastPeerStreamId, ErrorCode.NO_ERROR, '');
-    this.closeGracefully();
-  }
-}
-
-/** A PING's content, for the watchdog's. */
-const PROBE = Buffer.from('liveness');
-
-function destroySocket(socket: Socket): void {
-  socket.destroy();
 }
