@@ -98,12 +98,19 @@ export class ClientConnection extends Connection {
     stream.receiveHeaders(headers, endStream);
   }
 
+  override onResetStream(streamId: number, code: number): void {
+    // A server that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is
+    // retried, and must not meet the same connection.
+    if (code === ErrorCode.REFUSED_STREAM && this.streams.has(streamId)) this.goingAway = true;
+    super.onResetStream(streamId, code);
+  }
+
   protected isIdle(streamId: number): boolean {
     return streamId >= this.nextStreamId || (streamId & 1) === 0;
   }
 
   /** Section 6.8: streams above the last one that the server names "have not been" processed, and never will. */
-  protected onPeerGoAway(lastStreamId: number): void {
+  protected onPeerGoAway(lastStreamId: number, code: number): void {
     const refused: FrameStream[] = [];
     for (const stream of this.streams.values()) {
       if (stream.id > lastStreamId) refused.push(stream);
@@ -112,7 +119,10 @@ export class ClientConnection extends Connection {
       this.onStreamClosed(stream, true);
       stream.receiveReset(ErrorCode.REFUSED_STREAM, false, true);
     }
-    this.onCapacityChanged();
+    // "An endpoint that encounters a connection error SHOULD first send a GOAWAY frame […] the endpoint MUST
+    // close the TCP connection" (section 5.4.1). If the peer does not, its streams must not wait for it.
+    if (code === ErrorCode.NO_ERROR) this.onCapacityChanged();
+    else this.destroy();
   }
 
   protected onCapacityChanged(): void {
