@@ -8,6 +8,7 @@ import {
   type ServerStream,
 } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
+import { deferred } from '../support/deferred.js';
 import { echo } from '../support/grpc-backend.js';
 import { respond } from '../support/http2-backend.js';
 import { fieldValue } from '../support/http2-client.js';
@@ -165,11 +166,8 @@ behaviour('timeouts up to eight digits of hours neither overflow nor end the cal
 });
 
 behaviour('a call with a timeout beyond setTimeout is still there after a while', async (t, world) => {
-  let finish = nothing;
-  const started = new Promise<void>((resolve) => {
-    finish = resolve;
-  });
-  const { port } = await world.serve({ unknownServiceHandler: () => started });
+  const started = deferred();
+  const { port } = await world.serve({ unknownServiceHandler: () => started.promise });
   const client = world.http2Client(port);
   const response = client.call('/test.Echo/Bidi', HELLO, { 'grpc-timeout': '99999999H' });
   const first = await Promise.race([
@@ -177,7 +175,7 @@ behaviour('a call with a timeout beyond setTimeout is still there after a while'
     new Promise((resolve) => setTimeout(resolve, 50, 'waiting')),
   ]);
   t.equal(first, 'waiting');
-  finish();
+  started.resolve();
   t.equal(fieldValue((await response).headers, 'grpc-status'), '0');
 });
 
