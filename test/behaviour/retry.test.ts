@@ -8,6 +8,7 @@ import {
   type FrameConnection,
   FrameType,
   INITIAL_WINDOW_SIZE,
+  MAX_CONCURRENT_STREAMS,
   RESPONSE_HEADERS,
 } from '../support/frames.js';
 import { respond } from '../support/http2-backend.js';
@@ -16,7 +17,7 @@ import { collectResponse, fieldValue } from '../support/http2-client.js';
 
 const METHOD = '/test.Service/Method';
 const { NGHTTP2_REFUSED_STREAM } = http2.constants;
-const BODY = Buffer.concat([encodeMessage(randomBytes(30_000)), encodeMessage(Buffer.from('second'))]);
+const BODY = Buffer.concat([encodeMessage(randomBytes(10_000)), encodeMessage(Buffer.from('second'))]);
 
 behaviour(
   'a refused stream is retried once, on another connection, with the same bytes',
@@ -206,10 +207,44 @@ behaviour('what comes while a retry waits for its connection is not lost', async
   t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
 });
 
-async function wholeRequest(connection: FrameConnection): Promise<Buffer> {
-  await connection.until(() =>
-    connection.of(1).some(({ type, flags }) => type <= FrameType.HEADERS && (flags & END_STREAM) !== 0),
+behaviour('a refused stream avoids its connection also when other calls wait for room', async (t, world) => {
+  const backend = await world.frameBackend((connection) => {
+    if (backend.connections.length === 1) connection.settings({ [MAX_CONCURRENT_STREAMS]: 3 });
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const client = world.http2Client(proxy.port);
+  const calls = Array.from({ length: 5 }, () => client.call(METHOD, BODY));
+  const first = await until(() => backend.connections[0]);
+  await first.until(() => [1, 3, 5].every((id) => ended(first, id)));
+  // The other two wait for the second connection, which has not sent its SETTINGS.
+  const second = await until(() => backend.connections[1]);
+  const answer = (connection: FrameConnection, id: number): void => {
+    connection.headers(id, RESPONSE_HEADERS);
+    connection.headers(id, { 'grpc-status': '0' }, true);
+  };
+  first.reset(1, NGHTTP2_REFUSED_STREAM);
+  await first.until(() => ended(first, 7));
+  for (const id of [3, 5, 7]) answer(first, id);
+  await new Promise((resolve) => client.session.ping(resolve));
+  second.settings({});
+  await second.until(() => ended(second, 1) && ended(second, 3));
+  answer(second, 1);
+  answer(second, 3);
+  const responses = await Promise.all(calls);
+  t.same(
+    responses.map(({ trailers, headers }) => fieldValue(trailers ?? headers, 'grpc-status')),
+    ['0', '0', '0', '0', '0'],
   );
+  t.same(first.of(9), []);
+});
+
+function ended(connection: FrameConnection, id: number): boolean {
+  return connection.of(id).some(({ type, flags }) => type <= FrameType.HEADERS && (flags & END_STREAM) !== 0);
+}
+
+async function wholeRequest(connection: FrameConnection): Promise<Buffer> {
+  await connection.until(() => ended(connection, 1));
   return dataOf(connection.of(1, FrameType.DATA));
 }
 

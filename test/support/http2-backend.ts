@@ -24,10 +24,10 @@ export type OnRequest = (request: Request) => void;
 export class Http2Backend {
   readonly port: number;
   readonly sessions: ServerHttp2Session[] = [];
-  readonly #server: Http2Server;
+  readonly server: Http2Server;
 
   private constructor(server: Http2Server) {
-    this.#server = server;
+    this.server = server;
     this.port = (server.address() as AddressInfo).port;
     server.on('session', (session) => this.sessions.push(session));
   }
@@ -51,7 +51,7 @@ export class Http2Backend {
   }
 
   destroy(): void {
-    this.#server.close();
+    this.server.close();
     for (const session of this.sessions) session.destroy();
   }
 }

@@ -5,7 +5,12 @@ import { Agent } from 'http2-wrapper';
 import type { ConnectTarget } from '../target.js';
 import { SESSION_OPTIONS } from './session-options.js';
 
-const { kGracefullyClosing } = Agent as unknown as { kGracefullyClosing: symbol };
+const { kGracefullyClosing, kCurrentStreamCount } = Agent as unknown as Record<string, symbol> & {
+  kGracefullyClosing: symbol;
+  kCurrentStreamCount: symbol;
+};
+/** Connects for those who wait; missing from the types. */
+const { _processQueue: connectForQueue } = Agent.prototype as unknown as { _processQueue: () => void };
 
 type Listener = { resolve: (session: ClientHttp2Session) => void; reject: (error: Error) => void };
 
@@ -26,6 +31,7 @@ export class BackendAgent extends Agent {
   readonly #origin: string;
   /** The socket of the connection attempt under way; the Agent makes one at a time per origin. */
   #connecting: { socket: Socket; timer: NodeJS.Timeout } | undefined;
+  readonly #open = new Set<ClientHttp2Session>();
 
   constructor(target: ConnectTarget, options: BackendAgentOptions) {
     super({ maxSessions: options.maxConnections });
@@ -36,7 +42,23 @@ export class BackendAgent extends Agent {
       this.#connected();
       // The Agent listens once, and a session can fail more than once; its streams tell of it.
       session.on('error', () => {});
+      this.#open.add(session);
+      session.once('close', () => this.#open.delete(session));
     });
+  }
+
+  /**
+   * Does not connect while there is a session whose peer takes no streams for now (MAX_CONCURRENT_STREAMS 0): the
+   * Agent would close it as idle to connect once more, without end. It serves the queue when SETTINGS raise
+   * the limit, and comes here when the session closes.
+   */
+  protected _processQueue(): void {
+    for (const session of this.#open) {
+      const fields = session as unknown as Record<symbol, unknown>;
+      if (fields[kGracefullyClosing] === true || session.closed || session.destroyed) continue;
+      if (fields[kCurrentStreamCount] === 0 && session.remoteSettings.maxConcurrentStreams === 0) return;
+    }
+    connectForQueue.call(this);
   }
 
   /** Calls `resolve` with a session that has room for one stream, at once if there is one; else `reject`. */

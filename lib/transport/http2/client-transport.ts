@@ -48,6 +48,7 @@ export class Http2ClientTransport implements ClientTransport {
       requester.onConnectError(new Error('the connection is closed'));
       return;
     }
+    this.#leaveRefusing();
     const session = this.#waiting.size === 0 ? this.#sessionWithRoom() : undefined;
     if (session !== undefined) {
       this.#give(session, requester);
@@ -56,7 +57,14 @@ export class Http2ClientTransport implements ClientTransport {
     this.#waiting.add(requester);
     this.#agent.getSessionFor({
       resolve: (session) => {
-        if (this.#waiting.delete(requester)) this.#give(session, requester);
+        if (!this.#waiting.has(requester)) return;
+        if (session.closed || session.destroyed) {
+          // The Agent does not look when SETTINGS come in. Not at once, because it is going through its queue.
+          setImmediate(() => this.#waiting.delete(requester) && this.openStream(requester));
+          return;
+        }
+        this.#waiting.delete(requester);
+        this.#give(session, requester);
       },
       reject: (error) => {
         if (this.#waiting.delete(requester)) requester.onConnectError(error);
@@ -99,16 +107,21 @@ export class Http2ClientTransport implements ClientTransport {
     new Keepalive(session, state, () => streamCount(session), keepalive);
   }
 
+  /**
+   * A peer that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is retried, and
+   * must not meet the same connection, which goes when its other streams have ended.
+   */
+  #leaveRefusing(): void {
+    for (const [session, state] of this.#sessions) {
+      if (!state.refused || session.closed) continue;
+      BackendAgent.retire(session);
+      session.close();
+    }
+  }
+
   #sessionWithRoom(): ClientHttp2Session | undefined {
     for (const [session, state] of this.#sessions) {
       if (session.destroyed || session.closed || state.goawayLastStreamId !== undefined) continue;
-      if (state.refused) {
-        // A peer that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is
-        // retried, and must not meet the same connection.
-        BackendAgent.retire(session);
-        if (streamCount(session) === 0) session.close();
-        continue;
-      }
       if (streamCount(session) < (session.remoteSettings.maxConcurrentStreams ?? Infinity)) return session;
     }
     return undefined;
