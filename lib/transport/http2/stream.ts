@@ -89,7 +89,9 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (code === NGHTTP2_NO_ERROR && this.localEnded) {
       if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
     } else {
-      node.close(code);
+      // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
+      // can write empty DATA frames into memory without end (two streams refused in one packet, say).
+      setImmediate(closeWith, node, code);
     }
   }
 
@@ -233,6 +235,10 @@ function resetAfterEnd(node: Http2Stream): void {
   if (node.destroyed || node.closed) return;
   if (node.state.localClose === 1) node.close(NGHTTP2_NO_ERROR);
   else setTimeout(resetAfterEnd, END_STREAM_POLL_MILLISECONDS, node).unref();
+}
+
+function closeWith(node: Http2Stream, code: number): void {
+  if (!node.destroyed && !node.closed) node.close(code);
 }
 
 function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {
