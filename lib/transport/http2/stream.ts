@@ -90,7 +90,9 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (code === NGHTTP2_NO_ERROR && this.localEnded) {
       if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
     } else {
-      node.close(code);
+      // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
+      // can write empty DATA frames into memory without end (two streams refused in one packet, say).
+      setImmediate(closeWith, node, code);
     }
   }
 
@@ -246,6 +248,10 @@ function destroyUnlessUnread(this: ClientHttp2Stream, error?: NodeJS.ErrnoExcept
   const unread = this.readable && this.closed && this.rstCode === NGHTTP2_NO_ERROR;
   if (unread && error?.code === 'ERR_HTTP2_ERROR') return this;
   return Duplex.prototype.destroy.call(this, error) as ClientHttp2Stream;
+}
+
+function closeWith(node: Http2Stream, code: number): void {
+  if (!node.destroyed && !node.closed) node.close(code);
 }
 
 function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {
