@@ -55,7 +55,7 @@ function client(t: Test, settings: PeerSettings, ...cases: string[]): Child {
 
 /** The result of a case, which must have succeeded. */
 async function succeeded(t: Test, client: Child, name: string): Promise<Line> {
-  const result = await client.line({ case: name });
+  const result = await client.line({ case: name }, LONG ? 120 : 40);
   t.strictSame([result.ok, result.error], [true, undefined], name);
   return result;
 }
