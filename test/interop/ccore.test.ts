@@ -55,7 +55,7 @@ function client(t: Test, settings: PeerSettings, ...cases: string[]): Child {
 
 /** The result of a case, which must have succeeded. */
 async function succeeded(t: Test, client: Child, name: string): Promise<Line> {
-  const result = await client.line({ case: name });
+  const result = await client.line({ case: name }, LONG ? 120 : 40);
   t.strictSame([result.ok, result.error], [true, undefined], name);
   return result;
 }
@@ -191,7 +191,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const caller = await run(t, { target }, 'upload');
     const growth = residentMegabytes(child.pid) - before;
     t.equal(await caller.ended(), 0);
-    t.match(await slow.child.line({ event: 'received', bytes: 320 * 64 * 1024 }), {});
+    t.match(await slow.child.line({ event: 'received', bytes: 160 * 1024 * 1024 }), {});
     t.ok(growth < 64, `the proxy grew by ${growth.toFixed(1)} MiB`);
   });
 
@@ -211,7 +211,8 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
         t.match(await secondary.child.line({ event: 'answered', bytes: 40 * 1024 * 1024 }), {});
       }
     }
-    t.ok(growth < 64, `the proxy grew by ${growth.toFixed(1)} MiB`);
+    // Garbage of the 240 MiB that went through; Node 26 collects it later than Node 20.
+    t.ok(growth < 128, `the proxy grew by ${growth.toFixed(1)} MiB`);
   });
 
   t.test('a primary that is not there, comes, dies and comes back', async (t) => {

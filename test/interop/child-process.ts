@@ -32,14 +32,17 @@ export class Child {
   }
 
   /** The first line with these fields that nobody has taken before; waits for it. */
-  async line(fields: Line): Promise<Line> {
+  async line(fields: Line, patienceSeconds = 40): Promise<Line> {
+    const signal = AbortSignal.timeout(patienceSeconds * 1000);
+    const matches = (line: Line): boolean =>
+      Object.entries(fields).every(([name, value]) => line[name] === value);
     for (;;) {
-      const index = this.#lines.findIndex((line) =>
-        Object.entries(fields).every(([name, value]) => line[name] === value),
-      );
+      const index = this.#lines.findIndex(matches);
       if (index >= 0) return this.#lines.splice(index, 1)[0]!;
       if (this.#ended) throw new Error(`ended without a line with ${JSON.stringify(fields)}`);
-      await once(this.#news, 'news');
+      await once(this.#news, 'news', { signal }).catch((error) => {
+        throw new Error(`no line with ${JSON.stringify(fields)} in ${patienceSeconds} s`, { cause: error });
+      });
     }
   }
 

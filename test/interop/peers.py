@@ -593,12 +593,10 @@ def early_status_while_sending(client):
 
 @case
 def upload(client):
-    """20 MiB, in messages of 64 KiB, sent back."""
-    messages = 320
-    call = client.channel.stream_stream(SERVICE + "Echo")(
-        (bytes(64 * 1024) for _ in range(messages)), timeout=PATIENCE_SECONDS
-    )
-    expect(sum(len(message) for message in call), messages * 64 * 1024)
+    """160 MiB, in messages of 512 KiB."""
+    messages = (bytes(512 * 1024) for _ in range(320))
+    response = client.client_stream("StreamingInput")(messages, timeout=PATIENCE_SECONDS)
+    expect(response, str(160 * MEGABYTE).encode())
 
 
 @case
