@@ -1,4 +1,4 @@
-import { hold, release } from './held-bytes.js';
+import { heldBytes, hold, release } from './held-bytes.js';
 
 /** Copied data is gathered in blocks of at most this size. */
 const MAX_BLOCK_LENGTH = 16384;
@@ -7,10 +7,20 @@ const MIN_BLOCK_LENGTH = 512;
 /** Slices below this are copied even if nothing else is in their memory. */
 const MIN_KEPT_LENGTH = 4096;
 
+/** As long as the process holds less than this, slices may keep up to four times their size alive. */
+const FEW_BYTES = 8 * 1024 * 1024;
+
+/** Whether a slice is most of the memory that it keeps alive, or that memory is affordable. */
+function isWorthKeeping(chunk: Buffer): boolean {
+  if (chunk.length < MIN_KEPT_LENGTH) return false;
+  const kept = chunk.buffer.byteLength;
+  return 8 * chunk.length >= 7 * kept || (4 * chunk.length >= kept && heldBytes() < FEW_BYTES);
+}
+
 /**
  * Bytes that wait, in order: for a receiver that is paused, or for the peer's window. It holds about as much
  * memory as it has bytes: a slice of a larger piece of memory is copied, since it would keep all of that
- * alive, and small ones are gathered, since their `Buffer` objects weigh more than they do.
+ * alive (unless the whole process holds little), and small ones are gathered, since their `Buffer` objects weigh more than they do.
  */
 export class ChunkQueue {
   /** How many bytes wait. */
@@ -27,7 +37,7 @@ export class ChunkQueue {
     const length = chunk.length;
     this.length += length;
     hold(length);
-    if (length >= MIN_KEPT_LENGTH && 2 * length >= chunk.buffer.byteLength) {
+    if (isWorthKeeping(chunk)) {
       this.sealBlock();
       this.chunks.push(chunk);
       return;

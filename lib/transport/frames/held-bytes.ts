@@ -29,7 +29,7 @@ export function stopWaiting(waiter: Waiter): void {
   waiters.delete(waiter);
 }
 
-/** For tests and reports. */
+/** How many bytes are held. */
 export function heldBytes(): number {
   return held;
 }

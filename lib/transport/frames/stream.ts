@@ -8,7 +8,7 @@ import { ErrorCode } from './frame.js';
 import { NO_LENGTH } from './header-validation.js';
 
 /** How much of one stream may wait for the peer's window or the socket before `sendData` says to hold back. */
-export const HIGH_WATER_MARK = 16384;
+export const HIGH_WATER_MARK = 4096;
 
 /** Takes what comes before the stream's user has set a receiver, or after the stream's user is done. */
 const NOBODY: StreamReceiver = {
