@@ -31,8 +31,10 @@ export class Http2Client {
         te: 'trailers',
         ...headers,
       },
-      { endStream: false },
+      // Without it, `close(code)` sends END_STREAM before RST_STREAM (FINDINGS).
+      { endStream: false, waitForTrailers: true },
     );
+    stream.on('wantTrailers', () => stream.sendTrailers({}));
     stream.on('error', () => {});
     return stream;
   }

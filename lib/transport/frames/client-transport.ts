@@ -145,13 +145,21 @@ class FramesClientTransport implements ClientTransport, ClientConnectionOwner {
   /** Opens one more connection, if that is allowed and none is being opened. */
   private connect(): void {
     if (this.connector !== undefined || this.destroyed) return;
-    if (this.usableConnections() >= this.maxConnections) return;
+    if (this.usableConnections() >= this.maxConnections || this.peerAllowsNoStreams()) return;
     if (this.connections.size > 0 && performance.now() < this.growthPausedUntil) return;
     const { tls, connectTimeoutMilliseconds = 20_000, firstStreamId = 1 } = this.options;
     this.connector = new Connector(this.target, tls, connectTimeoutMilliseconds, {
       onSocket: (socket: net.Socket) => new ClientConnection(socket, this, firstStreamId),
       onFailure: (error: Error) => this.onConnectFailure(error),
     });
+  }
+
+  /** What a peer does not allow on one connection now it will not allow on another. */
+  private peerAllowsNoStreams(): boolean {
+    for (const connection of this.connections) {
+      if (!connection.goingAway && connection.peer.maxConcurrentStreams === 0) return true;
+    }
+    return false;
   }
 
   private usableConnections(): number {
