@@ -120,12 +120,12 @@ for (const cancel of CANCELS) {
 behaviour('the deadline passes: DEADLINE_EXCEEDED, and CANCEL at every destination', async (t, world) => {
   const { connections, destinations } = await silentBackends(world, 2);
   const proxy = await world.proxy(() => ({ primary: destinations[0]!, secondaries: [destinations[1]!] }));
-  const stream = world.http2Client(proxy.port).open(METHOD, { 'grpc-timeout': '100m' });
+  const stream = world.http2Client(proxy.port).open(METHOD, { 'grpc-timeout': '500m' });
   stream.write(MESSAGE);
   const start = performance.now();
   const response = await collectResponse(stream);
-  t.ok(performance.now() - start > 90);
-  t.ok(performance.now() - start < 1500);
+  t.ok(performance.now() - start > 490);
+  t.ok(performance.now() - start < 2500);
   t.equal(response.trailersOnly, true);
   t.equal(fieldValue(response.headers, 'grpc-status'), '4');
   t.equal(response.resetCode, 0);
@@ -145,7 +145,7 @@ behaviour("a secondary's own deadline is its error alone", async (t, world) => {
     secondaries: [
       {
         ...destinations[0]!,
-        ctx: ctx.withTimeout(100),
+        ctx: ctx.withTimeout(500),
         errHandler: (error) => {
           told.push(error);
         },
@@ -162,7 +162,7 @@ behaviour("the call option's deadline ends the call", async (t, world) => {
   const { connections, destinations } = await silentBackends(world, 1, true);
   const proxy = await world.proxy(() => ({
     primary: destinations[0]!,
-    callOptions: { deadline: new Date(Date.now() + 100) },
+    callOptions: { deadline: new Date(Date.now() + 500) },
   }));
   const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
   t.equal(fieldValue(response.trailers, 'grpc-status'), '4');

@@ -93,6 +93,8 @@ export class BackendAgent extends Agent {
     }, connectTimeoutMilliseconds);
     this.#connecting = { socket, timer };
     socket.once('close', () => clearTimeout(timer));
+    // A TLS alert after the handshake (no client certificate, in TLS 1.3) comes as an error that ends nothing.
+    socket.on('error', (error) => socket.destroy(error));
     return socket as tls.TLSSocket;
   }
 
@@ -121,9 +123,11 @@ function connectSocket(
   const servername = 'host' in target && net.isIP(target.host) === 0 ? { servername: target.host } : {};
   const socket = tls.connect({ ...servername, ...tlsOptions, ...target, session, ALPNProtocols: ['h2'] });
   socket.once('secureConnect', () => {
-    if (socket.alpnProtocol !== 'h2') {
+    if (socket.alpnProtocol === 'h2') return;
+    // Not at once: node:http2 listens, too, and aborts the process if the socket has lost its handle by then.
+    setImmediate(() => {
       socket.destroy(new Error('the TLS peer does not speak HTTP/2: it did not choose "h2" by ALPN'));
-    }
+    });
   });
   return socket;
 }

@@ -1,0 +1,159 @@
+import { once } from 'node:events';
+import http2, { type SecureServerOptions } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
+import type { Test } from 'tap';
+import { encodeMessage } from '../../lib/index.js';
+import { behaviour, type World } from '../support/behaviour.js';
+import { CERTIFICATE, PRIVATE_KEY } from '../support/certificate.js';
+import { respond } from '../support/http2-backend.js';
+import { fieldValue, type Response } from '../support/http2-client.js';
+
+const METHOD = '/test.Service/Method';
+const MESSAGE = encodeMessage(Buffer.from('message'));
+
+interface SecureBackend {
+  readonly port: number;
+  /** The scheme and authority of each request. */
+  readonly asked: string[];
+  readonly sockets: TLSSocket[];
+}
+
+async function secureBackend(t: Test, options: SecureServerOptions = {}): Promise<SecureBackend> {
+  const asked: string[] = [];
+  const sockets: TLSSocket[] = [];
+  const server = http2.createSecureServer({ key: PRIVATE_KEY, cert: CERTIFICATE, ...options });
+  server.on('secureConnection', (socket: TLSSocket) => sockets.push(socket));
+  server.on('sessionError', () => {});
+  server.on('stream', (stream, headers) => {
+    asked.push(`${headers[':scheme']} ${headers[':authority']}`);
+    respond(stream, MESSAGE);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return { port: (server.address() as AddressInfo).port, asked, sockets };
+}
+
+async function call(world: World, target: string, options?: ConnectionOptions): Promise<Response[]> {
+  const conn = world.dial(target, { tls: options });
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const client = world.http2Client(proxy.port);
+  return [await client.call(METHOD, MESSAGE), await client.call(METHOD, MESSAGE)];
+}
+
+function statuses(responses: Response[]): (string | undefined)[] {
+  return responses.map(({ headers, trailers }) => fieldValue(trailers ?? headers, 'grpc-status'));
+}
+
+function message([response]: Response[]): string | undefined {
+  return fieldValue(response!.trailers ?? response!.headers, 'grpc-message');
+}
+
+behaviour('https with ca and servername', async (t, world) => {
+  const backend = await secureBackend(t);
+  const target = `https://127.0.0.1:${backend.port}`;
+  const responses = await call(world, target, { ca: CERTIFICATE, servername: 'backend.test' });
+  t.same(statuses(responses), ['0', '0']);
+  t.same(responses[0]!.data, MESSAGE);
+  const asked = `https 127.0.0.1:${backend.port}`;
+  t.same(backend.asked, [asked, asked]);
+  t.equal(backend.sockets.length, 1, 'one connection for both calls');
+  t.equal(backend.sockets[0]!.servername, 'backend.test');
+});
+
+behaviour('https with a certificate that nobody vouches for: UNAVAILABLE', async (t, world) => {
+  const backend = await secureBackend(t);
+  const responses = await call(world, `https://127.0.0.1:${backend.port}`, { servername: 'backend.test' });
+  t.same(statuses(responses), ['14', '14']);
+  t.match(message(responses), /self-signed certificate/);
+  t.same(backend.asked, []);
+});
+
+behaviour('https with a certificate for another name: UNAVAILABLE', async (t, world) => {
+  const backend = await secureBackend(t);
+  const responses = await call(world, `https://127.0.0.1:${backend.port}`, { ca: CERTIFICATE });
+  t.same(statuses(responses), ['14', '14']);
+  t.match(message(responses), /127\.0\.0\.1/);
+  t.same(backend.asked, []);
+});
+
+behaviour('https with rejectUnauthorized false', async (t, world) => {
+  const backend = await secureBackend(t);
+  const responses = await call(world, `https://127.0.0.1:${backend.port}`, { rejectUnauthorized: false });
+  t.same(statuses(responses), ['0', '0']);
+  t.equal(backend.sockets.length, 1);
+});
+
+behaviour('https asks for the name of the target', async (t, world) => {
+  const backend = await secureBackend(t);
+  const responses = await call(world, `https://localhost:${backend.port}`, { rejectUnauthorized: false });
+  t.same(statuses(responses), ['0', '0']);
+  t.equal(backend.sockets[0]!.servername, 'localhost');
+});
+
+behaviour('a client certificate is shown', async (t, world) => {
+  const backend = await secureBackend(t, { requestCert: true, ca: CERTIFICATE, rejectUnauthorized: true });
+  const trusted = { ca: CERTIFICATE, servername: 'backend.test' };
+  const target = `https://127.0.0.1:${backend.port}`;
+  t.same(statuses(await call(world, target, { ...trusted, key: PRIVATE_KEY, cert: CERTIFICATE })), [
+    '0',
+    '0',
+  ]);
+  t.same(statuses(await call(world, target, trusted)), ['14', '14']);
+});
+
+behaviour('a TLS peer that does not choose HTTP/2: UNAVAILABLE', async (t, world) => {
+  const server = tls.createServer({ key: PRIVATE_KEY, cert: CERTIFICATE });
+  server.on('tlsClientError', () => {});
+  server.on('secureConnection', (socket) => socket.on('error', () => {}));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const responses = await call(world, `https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  t.same(statuses(responses), ['14', '14']);
+  t.match(message(responses), /ALPN/);
+});
+
+behaviour('a peer without TLS where TLS was expected: UNAVAILABLE', async (t, world) => {
+  const backend = await world.http2Backend(({ stream }) => respond(stream));
+  const responses = await call(world, `https://127.0.0.1:${backend.port}`, { rejectUnauthorized: false });
+  t.same(statuses(responses), ['14', '14']);
+});
+
+behaviour('a plain session over TLS as conn', async (t, world) => {
+  const backend = await secureBackend(t);
+  const session = http2.connect(`https://127.0.0.1:${backend.port}`, { rejectUnauthorized: false });
+  t.teardown(() => session.destroy());
+  await once(session, 'connect');
+  const proxy = await world.proxy(() => ({ primary: { conn: session } }));
+  const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
+  t.same(statuses([response]), ['0']);
+  t.same(backend.asked, [`https 127.0.0.1:${backend.port}`]);
+});
+
+behaviour('a call over TLS on both sides', async (t, world) => {
+  const backend = await secureBackend(t);
+  const conn = world.dial(`https://127.0.0.1:${backend.port}`, { tls: { rejectUnauthorized: false } });
+  const proxy = await world.proxy(() => ({ primary: { conn } }), {
+    tls: { key: PRIVATE_KEY, cert: CERTIFICATE },
+  });
+  const session = http2.connect(`https://127.0.0.1:${proxy.port}`, { rejectUnauthorized: false });
+  t.teardown(() => session.destroy());
+  const stream = session.request(
+    { ':method': 'POST', ':path': METHOD, 'content-type': 'application/grpc', te: 'trailers' },
+    { endStream: false },
+  );
+  let trailers: string[] | undefined;
+  stream.once('trailers', (_trailers, _flags, ...rest) => {
+    trailers = (rest as unknown as [string[]])[0];
+  });
+  stream.resume();
+  stream.end(MESSAGE);
+  await once(stream, 'close');
+  t.same(trailers, ['grpc-status', '0']);
+});
