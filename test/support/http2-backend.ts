@@ -37,7 +37,7 @@ export class Http2Backend {
     options: http2.ServerOptions = {},
     port = 0,
   ): Promise<Http2Backend> {
-    const server = http2.createServer(options);
+    const server = http2.createServer({ maxHeaderListPairs: 2000, ...options });
     server.on('sessionError', () => {});
     server.on('stream', (stream, headers, ...rest) => {
       // The raw list is the last argument, which the types leave out.
