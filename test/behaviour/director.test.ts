@@ -142,7 +142,7 @@ behaviour(
     while (answers.length > 0) {
       const { code, details } = await client.call(METHOD, ['hello']);
       t.equal(code, Code.UNKNOWN);
-      t.equal(details, "the director named no primary destination");
+      t.equal(details, 'the director named no primary destination');
     }
   },
 );

@@ -28,7 +28,10 @@ export class Connector {
     private readonly owner: ConnectorOwner,
   ) {
     this.timer = setTimeout(
-      () => this.abort(new Error(`no HTTP/2 SETTINGS within ${timeoutMilliseconds} ms of the connection attempt`)),
+      () =>
+        this.abort(
+          new Error(`no HTTP/2 SETTINGS within ${timeoutMilliseconds} ms of the connection attempt`),
+        ),
       timeoutMilliseconds,
     );
     const onConnect = (): void => this.onConnect(tlsOptions !== undefined);
