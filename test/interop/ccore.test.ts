@@ -203,7 +203,8 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const growth = residentMegabytes(child.pid) - before;
     t.equal(await caller.ended(), 0);
     t.match(await slow.child.line({ event: 'received', bytes: 160 * 1024 * 1024 }), {});
-    t.ok(growth < 64, `the proxy grew by ${growth.toFixed(1)} MiB`);
+    // Garbage of what went through; without backpressure it is most of the 160 MiB.
+    t.ok(growth < 96, `the proxy grew by ${growth.toFixed(1)} MiB`);
   });
 
   t.test('secondaries that answer with megabytes', async (t) => {
@@ -222,7 +223,7 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
         t.match(await secondary.child.line({ event: 'answered', bytes: 40 * 1024 * 1024 }), {});
       }
     }
-    // Garbage of the 240 MiB that went through; Node 26 collects it later than Node 20.
+    // Garbage of 240 MiB; Node 24 and 26 collect it later than Node 20.
     t.ok(growth < 128, `the proxy grew by ${growth.toFixed(1)} MiB`);
   });
 
