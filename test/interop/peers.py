@@ -698,9 +698,9 @@ def load(client):
 
 @case
 def many_at_once(client):
-    """5 times 200 concurrent calls."""
+    """3 times 200 concurrent calls."""
     failures = []
-    for _ in range(5):
+    for _ in range(3):
         calls = [
             client.unary("Unary").future(instruction(sleep=0.02, size=100), timeout=PATIENCE_SECONDS)
             for _ in range(200)
@@ -733,6 +733,19 @@ def pour(client):
     expect(command(), "cancel")
     call.cancel()
     expect_error(lambda: list(call), grpc.StatusCode.CANCELLED)
+
+
+@case
+def download_on_command(client):
+    """300 MiB for a client that does not read on until told to."""
+    wishes = [{"size": MEGABYTE}] * 300
+    responses = client.server_stream("StreamingOutput")(
+        instruction(responses=wishes), timeout=PATIENCE_SECONDS
+    )
+    expect(len(next(responses)), MEGABYTE)
+    report(event="ready")
+    expect(command(), "read")
+    expect(sum(len(response) for response in responses), 299 * MEGABYTE)
 
 
 @case
