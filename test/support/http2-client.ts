@@ -21,8 +21,11 @@ export class Http2Client {
     this.session.on('error', () => {});
   }
 
-  /** Opens a stream with gRPC's request headers, and these. */
-  open(path: string, headers: http2.OutgoingHttpHeaders = {}): ClientHttp2Stream {
+  /**
+   * Opens a stream with gRPC's request headers, and these. To cancel it, set `waitForTrailers`: else node:http2
+   * sends END_STREAM before the RST_STREAM.
+   */
+  open(path: string, headers: http2.OutgoingHttpHeaders = {}, waitForTrailers = false): ClientHttp2Stream {
     const stream = this.session.request(
       {
         ':method': 'POST',
@@ -31,7 +34,7 @@ export class Http2Client {
         te: 'trailers',
         ...headers,
       },
-      { endStream: false },
+      { endStream: false, waitForTrailers },
     );
     stream.on('error', () => {});
     return stream;
