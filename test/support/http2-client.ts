@@ -17,12 +17,15 @@ export class Http2Client {
   readonly session: ClientHttp2Session;
 
   constructor(port: number) {
-    this.session = http2.connect(`http://127.0.0.1:${port}`, { maxHeaderListPairs: 2000 });
+    this.session = http2.connect(`http://127.0.0.1:${port}`);
     this.session.on('error', () => {});
   }
 
-  /** Opens a stream with gRPC's request headers, and these. */
-  open(path: string, headers: http2.OutgoingHttpHeaders = {}): ClientHttp2Stream {
+  /**
+   * Opens a stream with gRPC's request headers, and these. To cancel it, set `waitForTrailers`: else node:http2
+   * sends END_STREAM before the RST_STREAM.
+   */
+  open(path: string, headers: http2.OutgoingHttpHeaders = {}, waitForTrailers = false): ClientHttp2Stream {
     const stream = this.session.request(
       {
         ':method': 'POST',
@@ -31,10 +34,8 @@ export class Http2Client {
         te: 'trailers',
         ...headers,
       },
-      // Without it, `close(code)` sends END_STREAM before RST_STREAM (FINDINGS).
-      { endStream: false, waitForTrailers: true },
+      { endStream: false, waitForTrailers },
     );
-    stream.on('wantTrailers', () => stream.sendTrailers({}));
     stream.on('error', () => {});
     return stream;
   }

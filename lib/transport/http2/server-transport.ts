@@ -13,13 +13,7 @@ import { toHeaderList } from './fields.js';
 import { CONNECTION_WINDOW, SESSION_OPTIONS, STREAM_WINDOW } from './session-options.js';
 import { NodeServerStream, newSessionState, type SessionState } from './stream.js';
 
-/** A last stream id that excludes nothing: the first step of a graceful shutdown (RFC 9113 section 6.8). */
-const MAX_STREAM_ID = 2 ** 31 - 1;
-
-/** How long a draining connection waits for the PING that tells that the client has seen the first GOAWAY. */
-const GOAWAY_ROUND_TRIP_MILLISECONDS = 1000;
-
-const { NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = http2.constants;
+const { NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = http2.constants;
 
 /** A server of `node:http2`, for h2c or TLS. */
 export type NodeHttp2Server = Http2Server | Http2SecureServer;
@@ -84,6 +78,8 @@ export class Http2ServerTransport implements ServerTransport {
       if (!isGrpcContentType(headers['content-type']) && server.listenerCount('stream') > 0) {
         emit('stream', stream, headers, flags, rawHeaders);
       } else if (this.#closing) {
+        // It tells the code that is given here; without a listener it would be thrown.
+        stream.on('error', () => {});
         stream.close(NGHTTP2_REFUSED_STREAM);
       } else {
         this.#takeStream(stream, headers, flags, rawHeaders);
@@ -101,7 +97,9 @@ export class Http2ServerTransport implements ServerTransport {
     const closed = [...this.#servers].map(
       (server) => new Promise<void>((resolve) => server.close(() => resolve())),
     );
-    for (const session of this.#sessions) drain(session);
+    // One GOAWAY, not the two that RFC 9113 section 6.8 advises: nghttp2 takes no new streams after the first
+    // anyhow, so that a call on its way would only hear later that it has been refused.
+    for (const session of this.#sessions) session.close();
     await Promise.all(closed);
   }
 
@@ -116,7 +114,7 @@ export class Http2ServerTransport implements ServerTransport {
     session.on('close', () => this.#sessions.delete(session));
     session.setLocalWindowSize(CONNECTION_WINDOW);
     // It was in the accept queue when the server closed.
-    if (this.#closing) drain(session);
+    if (this.#closing) session.close();
   }
 
   #takeStream(
@@ -130,25 +128,5 @@ export class Http2ServerTransport implements ServerTransport {
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     const stream = new NodeServerStream(node, session, this.#sessionState, ended);
     this.#acceptor.onStream(stream, toHeaderList(rawHeaders, headers), ended);
-  }
-}
-
-/**
- * "A server that is attempting to gracefully shut down a connection SHOULD send an initial GOAWAY frame with the
- * last stream identifier set to 2^31-1 and a NO_ERROR code. […] After allowing time for any in-flight stream
- * creation (at least one round-trip time), the server MAY send another GOAWAY frame with an updated last stream
- * identifier" (RFC 9113 section 6.8). `close()` sends that second one, and ends the session after its streams.
- */
-function drain(session: ServerHttp2Session): void {
-  if (session.destroyed || session.closed) return;
-  session.goaway(NGHTTP2_NO_ERROR, MAX_STREAM_ID);
-  const timer = setTimeout(() => session.close(), GOAWAY_ROUND_TRIP_MILLISECONDS);
-  const seen = session.ping(() => {
-    clearTimeout(timer);
-    session.close();
-  });
-  if (!seen) {
-    clearTimeout(timer);
-    session.close();
   }
 }
