@@ -56,6 +56,8 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
   protected trailers: HeaderList | undefined;
   protected remoteEnded = false;
   protected localEnded = false;
+  /** The code of the error that ended the node stream. */
+  failure: string | undefined;
   #receivedTrailers: HeaderList | undefined;
   #done = false;
 
@@ -89,7 +91,7 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (code === NGHTTP2_NO_ERROR && this.localEnded) {
       if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
     } else {
-      node.close(code);
+      setImmediate(closeNow, node, code);
     }
   }
 
@@ -158,7 +160,10 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (this.remoteEnded && this.localEnded) return;
     const node = this.node!;
     let code = node.rstCode ?? NGHTTP2_CANCEL;
-    let connectionLost = this.session.destroyed && (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
+    // A session that failed gives its streams its own error and some code; a reset has the stream's own.
+    const failed = this.failure !== undefined && this.failure !== 'ERR_HTTP2_STREAM_ERROR';
+    let connectionLost =
+      this.session.destroyed && (failed || code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
     const last = this.state.goawayLastStreamId;
     if (last !== undefined && node.id !== undefined && this.session.destroyed) {
       // Node destroys a session at GOAWAY with an error code, and gives its streams that code.
@@ -226,6 +231,14 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
 }
 
 /**
+ * RST_STREAM, outside of what Node does with a received frame: a stream that is closed in there is destroyed before
+ * its reset is sent, and Node 22 to 26 abort the process when nghttp2 then asks it for its trailers.
+ */
+function closeNow(node: Http2Stream, code: number): void {
+  if (!node.destroyed && !node.closed) node.close(code);
+}
+
+/**
  * RST_STREAM(NO_ERROR) once END_STREAM is out. nghttp2 drops trailers that are queued when a reset is submitted,
  * and Node has no event for their being sent: `state` tells. They are, nearly always, at the first look.
  */
@@ -255,7 +268,9 @@ function onDrain(this: Adapted<Http2Stream>): void {
   this[adapterOf].drain();
 }
 
-function onError(): void {}
+function onError(this: Adapted<Http2Stream>, error: NodeJS.ErrnoException): void {
+  this[adapterOf].failure = error.code ?? error.name;
+}
 
 function onClose(this: Adapted<Http2Stream>): void {
   this[adapterOf].close();
