@@ -46,3 +46,4 @@ export type { ResponseObserver } from './proxy/response-observer.js';
 export { Server, type ServerOptions, type StreamHandler, type StreamInterceptor } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
 export type { ListenAddress } from './transport/port.js';
+export type { TransportName } from './transport/transports.js';

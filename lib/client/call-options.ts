@@ -2,7 +2,10 @@ import type { CallContext } from '../grpc/call-context.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 
-/** How a call to a backend is made. */
+/**
+ * How a call to a backend is made. What `onHeaders`, `onTrailers` and `onFinish` throw is emitted as a process
+ * warning; the call goes on.
+ */
 export interface CallOptions {
   /**
    * Wait for a connection, for as long as the deadline allows, when none can be made; by default the call fails

@@ -9,6 +9,7 @@ import type { Stream, StreamReceiver, StreamRequester } from '../transport/port.
 import type { CallOptions } from './call-options.js';
 import type { ClientConn } from './client-conn.js';
 import { ConnectionBackoff } from './connection-backoff.js';
+import { tellOnlooker } from './onlooker.js';
 import { requestHeaders } from './request-headers.js';
 import { SentData } from './sent-data.js';
 
@@ -106,7 +107,7 @@ export class ClientCall implements StreamRequester, StreamReceiver {
   cancel(error: StatusError): void {
     if (this.#done) return;
     this.#leave();
-    this.#options.onFinish?.(error);
+    this.#tellFinish(error);
   }
 
   onStream(stream: Stream): void {
@@ -156,7 +157,8 @@ export class ClientCall implements StreamRequester, StreamReceiver {
       this.#finish(error, undefined);
       return;
     }
-    this.#options.onHeaders?.(Metadata.fromHeaders(headers));
+    const { onHeaders } = this.#options;
+    if (onHeaders !== undefined) tellOnlooker(() => onHeaders(Metadata.fromHeaders(headers)));
     this.#receiver.onHeaders(headers);
   }
 
@@ -252,7 +254,8 @@ export class ClientCall implements StreamRequester, StreamReceiver {
         error = truncated as StatusError;
       }
     }
-    this.#options.onTrailers?.(Metadata.fromHeaders(trailers));
+    const { onTrailers } = this.#options;
+    if (onTrailers !== undefined) tellOnlooker(() => onTrailers(Metadata.fromHeaders(trailers)));
     this.#finish(error, trailers);
   }
 
@@ -263,16 +266,21 @@ export class ClientCall implements StreamRequester, StreamReceiver {
       return;
     }
     this.#leave();
-    this.#options.onFinish?.(error);
+    this.#tellFinish(error);
     this.#receiver.onFinish(error, trailers);
   }
 
   #openFailed(error: StatusError): void {
     if (this.#done) return;
     this.#leave();
-    this.#options.onFinish?.(error);
+    this.#tellFinish(error);
     if (this.#opened) this.#receiver.onFinish(error, undefined);
     else this.#receiver.onOpenFailed(error);
+  }
+
+  #tellFinish(error: StatusError | undefined): void {
+    const { onFinish } = this.#options;
+    if (onFinish !== undefined) tellOnlooker(() => onFinish(error));
   }
 
   #leave(): void {

@@ -1,8 +1,9 @@
 import type { ClientHttp2Session } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
-import { Http2ClientTransport, Http2SessionTransport } from '../transport/http2/client-transport.js';
+import { Http2SessionTransport } from '../transport/http2/client-transport.js';
 import type { ClientTransport } from '../transport/port.js';
 import { parseTarget } from '../transport/target.js';
+import { createClientTransport, type TransportName } from '../transport/transports.js';
 
 /** How connections to a backend are made. */
 export interface DialOptions {
@@ -11,6 +12,8 @@ export interface DialOptions {
    * target they turn TLS on.
    */
   readonly tls?: ConnectionOptions | undefined;
+  /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
+  readonly transport?: TransportName | undefined;
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
   /** Milliseconds from the start of a connection attempt until it is usable. Default 20 000. */
@@ -64,7 +67,7 @@ export class ClientConn {
 export function dial(target: string, options: DialOptions = {}): ClientConn {
   const { connect, scheme, authority } = parseTarget(target);
   const secure = scheme === 'https' || options.tls !== undefined;
-  const transport = new Http2ClientTransport(connect, {
+  const transport = createClientTransport(options.transport ?? 'http2', connect, {
     tls: secure ? (options.tls ?? {}) : undefined,
     connectTimeoutMilliseconds: options.connectTimeoutMilliseconds,
     maxConnections: options.maxConnections,
@@ -77,6 +80,9 @@ const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
 /** The connection itself, or the one over a session that its owner connected and will close. */
 export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn {
   if (conn instanceof ClientConn) return conn;
+  if (typeof conn?.request !== 'function') {
+    throw new TypeError('a destination needs a conn: what dial() gave, or a ClientHttp2Session');
+  }
   let known = connsOfSessions.get(conn);
   if (known === undefined) {
     // node:http2 fills in the authority that the session was connected with.

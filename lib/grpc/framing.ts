@@ -19,9 +19,12 @@ const MAX_PAYLOAD_BYTES = 2 ** 32 - 1;
 /**
  * Prefix and payload in one new buffer.
  *
- * @throws RangeError if the payload is longer than the four bytes of Message-Length can say
+ * @throws RangeError if the payload is longer than the four bytes of Message-Length can say; TypeError if it is
+ *   not bytes
  */
 export function encodeMessage(payload: Uint8Array, compressed = false): Buffer {
+  // A string has a length, too, and would be taken for so many zeros.
+  if (!(payload instanceof Uint8Array)) throw new TypeError('a message must be bytes: a Uint8Array');
   if (payload.length > MAX_PAYLOAD_BYTES) {
     throw new RangeError(`a message takes at most ${MAX_PAYLOAD_BYTES} bytes, not ${payload.length}`);
   }

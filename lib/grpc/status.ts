@@ -67,7 +67,7 @@ export class StatusError extends Error {
    */
   static from(error: unknown): StatusError {
     if (error instanceof StatusError) return error;
-    const status = new StatusError(Code.UNKNOWN, error instanceof Error ? error.message : textOf(error));
+    const status = new StatusError(Code.UNKNOWN, textOf(error));
     status.cause = error;
     return status;
   }
@@ -117,9 +117,9 @@ function isErrorCode(code: number): code is Code {
 
 function textOf(value: unknown): string {
   try {
-    return String(value);
+    return String(value instanceof Error ? value.message : value);
   } catch {
-    // An object without a usable toString.
+    // An object without a usable toString, or message.
     return 'unknown error';
   }
 }

@@ -135,18 +135,19 @@ export class DestinationStream implements CallReceiver {
       this.#owner.onVerdict(this, StatusError.from(thrown), undefined);
       return;
     }
-    if (!(verdict instanceof Promise)) {
+    if (verdict === undefined || verdict instanceof Error) {
       this.#onVerdict(verdict, error, trailers);
       return;
     }
-    verdict.then(
+    // A promise, or something like one; or what is no verdict, and fails the call.
+    Promise.resolve(verdict).then(
       (answer) => this.#onVerdict(answer, error, trailers),
       (thrown) => this.#owner.onVerdict(this, StatusError.from(thrown), undefined),
     );
   }
 
-  #onVerdict(verdict: ErrorVerdict, error: StatusError, trailers: HeaderList | undefined): void {
-    if (verdict === undefined) this.#owner.onVerdict(this, undefined, undefined);
+  #onVerdict(verdict: ErrorVerdict | null, error: StatusError, trailers: HeaderList | undefined): void {
+    if (verdict === undefined || verdict === null) this.#owner.onVerdict(this, undefined, undefined);
     else this.#owner.onVerdict(this, StatusError.from(verdict), verdict === error ? trailers : undefined);
   }
 }

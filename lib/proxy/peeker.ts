@@ -35,7 +35,7 @@ export interface StreamPeeker {
 
 interface Waiting {
   readonly count: number;
-  readonly resolve: () => void;
+  readonly resolve: (messages: Message[]) => void;
   readonly reject: (error: Error) => void;
 }
 
@@ -45,6 +45,9 @@ export class Peeker implements StreamPeeker {
   readonly #encoding: string;
   readonly #maxBytes: number;
   readonly #scanner: MessageScanner;
+  /** How many messages have been found, all together within the limit, and how many bytes scanned. */
+  #messages = 0;
+  #scannedBytes = 0;
   /** Everything received: in one buffer, or else joined by the assembler. */
   #held: Buffer | undefined;
   readonly #assembler = new PayloadAssembler();
@@ -52,6 +55,7 @@ export class Peeker implements StreamPeeker {
   #unscanned: Buffer | undefined;
   #waiting: Waiting[] = [];
   #ended: boolean;
+  #taken = false;
   #error: Error | undefined;
 
   constructor(stream: Stream, ended: boolean, encoding: string, maxBytes: number) {
@@ -62,24 +66,22 @@ export class Peeker implements StreamPeeker {
     this.#scanner = new MessageScanner(maxBytes);
   }
 
-  async peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+  peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+    const messages = this.#peek(count, options);
+    // A director may answer without waiting for it. Node ends the process when nobody hears of a rejection.
+    messages.catch(() => {});
+    return messages;
+  }
+
+  async #peek(count: number, options: PeekOptions): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) throw new InvalidPeekCountError();
-    await new Promise<void>((resolve, reject) => {
+    if (this.#taken) throw answered();
+    const messages = await new Promise<Message[]>((resolve, reject) => {
       this.#waiting.push({ count, resolve, reject });
       this.#scan();
+      if (this.#waiting.length > 0) this.#stream.resume();
     });
-    const messages = messagesOf(this.#whole(), Math.min(count, this.#scanner.messages));
-    if (options.inflate !== true) return messages;
-    return Promise.all(
-      messages.map(async (message) =>
-        message.compressed
-          ? {
-              payload: await decompress(message.payload, this.#encoding, this.#maxBytes),
-              compressed: false,
-            }
-          : message,
-      ),
-    );
+    return options.inflate === true ? this.#inflated(messages) : messages;
   }
 
   /** The next DATA. */
@@ -93,6 +95,7 @@ export class Peeker implements StreamPeeker {
     }
     this.#unscanned = this.#unscanned === undefined ? chunk : Buffer.concat([this.#unscanned, chunk]);
     this.#scan();
+    if (this.#waiting.length === 0) this.#stream.pause();
   }
 
   /** The client has half-closed. */
@@ -104,20 +107,42 @@ export class Peeker implements StreamPeeker {
   /** Ends all peeks, and those to come, with this error. */
   fail(error: Error): void {
     this.#error ??= error;
-    this.#scan();
+    if (!this.#taken) this.#scan();
   }
 
   /** The director has answered: what is held, for the destinations. */
   take(): Buffer | undefined {
-    this.#error ??= new Error('peek() after the director has answered');
+    this.fail(answered());
+    this.#taken = true;
     const held = this.#whole();
     this.#held = undefined;
+    this.#unscanned = undefined;
     return held;
+  }
+
+  /** One after the other, so that no more than the limit is in the making while as much is there. */
+  async #inflated(messages: readonly Message[]): Promise<Message[]> {
+    const inflated: Message[] = [];
+    let bytes = 0;
+    for (const message of messages) {
+      const payload = message.compressed
+        ? await decompress(message.payload, this.#encoding, this.#maxBytes)
+        : message.payload;
+      bytes += payload.length;
+      if (bytes > this.#maxBytes) throw this.#overLimit(messages.length);
+      inflated.push({ payload, compressed: false });
+    }
+    return inflated;
   }
 
   #whole(): Buffer | undefined {
     if (this.#assembler.size > 0) this.#held = this.#assembler.take();
     return this.#held;
+  }
+
+  /** So that one message can be as long as the limit. Further prefixes count, or empty messages would be free. */
+  get #maxHeldBytes(): number {
+    return this.#maxBytes + PREFIX_LENGTH;
   }
 
   get #heldBytes(): number {
@@ -132,33 +157,45 @@ export class Peeker implements StreamPeeker {
       this.#error ??= error as Error;
     }
     this.#waiting = this.#waiting.filter((waiting) => !this.#answer(waiting));
-    if (this.#waiting.length > 0) this.#stream.resume();
-    else this.#stream.pause();
   }
 
   #scanTo(count: number): void {
-    while (this.#unscanned !== undefined && this.#scanner.messages < count) {
+    while (this.#unscanned !== undefined && this.#messages < count) {
       const offset = this.#scanner.advance(this.#unscanned, 0);
       this.#unscanned = offset < this.#unscanned.length ? this.#unscanned.subarray(offset) : undefined;
+      this.#scannedBytes += offset;
+      if (this.#scanner.messages > this.#messages && this.#scannedBytes > this.#maxHeldBytes) {
+        throw this.#overLimit(count);
+      }
+      this.#messages = this.#scanner.messages;
     }
-    if (this.#scanner.messages >= count) return;
-    if (this.#ended) {
-      this.#scanner.end();
-    } else if (this.#heldBytes >= this.#maxBytes + count * PREFIX_LENGTH) {
-      throw new StatusError(
-        Code.RESOURCE_EXHAUSTED,
-        `the first ${count} messages are over the peek limit of ${this.#maxBytes} bytes`,
-      );
-    }
+    if (this.#messages >= count) return;
+    if (this.#ended) this.#scanner.end();
+    else if (this.#heldBytes > this.#maxHeldBytes) throw this.#overLimit(count);
+  }
+
+  #overLimit(count: number): StatusError {
+    return new StatusError(
+      Code.RESOURCE_EXHAUSTED,
+      `the first ${count} messages are over the peek limit of ${this.#maxBytes} bytes`,
+    );
   }
 
   #answer({ count, resolve, reject }: Waiting): boolean {
-    if (this.#scanner.messages >= count) resolve();
-    else if (this.#error !== undefined) reject(this.#error);
-    else if (this.#ended) resolve();
-    else return false;
+    if (this.#messages < count) {
+      if (this.#error !== undefined) {
+        reject(this.#error);
+        return true;
+      }
+      if (!this.#ended) return false;
+    }
+    resolve(messagesOf(this.#whole(), Math.min(count, this.#messages)));
     return true;
   }
+}
+
+function answered(): Error {
+  return new Error('peek() after the director has answered');
 }
 
 /** The first messages in a buffer that holds at least so many, as slices of it. */

@@ -1,3 +1,4 @@
+import { warn } from '../client/onlooker.js';
 import { type HeaderList, headerValue, trailersOf } from '../grpc/headers.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -15,6 +16,8 @@ export class ProxyCall implements CallOwner, DestinationOwner {
   readonly #peeker: Peeker;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
   #scanner = new MessageScanner();
+  /** The director has. */
+  #answered = false;
   #parameters: StreamParameters | undefined;
   #destinations: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
@@ -39,10 +42,16 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#client = stream.takeOver(this);
     const encoding = headerValue(stream.context.headers, 'grpc-encoding') ?? 'identity';
     this.#peeker = new Peeker(this.#client, stream.inputEnded, encoding, maxPeekBytes);
+    // While an interceptor was thinking, say.
+    if (stream.cancelled !== undefined) this.#fail(stream.cancelled);
   }
 
   /** Asks the director, and goes where it says. */
   direct(director: StreamDirector): void {
+    if (this.#fatalError !== undefined) {
+      this.#refuse(this.#fatalError);
+      return;
+    }
     const { context } = this.#stream;
     let answer: StreamParameters | Promise<StreamParameters>;
     try {
@@ -51,32 +60,34 @@ export class ProxyCall implements CallOwner, DestinationOwner {
       this.#refuse(error);
       return;
     }
-    if (answer instanceof Promise) {
-      answer.then(
+    if (isParameters(answer)) {
+      this.open(answer);
+    } else {
+      // A promise, or something like one; or nonsense.
+      Promise.resolve(answer).then(
         (parameters) => this.open(parameters),
         (error) => this.#refuse(error),
       );
-    } else {
-      this.open(answer);
     }
   }
 
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
+    this.#answered = true;
     this.#parameters = parameters;
     if (this.#fatalError !== undefined) {
       this.#settle();
       return;
     }
     try {
+      if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
       this.#createDestinations(parameters);
+      for (const destination of this.#destinations) {
+        destination.start();
+        if (this.#settled) return;
+      }
     } catch (error) {
       this.#fail(StatusError.from(error));
-      return;
-    }
-    for (const destination of this.#destinations) {
-      destination.start();
-      if (this.#settled) return;
     }
   }
 
@@ -90,7 +101,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     const told = new StatusError(error.code, `initiate ${role} stream: ${error.message}`);
     for (const destination of this.#destinations) {
       // The seed tells them all and ignores what they answer; an error of their own must not be lost.
-      destination.tell(told).catch((thrown) => process.emitWarning(StatusError.from(thrown)));
+      destination.tell(told).catch(warn);
     }
     this.#fail(error);
   }
@@ -156,7 +167,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#fail(this.#stream.cancelByReset(code, connectionLost));
   }
 
-  onDeadline(error: StatusError): void {
+  onCancel(error: StatusError): void {
     this.#fail(error);
   }
 
@@ -167,7 +178,10 @@ export class ProxyCall implements CallOwner, DestinationOwner {
 
   #refuse(error: unknown): void {
     this.#settled = true;
-    this.#stream.end(this.#fatalError ?? StatusError.from(error));
+    this.#peeker.take();
+    const outcome = this.#fatalError ?? StatusError.from(error);
+    this.#stream.end(outcome);
+    this.#onSettled?.(outcome);
   }
 
   #createDestinations({ primary, secondaries = [], callOptions = {} }: StreamParameters): void {
@@ -229,7 +243,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#fatalError ??= error;
     this.#peeker.fail(error);
     // While the director thinks there is nobody to cancel; the call ends when it answers.
-    if (this.#parameters !== undefined) this.#settle();
+    if (this.#answered) this.#settle();
   }
 
   #settle(): void {
@@ -251,8 +265,8 @@ export class ProxyCall implements CallOwner, DestinationOwner {
       this.#finish(error ?? StatusError.from(thrown));
       return;
     }
-    if (finalized instanceof Promise) {
-      finalized.then(
+    if (finalized !== undefined) {
+      Promise.resolve(finalized).then(
         () => this.#finish(error),
         (thrown) => this.#finish(error ?? StatusError.from(thrown)),
       );
@@ -265,4 +279,9 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#stream.end(error);
     this.#onSettled?.(error);
   }
+}
+
+/** Whether a director's answer is one, as far as the types' word is worth: it is the application's. */
+function isParameters(answer: StreamParameters | Promise<StreamParameters>): answer is StreamParameters {
+  return (answer as Partial<StreamParameters> | null | undefined)?.primary !== undefined;
 }

@@ -1,3 +1,4 @@
+import { tellOnlooker } from '../client/onlooker.js';
 import { MessageParser } from '../grpc/framing.js';
 import type { HeaderList } from '../grpc/headers.js';
 import { Metadata } from '../grpc/metadata.js';
@@ -27,7 +28,7 @@ export class Observation {
     if (observer.onMessage !== undefined) {
       // The response's own limit has been applied before.
       this.#parser = new MessageParser(
-        (payload, compressed) => observer.onMessage?.(payload, compressed),
+        (payload, compressed) => this.#tell((observer) => observer.onMessage?.(payload, compressed)),
         Number.POSITIVE_INFINITY,
       );
     }
@@ -38,7 +39,7 @@ export class Observation {
   }
 
   data(chunk: Buffer): void {
-    if (this.#parser !== undefined) this.#tell(() => this.#parser?.push(chunk));
+    if (this.#observer !== undefined) this.#parser?.push(chunk);
   }
 
   status(error: StatusError | undefined, trailers: HeaderList | undefined): void {
@@ -46,13 +47,14 @@ export class Observation {
     this.#observer = undefined;
   }
 
-  #tell(call: (observer: ResponseObserver) => void): void {
-    if (this.#observer === undefined) return;
-    try {
-      call(this.#observer);
-    } catch (error) {
-      this.#observer = undefined;
-      process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-    }
+  #tell(call: (observer: ResponseObserver) => unknown): void {
+    const observer = this.#observer;
+    if (observer === undefined) return;
+    tellOnlooker(
+      () => call(observer),
+      () => {
+        this.#observer = undefined;
+      },
+    );
   }
 }

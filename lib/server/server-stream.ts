@@ -13,8 +13,8 @@ const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1;
 
 /** Who takes a call's frames over from its {@link ServerStream}. */
 export interface CallOwner extends StreamReceiver {
-  /** The deadline has passed: `error` is to be the call's outcome. */
-  onDeadline(error: StatusError): void;
+  /** The deadline has passed, or an interceptor has ended the call: `error` is to be the outcome. */
+  onCancel(error: StatusError): void;
 }
 
 /**
@@ -43,7 +43,7 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
   #trailers: HeaderList | undefined;
   #outcomeListener: ((error: StatusError | undefined) => void) | undefined;
   #cancelled: StatusError | undefined;
-  #drained: (() => void) | undefined;
+  #waitingForDrain: (() => void)[] = [];
 
   /** @internal Made by the server. */
   constructor(
@@ -120,7 +120,7 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
     if (!this.#headersSent) this.sendHeader();
     if (this.#stream.sendData(encodeMessage(payload), false)) return;
     await new Promise<void>((resolve) => {
-      this.#drained = resolve;
+      this.#waitingForDrain.push(resolve);
     });
     if (this.#cancelled !== undefined) throw this.#cancelled;
   }
@@ -193,6 +193,11 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
   /** @internal For the server: sends the status, and lets go of the stream. */
   finish(error: StatusError | undefined): void {
     if (this.#finished) return;
+    if (!this.#ended) {
+      // The handler, and with it the streams to backends, must not go on for nobody.
+      this.#abandon(error ?? new StatusError(Code.CANCELLED, 'an interceptor has ended the call'));
+      if (this.#finished) return;
+    }
     const trailers = error?.toTrailers() ?? this.#trailers ?? ['grpc-status', '0'];
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
     if (this.#headersSent) this.#stream.sendHeaders(trailers, true);
@@ -222,9 +227,10 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
   }
 
   onDrain(): void {
-    const drained = this.#drained;
-    this.#drained = undefined;
-    drained?.();
+    const waiting = this.#waitingForDrain;
+    if (waiting.length === 0) return;
+    this.#waitingForDrain = [];
+    for (const resolve of waiting) resolve();
   }
 
   #responseHeaders(...fields: string[]): HeaderList {
@@ -249,10 +255,15 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
     }
     const error = new StatusError(Code.DEADLINE_EXCEEDED, 'the deadline of the call has passed');
     this.#cancel(error);
-    this.#reader?.fail(error);
-    if (this.#owner !== undefined) this.#owner.onDeadline(error);
     // The client is told now, however long the handler takes to notice.
     this.finish(error);
+  }
+
+  /** Tells whoever works on the call that the client waits no longer. */
+  #abandon(reason: StatusError): void {
+    this.#cancel(reason);
+    this.#reader?.fail(reason);
+    this.#owner?.onCancel(reason);
   }
 
   #release(): void {

@@ -6,9 +6,12 @@ import { Code, StatusError } from '../grpc/status.js';
 import { ResetCode } from '../grpc/status-mapping.js';
 import { parseTimeout } from '../grpc/timeout.js';
 import { Http2ServerTransport, type NodeHttp2Server } from '../transport/http2/server-transport.js';
-import type { IncomingStream, ListenAddress, StreamAcceptor } from '../transport/port.js';
+import type { IncomingStream, ListenAddress, ServerTransport, StreamAcceptor } from '../transport/port.js';
 import { parseListenAddress } from '../transport/target.js';
+import { createServerTransport, type TransportName } from '../transport/transports.js';
+import { intercept } from './intercept.js';
 import { ServerStream } from './server-stream.js';
+import { removeStaleSocket } from './stale-socket.js';
 
 /**
  * Handles one call. It ends OK when the handler returns (or its promise resolves), and with the error's status
@@ -30,6 +33,8 @@ export interface ServerOptions {
   interceptors?: readonly StreamInterceptor[] | undefined;
   /** TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). */
   tls?: TlsOptions | undefined;
+  /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
+  transport?: TransportName | undefined;
   /** The longest message given to a local handler, in bytes; default 4 MiB. What is proxied has no such limit. */
   maxReceiveMessageBytes?: number | undefined;
 }
@@ -42,7 +47,8 @@ export class Server implements StreamAcceptor {
   readonly #unknownServiceHandler: StreamHandler | undefined;
   readonly #interceptors: readonly StreamInterceptor[];
   readonly #maxReceiveMessageBytes: number;
-  readonly #transport: Http2ServerTransport;
+  readonly #transport: ServerTransport;
+  #attached: Http2ServerTransport | undefined;
   readonly #onCallFinished = (): void => this.#callFinished();
   #runningCalls = 0;
   #idle: (() => void) | undefined;
@@ -52,7 +58,7 @@ export class Server implements StreamAcceptor {
     this.#unknownServiceHandler = options.unknownServiceHandler;
     this.#interceptors = options.interceptors ?? [];
     this.#maxReceiveMessageBytes = options.maxReceiveMessageBytes ?? MAX_RECEIVE_MESSAGE_BYTES;
-    this.#transport = new Http2ServerTransport(this, options.tls);
+    this.#transport = createServerTransport(options.transport ?? 'http2', this, options.tls);
   }
 
   /**
@@ -78,7 +84,9 @@ export class Server implements StreamAcceptor {
    * @throws TypeError for a malformed address; Node's error (EADDRINUSE, say) if it cannot listen there
    */
   async listen(address: string | ListenAddress): Promise<ListenAddress> {
-    return this.#transport.listen(typeof address === 'string' ? parseListenAddress(address) : address);
+    const where = typeof address === 'string' ? parseListenAddress(address) : address;
+    if ('path' in where) await removeStaleSocket(where.path);
+    return this.#transport.listen(where);
   }
 
   /**
@@ -87,7 +95,8 @@ export class Server implements StreamAcceptor {
    * clients may retry elsewhere) and lets running ones finish.
    */
   attach(server: NodeHttp2Server): void {
-    this.#transport.attach(server);
+    this.#attached ??= new Http2ServerTransport(this);
+    this.#attached.attach(server);
   }
 
   /**
@@ -95,7 +104,7 @@ export class Server implements StreamAcceptor {
    * done, which is as long as the longest call; {@link destroy} cuts it short.
    */
   async close(): Promise<void> {
-    this.#closed ??= Promise.all([this.#transport.close(), this.#callsFinished()]);
+    this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#callsFinished()]);
     await this.#closed;
   }
 
@@ -141,7 +150,7 @@ export class Server implements StreamAcceptor {
 
   #handlerOf(path: string): StreamHandler | StatusError {
     const slash = path.lastIndexOf('/');
-    if (path[0] !== '/' || slash <= 0 || slash === path.length - 1) {
+    if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
       return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
     }
     const service = path.slice(1, slash);
@@ -161,11 +170,12 @@ export class Server implements StreamAcceptor {
     let next = (): Promise<void> =>
       new Promise((resolve, reject) => {
         call.interceptOutcome((error) => (error === undefined ? resolve() : reject(error)));
-        run(call, handler);
+        if (call.cancelled === undefined) run(call, handler);
+        else call.end(call.cancelled);
       });
     for (const interceptor of this.#interceptors.toReversed()) {
       const inner = next;
-      next = async () => interceptor(call, inner);
+      next = () => intercept(call, interceptor, inner);
     }
     try {
       await next();
@@ -197,7 +207,7 @@ function run(call: ServerStream, handler: StreamHandler): void {
     return;
   }
   if (result !== undefined) {
-    result.then(
+    Promise.resolve(result).then(
       () => {
         if (!call.takenOver) call.end();
       },

@@ -8,6 +8,7 @@ import {
   Server,
   type ServerOptions,
   type StreamDirector,
+  type TransportName,
   transparentHandler,
 } from '../../lib/index.js';
 import { FrameBackend, FrameConnection } from './frames.js';
@@ -18,11 +19,16 @@ import { Http2Client } from './http2-client.js';
 
 /** What stands behind the server's port, and behind the port of connections to backends. */
 export interface Transports {
-  readonly server: 'http2';
-  readonly client: 'http2';
+  readonly server: TransportName;
+  readonly client: TransportName;
 }
 
-const TRANSPORTS: readonly Transports[] = [{ server: 'http2', client: 'http2' }];
+const TRANSPORTS: readonly Transports[] = [
+  { server: 'http2', client: 'http2' },
+  { server: 'frames', client: 'frames' },
+  { server: 'http2', client: 'frames' },
+  { server: 'frames', client: 'http2' },
+];
 
 /** A test of the product's behaviour: runs on every pair of transports. */
 export function behaviour(name: string, run: (t: Test, world: World) => Promise<void>): void {
@@ -62,7 +68,7 @@ export class World {
 
   /** A server with these options; `prepare` registers services before it listens. */
   async serve(options: ServerOptions, prepare?: (server: Server) => void): Promise<Proxy> {
-    const server = new Server(options);
+    const server = new Server({ transport: this.transports.server, ...options });
     this.#t.teardown(() => server.destroy());
     prepare?.(server);
     const address = await server.listen('127.0.0.1:0');
@@ -73,7 +79,7 @@ export class World {
   /** Connections to a backend on a port of the loopback interface, or at a target. */
   dial(portOrTarget: number | string, options: DialOptions = {}): ClientConn {
     const target = typeof portOrTarget === 'number' ? `127.0.0.1:${portOrTarget}` : portOrTarget;
-    const conn = dial(target, options);
+    const conn = dial(target, { transport: this.transports.client, ...options });
     this.#t.teardown(() => conn.destroy());
     return conn;
   }

@@ -5,7 +5,7 @@ import http2, {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type Collected, collectBody } from './http2-body.js';
 
 /** A request as it came over the wire. */
@@ -25,11 +25,16 @@ export class Http2Backend {
   readonly port: number;
   readonly sessions: ServerHttp2Session[] = [];
   readonly server: Http2Server;
+  readonly #sockets = new Set<Socket>();
 
   private constructor(server: Http2Server) {
     this.server = server;
     this.port = (server.address() as AddressInfo).port;
     server.on('session', (session) => this.sessions.push(session));
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
   }
 
   static async start(
@@ -37,7 +42,7 @@ export class Http2Backend {
     options: http2.ServerOptions = {},
     port = 0,
   ): Promise<Http2Backend> {
-    const server = http2.createServer(options);
+    const server = http2.createServer({ maxHeaderListPairs: 2000, ...options });
     server.on('sessionError', () => {});
     server.on('stream', (stream, headers, ...rest) => {
       // The raw list is the last argument, which the types leave out.
@@ -48,6 +53,11 @@ export class Http2Backend {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
     return new Http2Backend(server);
+  }
+
+  /** Cuts all connections, with nothing said on them: no GOAWAY, no RST_STREAM. */
+  cutConnections(): void {
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   destroy(): void {

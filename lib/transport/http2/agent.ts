@@ -75,6 +75,10 @@ export class BackendAgent extends Agent {
     (session as unknown as Record<symbol, boolean>)[kGracefullyClosing] = true;
   }
 
+  static isRetired(session: ClientHttp2Session): boolean {
+    return (session as unknown as Record<symbol, boolean>)[kGracefullyClosing] === true;
+  }
+
   override async createConnection(
     _origin: URL,
     { session }: SecureClientSessionOptions,

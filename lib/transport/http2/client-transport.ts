@@ -48,28 +48,13 @@ export class Http2ClientTransport implements ClientTransport {
       requester.onConnectError(new Error('the connection is closed'));
       return;
     }
-    this.#leaveRefusing();
     const session = this.#waiting.size === 0 ? this.#sessionWithRoom() : undefined;
     if (session !== undefined) {
       this.#give(session, requester);
       return;
     }
     this.#waiting.add(requester);
-    this.#agent.getSessionFor({
-      resolve: (session) => {
-        if (!this.#waiting.has(requester)) return;
-        if (session.closed || session.destroyed) {
-          // The Agent does not look when SETTINGS come in. Not at once, because it is going through its queue.
-          setImmediate(() => this.#waiting.delete(requester) && this.openStream(requester));
-          return;
-        }
-        this.#waiting.delete(requester);
-        this.#give(session, requester);
-      },
-      reject: (error) => {
-        if (this.#waiting.delete(requester)) requester.onConnectError(error);
-      },
-    });
+    this.#ask(requester);
   }
 
   cancelOpen(requester: StreamRequester): void {
@@ -80,7 +65,12 @@ export class Http2ClientTransport implements ClientTransport {
     this.#refuseWaiting();
     await Promise.all(
       [...this.#sessions.keys()].map(
-        (session) => new Promise<void>((resolve) => session.once('close', resolve).close()),
+        (session) =>
+          new Promise<void>((resolve) => {
+            // The Agent lets the process end while a session is idle; somebody waits for this one.
+            session.ref();
+            session.once('close', resolve).close();
+          }),
       ),
     );
     this.#agent.destroy();
@@ -89,6 +79,27 @@ export class Http2ClientTransport implements ClientTransport {
   destroy(): void {
     this.#refuseWaiting();
     this.#agent.destroy();
+  }
+
+  /** Asks the Agent for a session, for a requester that waits. */
+  #ask(requester: StreamRequester): void {
+    if (!this.#waiting.has(requester)) return;
+    this.#agent.getSessionFor({
+      resolve: (session) => {
+        if (!this.#waiting.has(requester)) return;
+        if (this.#isUsable(session)) {
+          this.#waiting.delete(requester);
+          this.#give(session, requester);
+        } else {
+          // When a stream ends, the Agent hands out the place even on a session that was retired meanwhile, and
+          // would do so again at once: it is inside a loop over those who wait.
+          queueMicrotask(() => this.#ask(requester));
+        }
+      },
+      reject: (error) => {
+        if (this.#waiting.delete(requester)) requester.onConnectError(error);
+      },
+    });
   }
 
   #connected(session: ClientHttp2Session, keepalive: KeepaliveTimes | undefined): void {
@@ -102,24 +113,24 @@ export class Http2ClientTransport implements ClientTransport {
     new Keepalive(session, state, () => streamCount(session), keepalive);
   }
 
-  /**
-   * A peer that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is retried, and
-   * must not meet the same connection, which goes when its other streams have ended.
-   */
-  #leaveRefusing(): void {
-    for (const [session, state] of this.#sessions) {
-      if (!state.refused || session.closed) continue;
-      BackendAgent.retire(session);
-      session.close();
-    }
-  }
-
   #sessionWithRoom(): ClientHttp2Session | undefined {
-    for (const [session, state] of this.#sessions) {
-      if (session.destroyed || session.closed || state.goawayLastStreamId !== undefined) continue;
+    for (const session of this.#sessions.keys()) {
+      if (!this.#isUsable(session)) continue;
       if (streamCount(session) < (session.remoteSettings.maxConcurrentStreams ?? Infinity)) return session;
     }
     return undefined;
+  }
+
+  /** Whether new streams may go there; if not, the Agent is told so. */
+  #isUsable(session: ClientHttp2Session): boolean {
+    if (BackendAgent.isRetired(session)) return false;
+    // A peer that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is retried,
+    // and must not meet the same connection.
+    const refused = this.#sessions.get(session)?.refused ?? true;
+    if (!refused && !session.destroyed && !session.closed) return true;
+    BackendAgent.retire(session);
+    if (streamCount(session) === 0) session.close();
+    return false;
   }
 
   #give(session: ClientHttp2Session, requester: StreamRequester): void {

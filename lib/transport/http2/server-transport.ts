@@ -78,12 +78,22 @@ export class Http2ServerTransport implements ServerTransport {
       session.setLocalWindowSize(CONNECTION_WINDOW);
       session.settings({ initialWindowSize: STREAM_WINDOW });
     });
+    // Another listener of `stream`, and compatibility's `request` is one, would answer gRPC calls, too.
+    const emit = server.emit.bind(server) as (event: string | symbol, ...values: unknown[]) => boolean;
     const onStream: StreamListener = (stream, headers, flags, rawHeaders) => {
-      if (!isGrpcContentType(headers['content-type']) && server.listenerCount('stream') > 1) return;
-      if (this.#closing) stream.close(NGHTTP2_REFUSED_STREAM);
-      else this.#takeStream(stream, headers, flags, rawHeaders);
+      if (!isGrpcContentType(headers['content-type']) && server.listenerCount('stream') > 0) {
+        emit('stream', stream, headers, flags, rawHeaders);
+      } else if (this.#closing) {
+        stream.close(NGHTTP2_REFUSED_STREAM);
+      } else {
+        this.#takeStream(stream, headers, flags, rawHeaders);
+      }
     };
-    server.on('stream', onStream);
+    server.emit = (event: string | symbol, ...values: unknown[]): boolean => {
+      if (event !== 'stream') return emit(event, ...values);
+      onStream(...(values as Parameters<StreamListener>));
+      return true;
+    };
   }
 
   async close(): Promise<void> {

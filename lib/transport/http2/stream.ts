@@ -6,6 +6,7 @@ import http2, {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { Duplex } from 'node:stream';
 import type { HeaderList } from '../../grpc/headers.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
 import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
@@ -91,7 +92,10 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (code === NGHTTP2_NO_ERROR && this.localEnded) {
       if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
     } else {
-      setImmediate(closeNow, node, code);
+      // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
+      // can write empty DATA frames into memory without end (two streams refused in one packet, say); on Node 22 and 26 it asks the stream, destroyed by then,
+      // for its trailers, and the process aborts.
+      setImmediate(closeWith, node, code);
     }
   }
 
@@ -217,6 +221,7 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
       this.session.request(fields, { endStream, waitForTrailers: !endStream }),
     );
     this.adopt(node);
+    node.destroy = destroyUnlessUnread;
     node.on('response', onResponse);
   }
 
@@ -231,14 +236,6 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
 }
 
 /**
- * RST_STREAM, outside of what Node does with a received frame: a stream that is closed in there is destroyed before
- * its reset is sent, and Node 22 to 26 abort the process when nghttp2 then asks it for its trailers.
- */
-function closeNow(node: Http2Stream, code: number): void {
-  if (!node.destroyed && !node.closed) node.close(code);
-}
-
-/**
  * RST_STREAM(NO_ERROR) once END_STREAM is out. nghttp2 drops trailers that are queued when a reset is submitted,
  * and Node has no event for their being sent: `state` tells. They are, nearly always, at the first look.
  */
@@ -246,6 +243,21 @@ function resetAfterEnd(node: Http2Stream): void {
   if (node.destroyed || node.closed) return;
   if (node.state.localClose === 1) node.close(NGHTTP2_NO_ERROR);
   else setTimeout(resetAfterEnd, END_STREAM_POLL_MILLISECONDS, node).unref();
+}
+
+/**
+ * A backend may answer completely and reset with NO_ERROR before it has seen END_STREAM (C-core does that). If the
+ * reset comes between `sendTrailers` and the turn in which Node sends them, Node fails to, and destroys the stream
+ * with the part of the response that has not been read yet. What it could not send nobody needs.
+ */
+function destroyUnlessUnread(this: ClientHttp2Stream, error?: NodeJS.ErrnoException): ClientHttp2Stream {
+  const unread = this.readable && this.closed && this.rstCode === NGHTTP2_NO_ERROR;
+  if (unread && error?.code === 'ERR_HTTP2_ERROR') return this;
+  return Duplex.prototype.destroy.call(this, error) as ClientHttp2Stream;
+}
+
+function closeWith(node: Http2Stream, code: number): void {
+  if (!node.destroyed && !node.closed) node.close(code);
 }
 
 function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {

@@ -1,0 +1,61 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { type Command, HELP, parseCommandLine, UsageError } from './options.js';
+import { ProxyProcess } from './proxy-process.js';
+
+/** 128 and the number of the signal, as shells do. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function fail(error: unknown, exitCode: number): never {
+  process.stderr.write(`grpc-frame-proxy: ${(error as Error).message}\n`);
+  process.exit(exitCode);
+}
+
+function version(): string {
+  const path = new URL('../../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
+}
+
+async function main(): Promise<void> {
+  let command: Command;
+  try {
+    command = parseCommandLine(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    fail(error, 2);
+  }
+  if (command.kind === 'help') {
+    process.stdout.write(HELP);
+    return;
+  }
+  if (command.kind === 'version') {
+    print(version());
+    return;
+  }
+  let proxy: ProxyProcess;
+  try {
+    proxy = await ProxyProcess.start(command.options, print);
+  } catch (error) {
+    fail(error, 1);
+  }
+  drainOnSignals(proxy);
+}
+
+/** The process ends by itself once it is drained, with exit code 0. */
+function drainOnSignals(proxy: ProxyProcess): void {
+  let draining = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (draining) process.exit(EXIT_CODES[signal]);
+      draining = true;
+      void proxy.drain();
+      print(`${signal}: draining; send it again to end at once`);
+    });
+  }
+}
+
+await main();

@@ -1,0 +1,225 @@
+import type { HeaderList } from '../../../grpc/headers.js';
+import { ENTRY_OVERHEAD, entrySize, slotsFor } from './dynamic-table.js';
+import { MAX_INTEGER_OCTETS, writeInteger } from './integer.js';
+import { STATIC_TABLE, STATIC_TABLE_LENGTH, type StaticName } from './static-table.js';
+
+/** Where a field block is written: memory that grows on demand. */
+export interface BlockTarget {
+  buffer: Buffer;
+  length: number;
+  /** Makes room for this many octets behind `length`; may replace `buffer`. */
+  reserve(octets: number): void;
+}
+
+/**
+ * How many values of one name are added to the table without one of them being sent again before the name
+ * counts as one whose values don't repeat (`grpc-timeout`, trace ids), and isn't indexed any more. Adding
+ * them would only push out the fields that do repeat.
+ */
+const MAX_FRUITLESS_ADDITIONS = 6;
+
+/** How many names are remembered before those without an entry in the table are forgotten. */
+const MAX_IDLE_NAMES = 256;
+
+/** A field in the dynamic table. */
+interface Entry {
+  readonly name: Name;
+  readonly value: string;
+}
+
+/** What the encoder knows about one field name. */
+class Name {
+  /** Numbers of the additions to the dynamic table, by value. */
+  readonly additions = new Map<string, number>();
+  /** The value that was sent last as a literal or found in the table, and its addition's number. */
+  lastValue: string | undefined = undefined;
+  lastAddition = 0;
+  fruitless = 0;
+
+  constructor(
+    readonly name: string,
+    readonly fixed: StaticName | undefined,
+  ) {}
+}
+
+/**
+ * Encodes one connection's field blocks (RFC 7541 section 2.4). Names and values are found by JavaScript's
+ * interned strings and cached hashes; literals go out without Huffman coding, which costs more time than the
+ * octets it saves are worth between a proxy and its neighbours.
+ */
+export class HeaderEncoder {
+  private readonly names = new Map<string, Name>();
+  /** The entries by addition number, in a ring. */
+  private entries: (Entry | undefined)[];
+  private mask: number;
+  /** The number of the newest entry; the first one gets 1. */
+  private added = 0;
+  /** How many entries are in the table: those numbered from `added - count + 1`. */
+  private count = 0;
+  private size = 0;
+  private maxSize: number;
+  /** The smallest size since the last block, and whether any change is to be told (section 4.2). */
+  private smallestSize: number;
+  private sizeChanged = false;
+
+  /** @param limit the most memory, counted as HPACK does, that this side spends on a table */
+  constructor(private readonly limit = 4096) {
+    this.maxSize = limit;
+    this.smallestSize = limit;
+    const slots = slotsFor(limit);
+    this.mask = slots - 1;
+    this.entries = new Array<Entry | undefined>(slots).fill(undefined);
+  }
+
+  /** The peer's SETTINGS_HEADER_TABLE_SIZE: the table becomes no larger than that. */
+  setMaxTableSize(setting: number): void {
+    const size = Math.min(setting, this.limit);
+    if (size === this.maxSize) return;
+    this.maxSize = size;
+    this.smallestSize = Math.min(this.smallestSize, size);
+    this.sizeChanged = true;
+    this.evictTo(size);
+  }
+
+  /** Appends the field block of a list. */
+  encode(headers: HeaderList, target: BlockTarget): void {
+    if (this.sizeChanged) this.writeTableSizeUpdates(target);
+    const neverIndexed = headers.neverIndexed;
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i]!;
+      const value = headers[i + 1]!;
+      target.reserve(name.length + value.length + 3 * MAX_INTEGER_OCTETS);
+      if (neverIndexed?.includes(name)) this.writeNeverIndexed(name, value, target);
+      else this.writeField(name, value, target);
+    }
+  }
+
+  /**
+   * "In the case that this size is changed more than once in this interval, the smallest maximum table size
+   * that occurs in that interval MUST be signaled in a dynamic table size update. The final maximum size is
+   * always signaled" (RFC 7541 section 4.2).
+   */
+  private writeTableSizeUpdates(target: BlockTarget): void {
+    target.reserve(2 * MAX_INTEGER_OCTETS);
+    if (this.smallestSize < this.maxSize) {
+      target.length = writeInteger(target.buffer, target.length, 0x20, 0x1f, this.smallestSize);
+    }
+    target.length = writeInteger(target.buffer, target.length, 0x20, 0x1f, this.maxSize);
+    this.smallestSize = this.maxSize;
+    this.sizeChanged = false;
+  }
+
+  private writeField(text: string, value: string, target: BlockTarget): void {
+    const name = this.names.get(text) ?? this.addName(text);
+    const fixed = name.fixed?.values.get(value);
+    if (fixed !== undefined) {
+      target.length = writeInteger(target.buffer, target.length, 0x80, 0x7f, fixed);
+      return;
+    }
+    const addition = name.lastValue === value ? name.lastAddition : name.additions.get(value);
+    if (addition !== undefined && addition > this.added - this.count) {
+      name.fruitless = 0;
+      name.lastValue = value;
+      name.lastAddition = addition;
+      const index = STATIC_TABLE_LENGTH + 1 + this.added - addition;
+      target.length = writeInteger(target.buffer, target.length, 0x80, 0x7f, index);
+      return;
+    }
+    if (this.isWorthAdding(name, value)) {
+      this.writeLiteral(0x40, 0x3f, name, value, target);
+      this.add(name, value);
+    } else {
+      this.writeLiteral(0x00, 0x0f, name, value, target);
+      name.lastValue = value;
+      name.lastAddition = 0;
+    }
+  }
+
+  private isWorthAdding(name: Name, value: string): boolean {
+    // A field that takes half of the table pushes out many for one.
+    if (2 * entrySize(name.name, value) > this.maxSize) return false;
+    if (name.fruitless < MAX_FRUITLESS_ADDITIONS) return true;
+    if (name.lastValue !== value) return false;
+    name.fruitless = 0;
+    return true;
+  }
+
+  /** Section 6.2.3: for "protecting values that are not to be put at risk by compressing them". */
+  private writeNeverIndexed(text: string, value: string, target: BlockTarget): void {
+    const name = this.names.get(text) ?? this.addName(text);
+    this.writeLiteral(0x10, 0x0f, name, value, target);
+  }
+
+  private writeLiteral(
+    pattern: number,
+    prefix: number,
+    name: Name,
+    value: string,
+    target: BlockTarget,
+  ): void {
+    const buffer = target.buffer;
+    let position = target.length;
+    if (name.fixed !== undefined) {
+      position = writeInteger(buffer, position, pattern, prefix, name.fixed.index);
+    } else {
+      // Names in the dynamic table are not referred to: a name that has an entry there soon has all of its
+      // repeating values there, too.
+      buffer[position++] = pattern;
+      position = writeString(buffer, position, name.name);
+    }
+    target.length = writeString(buffer, position, value);
+  }
+
+  private addName(text: string): Name {
+    if (this.names.size >= MAX_IDLE_NAMES) this.forgetIdleNames();
+    const name = new Name(text, STATIC_TABLE.get(text));
+    this.names.set(text, name);
+    return name;
+  }
+
+  private forgetIdleNames(): void {
+    for (const [text, name] of this.names) {
+      if (name.additions.size === 0) this.names.delete(text);
+    }
+  }
+
+  /** Section 4.4. */
+  private add(name: Name, value: string): void {
+    const size = entrySize(name.name, value);
+    this.evictTo(this.maxSize - size);
+    this.added++;
+    this.count++;
+    this.size += size;
+    this.entries[this.added & this.mask] = { name, value };
+    name.additions.set(value, this.added);
+    name.lastValue = value;
+    name.lastAddition = this.added;
+    name.fruitless++;
+  }
+
+  private evictTo(size: number): void {
+    while (this.count > 0 && this.size > size) {
+      const addition = this.added - this.count + 1;
+      const entry = this.entries[addition & this.mask]!;
+      this.entries[addition & this.mask] = undefined;
+      entry.name.additions.delete(entry.value);
+      this.size -= entry.name.name.length + entry.value.length + ENTRY_OVERHEAD;
+      this.count--;
+    }
+  }
+}
+
+/** Up to this length, writing octet by octet is cheaper than a call into the runtime. */
+const SHORT = 24;
+
+/** Section 5.2, with H = 0. */
+function writeString(buffer: Buffer, position: number, text: string): number {
+  const length = text.length;
+  const start = writeInteger(buffer, position, 0x00, 0x7f, length);
+  if (length > SHORT) {
+    buffer.write(text, start, length, 'latin1');
+  } else {
+    for (let i = 0; i < length; i++) buffer[start + i] = text.charCodeAt(i);
+  }
+  return start + length;
+}

@@ -1,0 +1,44 @@
+import type { FramesLimits } from './limits.js';
+
+/** Something that is looked at every so often. */
+export interface Checked {
+  check(now: number): void;
+}
+
+/**
+ * One timer for all connections of a transport, in place of timers per connection or call. It runs only
+ * while there are any, and doesn't keep the process alive.
+ */
+export class Watchdog {
+  private readonly checked = new Set<Checked>();
+  private readonly interval: number;
+  private timer: NodeJS.Timeout | undefined = undefined;
+
+  constructor(limits: FramesLimits) {
+    const shortest = Math.min(
+      limits.handshakeTimeoutMilliseconds,
+      limits.settingsTimeoutMilliseconds,
+      limits.pingAfterMilliseconds,
+      limits.pingTimeoutMilliseconds,
+      limits.idleTimeoutMilliseconds || 1000,
+    );
+    this.interval = Math.max(5, Math.min(1000, shortest / 2));
+  }
+
+  add(checked: Checked): void {
+    this.checked.add(checked);
+    this.timer ??= setInterval(() => this.check(), this.interval).unref();
+  }
+
+  remove(checked: Checked): void {
+    this.checked.delete(checked);
+    if (this.checked.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private check(): void {
+    const now = performance.now();
+    for (const checked of this.checked) checked.check(now);
+  }
+}

@@ -1,0 +1,154 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Command } from '../support/command.js';
+import { echo, GrpcBackend } from '../support/grpc-backend.js';
+import { collect, GrpcClient } from '../support/grpc-client.js';
+
+function start(t: Test, ...args: string[]): Command {
+  const command = new Command(...args);
+  t.teardown(() => command.destroy());
+  return command;
+}
+
+async function backend(t: Test): Promise<GrpcBackend> {
+  const started = await GrpcBackend.start({ '/test.Echo/Echo': echo });
+  t.teardown(() => started.destroy());
+  return started;
+}
+
+function client(t: Test, port: number): GrpcClient {
+  const made = new GrpcClient(port);
+  t.teardown(() => made.close());
+  return made;
+}
+
+t.test('--help and --version print and exit 0', async (t) => {
+  const help = start(t, '--help');
+  t.equal(await help.exit(), 0);
+  for (const option of ['--listen', '--primary', '--secondary', '--transport', '--help', '--version']) {
+    t.match(help.stdout, option);
+  }
+  const version = start(t, '--version');
+  t.equal(await version.exit(), 0);
+  t.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+t.test('a wrong command line is one line that names the option, exit 2, nothing started', async (t) => {
+  const cases: [string[], RegExp][] = [
+    [['--frobnicate'], /unknown option --frobnicate/],
+    [['-x'], /unknown option -x/],
+    [['stray'], /unexpected argument "stray"/],
+    [['--listen'], /--listen needs a value/],
+    [['--listen', 'nowhere'], /--listen: "nowhere" is no address: give HOST:PORT/],
+    [['--listen', 'localhost:70000'], /--listen: "localhost:70000" is no address/],
+    [
+      ['--primary', 'ftp://host:1'],
+      /--primary: "ftp:\/\/host:1" has an unknown scheme: give http:\/\/HOST:PORT/,
+    ],
+    [['--primary', 'http://host:1/path'], /--primary: .* has more than an address/],
+    [['--primary', 'a:1', '--primary', 'b:1'], /--primary can be given once/],
+    [['--primary', 'a:1', '--secondary', 'b'], /--secondary: "b" is no address/],
+    [['--secondary', 'b:1'], /--secondary needs --primary/],
+    [['--transport', 'carrier-pigeon'], /--transport: "carrier-pigeon" is none: give http2 or frames/],
+    [['--help=yes'], /--help takes no value/],
+  ];
+  await Promise.all(
+    cases.map(async ([args, message]) => {
+      const command = start(t, ...args);
+      t.equal(await command.exit(), 2, args.join(' '));
+      t.match(command.stderr, message);
+      t.equal(command.stderr.trimEnd().split('\n').length, 1, 'one line');
+      t.equal(command.stdout, '', 'nothing started');
+    }),
+  );
+});
+
+t.test('an address in use is one line, exit 1, and leaves nothing listening', async (t) => {
+  const taken = net.createServer().listen(0, '127.0.0.1');
+  t.teardown(() => taken.close());
+  await once(taken, 'listening');
+  const { port } = taken.address() as net.AddressInfo;
+  const command = start(t, '--listen', '127.0.0.1:0', '--listen', `127.0.0.1:${port}`);
+  t.equal(await command.exit(), 1);
+  t.equal(
+    command.stderr,
+    `grpc-frame-proxy: --listen: cannot listen at 127.0.0.1:${port}: the address is in use\n`,
+  );
+});
+
+t.test('without --primary a call goes to demo backends, which are named in the output', async (t) => {
+  const command = start(t, '--listen', '127.0.0.1:0');
+  const port = await command.port();
+  const result = await client(t, port).call('/any.Service/Method', ['hello']);
+  t.equal(result.code, 0);
+  t.same(result.messages.map(String), ['hello']);
+  t.same(result.trailers.get('demo-backend'), ['primary']);
+  for (const name of ['primary', 'secondary 1', 'secondary 2']) {
+    await command.printed(new RegExp(`${name} got /any.Service/Method, a message of 5 bytes`));
+  }
+});
+
+t.test('--primary and --secondary get every call, at every --listen address', async (t) => {
+  const primary = await backend(t);
+  const secondary = await backend(t);
+  // A socket's path has room for about a hundred bytes only.
+  const directory = await mkdtemp(join(tmpdir(), 'proxy-'));
+  t.teardown(() => rm(directory, { recursive: true }));
+  const path = join(directory, 'proxy.sock');
+  const command = start(
+    t,
+    ...['--listen', '127.0.0.1:0', '--listen', `unix:${path}`],
+    ...['--primary', `http://127.0.0.1:${primary.port}`, '--secondary', `127.0.0.1:${secondary.port}`],
+  );
+  const port = await command.port();
+  t.match(command.stdout, `unix:${path}`);
+  t.equal(command.stdout.trimEnd().split('\n').length, 1, 'ready is one line');
+  const overTcp = await client(t, port).call('/test.Echo/Echo', ['tcp']);
+  t.same(overTcp.messages.map(String), ['tcp']);
+  const unixClient = new GrpcClient(`unix:${path}`);
+  t.teardown(() => unixClient.close());
+  const overUnix = await unixClient.call('/test.Echo/Echo', ['unix']);
+  t.same(overUnix.messages.map(String), ['unix']);
+  secondary.destroy();
+  const failed = await client(t, port).call('/test.Echo/Echo', ['x']);
+  t.equal(failed.code, 14, 'a secondary must be there');
+});
+
+t.test('SIGTERM lets the running call finish, refuses new connections, and exits 0', async (t) => {
+  const primary = await backend(t);
+  const command = start(t, '--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`);
+  const port = await command.port();
+  const call = client(t, port).open('/test.Echo/Echo');
+  const result = collect(call);
+  call.write(Buffer.from('before'));
+  await once(call, 'data');
+  command.process.kill('SIGTERM');
+  await command.printed(/SIGTERM: draining/);
+  const refused = net.connect(port, '127.0.0.1');
+  const [error] = await once(refused, 'error');
+  t.equal((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+  call.write(Buffer.from('after'));
+  call.end();
+  const { code, details, messages } = await result;
+  t.equal(code, 0, details);
+  t.same(messages.map(String), ['before', 'after']);
+  t.equal(await command.exit(), 0);
+});
+
+t.test('a second signal ends at once', async (t) => {
+  const primary = await backend(t);
+  const command = start(t, '--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`);
+  const call = client(t, await command.port()).open('/test.Echo/Echo');
+  const result = collect(call);
+  call.write(Buffer.from('open'));
+  await once(call, 'data');
+  command.process.kill('SIGINT');
+  await command.printed(/SIGINT: draining/);
+  command.process.kill('SIGINT');
+  t.equal(await command.exit(), 130);
+  t.not((await result).code, 0);
+});

@@ -1,0 +1,30 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Test } from 'tap';
+
+/** What the process was told while a test ran: what would have ended it, and its warnings. */
+export class ProcessEvents {
+  readonly fatal: unknown[] = [];
+  readonly warnings: string[] = [];
+
+  constructor(t: Test) {
+    const onFatal = (error: unknown): void => {
+      this.fatal.push(error);
+    };
+    const onWarning = (warning: Error): void => {
+      this.warnings.push(warning.message);
+    };
+    process.on('uncaughtException', onFatal);
+    process.on('unhandledRejection', onFatal);
+    process.on('warning', onWarning);
+    t.teardown(() => {
+      process.off('uncaughtException', onFatal);
+      process.off('unhandledRejection', onFatal);
+      process.off('warning', onWarning);
+    });
+  }
+
+  /** Lets what is due be told: both come in a later turn of the event loop. */
+  async settled(): Promise<void> {
+    for (let i = 0; i < 3; i++) await turn();
+  }
+}

@@ -1,0 +1,236 @@
+import fc from 'fast-check';
+import type { HeaderList } from '../../../lib/grpc/headers.js';
+import { CLIENT_PREFACE, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
+import { heldBytes } from '../../../lib/transport/frames/held-bytes.js';
+import type {
+  IncomingStream,
+  ListenAddress,
+  StreamAcceptor,
+  StreamReceiver,
+} from '../../../lib/transport/port.js';
+import { END } from './conformance-cases.js';
+import {
+  data,
+  fieldBlock,
+  frame,
+  goAway,
+  headers,
+  PING,
+  RawPeer,
+  REQUEST,
+  resetStream,
+  SETTINGS_ACK,
+  settings,
+  windowUpdate,
+} from './raw-peer.js';
+
+/** Sequences of frames, right and wrong ones, and what must hold whatever they are. */
+
+/** Answers like an echo, now and then differently, and throws if the port's order of calls is broken. */
+class Judge implements StreamReceiver {
+  private state: 'open' | 'half-closed' | 'over' = 'open';
+
+  constructor(
+    private readonly stream: IncomingStream,
+    endStream: boolean,
+  ) {
+    if (endStream) this.state = 'half-closed';
+  }
+
+  onHeaders(_headers: HeaderList, endStream: boolean): void {
+    if (this.state !== 'open' || !endStream) throw new Error(`trailers while ${this.state}`);
+    this.onEnd();
+  }
+  onData(chunk: Buffer): void {
+    if (this.state !== 'open') throw new Error(`data while ${this.state}`);
+    if (chunk.length === 0) throw new Error('empty data');
+    if (chunk[0] === 7) {
+      this.finish();
+      this.stream.reset(2);
+    } else if (!this.stream.sendData(chunk, false) || chunk[0] === 9) {
+      this.stream.pause();
+      if (chunk[0] === 9) setImmediate(() => this.stream.resume());
+    }
+  }
+  onEnd(): void {
+    if (this.state !== 'open') throw new Error(`end while ${this.state}`);
+    this.state = 'half-closed';
+    this.answer();
+  }
+  onReset(): void {
+    if (this.state === 'over') throw new Error('reset twice, or after a reset');
+    this.finish();
+  }
+  onDrain(): void {
+    this.stream.resume();
+  }
+
+  answer(): void {
+    this.stream.sendHeaders(['grpc-status', '0'], true);
+  }
+
+  private finish(): void {
+    this.state = 'over';
+  }
+}
+
+export class JudgingAcceptor implements StreamAcceptor {
+  streams = 0;
+
+  onStream(stream: IncomingStream, headers: HeaderList, endStream: boolean): void {
+    this.streams++;
+    if (headers[0] !== ':method') throw new Error(`not a request: ${headers}`);
+    const judge = new Judge(stream, endStream);
+    stream.receiver = judge;
+    stream.sendHeaders([':status', '200'], false);
+    stream.resume();
+    if (endStream) judge.answer();
+  }
+}
+
+/** Throws unless what the engine has sent is a sequence of frames that a server may send. */
+export function judgeOutput(peer: RawPeer): void {
+  const states = new Map<number, 'open' | 'ended' | 'reset'>();
+  for (const { type, flags, streamId, payload } of peer.frames) {
+    if (payload.length > 16384) throw new Error('frame too large');
+    if (streamId === 0) {
+      if (
+        ![FrameType.SETTINGS, FrameType.PING, FrameType.GOAWAY, FrameType.WINDOW_UPDATE].includes(type as 4)
+      ) {
+        throw new Error(`type ${type} on stream 0`);
+      }
+      continue;
+    }
+    if (streamId % 2 === 0) {
+      if (type !== FrameType.RST_STREAM) throw new Error('frame on an even stream');
+      continue;
+    }
+    const state = states.get(streamId);
+    if (type === FrameType.RST_STREAM) {
+      states.set(streamId, 'reset');
+    } else if (type === FrameType.WINDOW_UPDATE) {
+      if (state === 'reset') throw new Error('WINDOW_UPDATE behind RST_STREAM');
+    } else if (type === FrameType.HEADERS || type === FrameType.DATA) {
+      if (state === 'ended' || state === 'reset')
+        throw new Error(`type ${type} on a stream that is ${state}`);
+      if (state === undefined && type === FrameType.DATA) throw new Error('DATA before HEADERS');
+      states.set(streamId, (flags & Flag.END_STREAM) !== 0 ? 'ended' : 'open');
+    } else {
+      throw new Error(`type ${type} on a stream`);
+    }
+  }
+}
+
+const streamId = fc.constantFrom(1, 1, 3, 3, 5, 7, 9, 11, 0, 2);
+const octets = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
+const flags = fc.constantFrom(0, 1, 4, 5, 8, 9, 0x0d, 0x20, 0x25, 0x2d);
+
+/** Frames that are mostly in place, and some that never are. */
+const anyFrame: fc.Arbitrary<Buffer> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(streamId, fc.constantFrom(4, END)).map(([id, flags]) => headers(id, REQUEST, flags)),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(streamId, octets, fc.constantFrom(0, 0, 1)).map(([id, d, f]) => data(id, d, f)),
+  },
+  {
+    weight: 3,
+    arbitrary: fc
+      .tuple(streamId, fc.integer({ min: 1, max: 40_000 }))
+      .map(([id, length]) =>
+        Buffer.concat(
+          Array.from({ length: Math.ceil(length / 16384) }, (_, i) =>
+            data(id, Buffer.alloc(Math.min(16384, length - 16384 * i), 1)),
+          ),
+        ),
+      ),
+  },
+  { weight: 2, arbitrary: streamId.map((id) => headers(id, ['x-trailer', 'a'], END)) },
+  {
+    weight: 2,
+    arbitrary: streamId.map((id) => {
+      const block = fieldBlock(REQUEST);
+      return Buffer.concat([
+        frame(FrameType.HEADERS, 1, id, block.subarray(0, 7)),
+        frame(FrameType.CONTINUATION, 4, id, block.subarray(7)),
+      ]);
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(streamId, fc.nat({ max: 13 })).map(([id, code]) => resetStream(id, code)),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(streamId, fc.nat({ max: 2 ** 31 - 1 })).map(([id, n]) => windowUpdate(id, n)),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.integer({ min: 1, max: 8 }), fc.nat({ max: 70_000 }))
+      .map((pair) => settings(pair)),
+  },
+  { weight: 1, arbitrary: fc.constant(PING) },
+  { weight: 1, arbitrary: fc.constant(SETTINGS_ACK) },
+  { weight: 1, arbitrary: streamId.map((id) => goAway(id, 0)) },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(fc.nat({ max: 12 }), flags, streamId, octets)
+      .map(([type, f, id, payload]) => frame(type, f, id, payload)),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(streamId, octets).map(([id, block]) => frame(FrameType.HEADERS, END, id, block)),
+  },
+);
+
+/** Streams of frames, cut into pieces anywhere. */
+export const frameSequences = fc.record({
+  frames: fc.array(anyFrame, { maxLength: 40 }),
+  cuts: fc.array(fc.nat({ max: 3000 }), { maxLength: 6 }),
+});
+
+/** Octets of an honest connection, of which some are changed. */
+export const mutatedCaptures = fc.record({
+  requests: fc.integer({ min: 1, max: 6 }),
+  changes: fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 8 }),
+  cuts: fc.array(fc.nat({ max: 3000 }), { maxLength: 6 }),
+});
+
+export function captureWith(requests: number, changes: readonly (readonly [number, number])[]): Buffer {
+  const parts: Buffer[] = [settings([4, 100_000])];
+  for (let i = 0; i < requests; i++) {
+    const id = 2 * i + 1;
+    parts.push(
+      headers(id, [...REQUEST, 'x-a', `${i}`]),
+      data(id, Buffer.alloc(50 * i + 5, 1)),
+      windowUpdate(id, 100),
+    );
+    parts.push(i % 2 === 0 ? data(id, '', 1) : headers(id, ['x-b', 'c'], END), PING);
+  }
+  const bytes = Buffer.concat(parts);
+  for (const [at, value] of changes) bytes[at % bytes.length] = value;
+  return bytes;
+}
+
+/** Sends bytes in pieces, closes, and checks what must hold. */
+export async function attack(address: ListenAddress, bytes: Buffer, cuts: readonly number[]): Promise<void> {
+  const peer = await RawPeer.connect(address);
+  peer.send(CLIENT_PREFACE);
+  let at = 0;
+  for (const cut of [...cuts, bytes.length]) {
+    const end = Math.min(bytes.length, at + cut);
+    if (end > at) await new Promise((resolve) => peer.socket.write(bytes.subarray(at, end), resolve));
+    at = end;
+  }
+  peer.socket.end();
+  await peer.closed;
+  judgeOutput(peer);
+}
+
+export function assertNothingHeld(): void {
+  if (heldBytes() !== 0) throw new Error(`${heldBytes()} bytes are still held`);
+}

@@ -1,0 +1,181 @@
+import t from 'tap';
+import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
+import type { FramesLimits } from '../../../lib/transport/frames/index.js';
+import { assertExpectation, END, requestWith } from './conformance-cases.js';
+import { Call, Echo, Inbox, RawServer, startClient, startServer } from './fixtures.js';
+import {
+  data,
+  fieldBlock,
+  frame,
+  headers,
+  PING,
+  RawPeer,
+  REQUEST,
+  resetStream,
+  settings,
+  windowUpdate,
+} from './raw-peer.js';
+
+const calm = { connection: ErrorCode.ENHANCE_YOUR_CALM };
+
+function times(count: number, make: (i: number) => Buffer): Buffer[] {
+  return Array.from({ length: count }, (_, i) => make(i));
+}
+
+function rapidReset(count: number): Buffer[] {
+  return times(count, (i) => Buffer.concat([headers(2 * i + 1, REQUEST, END), resetStream(2 * i + 1, 8)]));
+}
+
+/** RFC 9113 section 10.5: what a peer makes this side do for nothing is bounded. */
+const floods: readonly [string, Buffer[], Partial<FramesLimits>?][] = [
+  ['RST_STREAM (rapid reset)', rapidReset(4000)],
+  ['PING', times(60000, () => PING)],
+  ['SETTINGS', times(300, () => settings())],
+  ['empty DATA', [headers(1, REQUEST), ...times(60000, () => data(1, ''))]],
+  ['PRIORITY', times(60000, () => frame(FrameType.PRIORITY, 0, 1, '0000000000'))],
+  ['WINDOW_UPDATE', [headers(1, REQUEST), ...times(60000, () => windowUpdate(1, 1))]],
+  ['frames of unknown type', times(60000, () => frame(0x77, 0, 1))],
+  ['stream errors', times(1500, (i) => headers(2 * i + 1, ['a', 'b'], END))],
+  ['empty CONTINUATION', [headers(1, REQUEST, 0), ...times(100, () => frame(FrameType.CONTINUATION, 0, 1))]],
+  [
+    'CONTINUATION without end',
+    [headers(1, REQUEST, 0), ...times(20, () => frame(FrameType.CONTINUATION, 0, 1, Buffer.alloc(16384)))],
+  ],
+];
+
+for (const [name, frames, limits] of floods) {
+  t.test(`a flood of ${name} ends in ENHANCE_YOUR_CALM`, async (t) => {
+    const { address } = await startServer(t, new Inbox(), { limits });
+    const peer = await RawPeer.client(address);
+    t.teardown(() => peer.close());
+    peer.send(...frames);
+    await assertExpectation(t, peer, calm);
+  });
+}
+
+t.test('honest peers are not taken for floods', async (t) => {
+  const { address } = await startServer(t, Echo);
+  const peer = await RawPeer.client(address);
+  t.teardown(() => peer.close());
+  peer.send(...rapidReset(1500));
+  peer.send(
+    ...times(3000, (i) => {
+      const id = 3001 + 2 * i;
+      return Buffer.concat([
+        headers(id, REQUEST),
+        windowUpdate(id, 1),
+        windowUpdate(0, 1),
+        PING,
+        data(id, '', 1),
+      ]);
+    }),
+  );
+  await peer.nextOf(FrameType.HEADERS, 3001 + 2 * 2999);
+  await assertExpectation(t, peer, 'fine');
+});
+
+t.test('a header list above the limit ends its stream, and the connection goes on', async (t) => {
+  const { address } = await startServer(t);
+  const peer = await RawPeer.client(address);
+  t.teardown(() => peer.close());
+  const block = fieldBlock(requestWith('x', 'y'.repeat(70_000)));
+  peer.send(
+    frame(FrameType.HEADERS, Flag.END_STREAM, 1, block.subarray(0, 16384)),
+    ...times(3, (i) => frame(FrameType.CONTINUATION, 0, 1, block.subarray(16384 * (i + 1), 16384 * (i + 2)))),
+    frame(FrameType.CONTINUATION, 4, 1, block.subarray(16384 * 4)),
+  );
+  await assertExpectation(t, peer, { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM });
+  peer.send(headers(3, REQUEST, END));
+  await peer.nextOf(FrameType.HEADERS, 3);
+});
+
+t.test('a header list just below the limit is delivered', async (t) => {
+  const inbox = new Inbox();
+  const { address } = await startServer(t, inbox);
+  const peer = await RawPeer.client(address);
+  t.teardown(() => peer.close());
+  const block = fieldBlock(requestWith('x', 'y'.repeat(65_000)));
+  peer.send(
+    frame(FrameType.HEADERS, Flag.END_STREAM, 1, block.subarray(0, 16384)),
+    ...times(3, (i) => frame(FrameType.CONTINUATION, 0, 1, block.subarray(16384 * (i + 1), 16384 * (i + 2)))),
+    frame(FrameType.CONTINUATION, 4, 1, block.subarray(16384 * 4)),
+  );
+  t.equal((await inbox.at(0)).headers?.at(-1)?.length, 65_000);
+});
+
+t.test('a peer that never sends its preface is dropped', async (t) => {
+  const { address } = await startServer(t, Echo, { limits: { handshakeTimeoutMilliseconds: 20 } });
+  const peer = await RawPeer.connect(address);
+  t.equal(await peer.goAwayCode(), ErrorCode.ENHANCE_YOUR_CALM);
+});
+
+t.test('a field block that is never finished ends the connection', async (t) => {
+  const { address } = await startServer(t, Echo, { limits: { handshakeTimeoutMilliseconds: 50 } });
+  const peer = await RawPeer.client(address);
+  peer.send(headers(1, REQUEST, 0));
+  t.equal(await peer.goAwayCode(), ErrorCode.ENHANCE_YOUR_CALM);
+});
+
+t.test('RFC 9113 section 6.5.3: SETTINGS that are never acknowledged end in SETTINGS_TIMEOUT', async (t) => {
+  const { address } = await startServer(t, Echo, { limits: { settingsTimeoutMilliseconds: 20 } });
+  const peer = await RawPeer.connect(address);
+  peer.send(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings());
+  t.equal(await peer.goAwayCode(), ErrorCode.SETTINGS_TIMEOUT);
+});
+
+t.test('an idle connection is closed after the idle timeout, and no other', async (t) => {
+  const inbox = new Inbox();
+  const { address } = await startServer(t, inbox, { limits: { idleTimeoutMilliseconds: 30 } });
+  const busy = await RawPeer.client(address);
+  busy.send(headers(1, REQUEST, END));
+  const idle = await RawPeer.client(address);
+  await idle.nextOf(FrameType.GOAWAY, 0);
+  await idle.closed;
+  await busy.roundTrip();
+  t.strictSame(busy.objections, []);
+  busy.close();
+});
+
+const probing = { pingAfterMilliseconds: 20, pingTimeoutMilliseconds: 20 };
+
+t.test('a server that answers no PING loses its calls', async (t) => {
+  const server = await RawServer.listen(t);
+  const call = new Call(startClient(t, server.target, { limits: probing }));
+  const peer = await RawPeer.server(await server.accept());
+  await peer.nextOf(FrameType.PING, 0);
+  await call.done();
+  t.equal(call.resetCode, ErrorCode.CANCEL);
+  t.ok(call.connectionLost);
+});
+
+t.test(
+  'a server that answers PING keeps its calls, and gets no second PING without a frame of a stream',
+  async (t) => {
+    const server = await RawServer.listen(t);
+    const call = new Call(startClient(t, server.target, { limits: probing }));
+    const peer = await RawPeer.server(await server.accept());
+    const ping = await peer.nextOf(FrameType.PING, 0);
+    peer.send(frame(FrameType.PING, Flag.ACK, 0, ping.payload));
+    // Another connection's timers show that time enough for a second PING has passed.
+    const other = await RawServer.listen(t);
+    const silent = new Call(
+      startClient(t, other.target, { limits: { ...probing, pingTimeoutMilliseconds: 100 } }),
+    );
+    await RawPeer.server(await other.accept());
+    await silent.done();
+    t.strictSame(
+      peer.frames.filter((f) => f.type === FrameType.PING),
+      [],
+    );
+    t.equal(call.resetCode, -1);
+    peer.send(headers(1, [':status', '200']));
+    await peer.nextOf(FrameType.PING, 0);
+  },
+);
+
+t.test('a server that never sends SETTINGS fails the connect', async (t) => {
+  const server = await RawServer.listen(t);
+  const call = new Call(startClient(t, server.target, { connectTimeoutMilliseconds: 30 }));
+  await server.accept();
+  t.match((await call.done()).error?.message, /within 30 ms/);
+});
