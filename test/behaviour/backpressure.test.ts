@@ -10,7 +10,7 @@ const MIB = 1024 * 1024;
 /** Far more than all windows and buffers between client and backend may hold. */
 const HELD_MAX = 4 * MIB;
 const HUGE = encodeMessage(randomFillSync(Buffer.allocUnsafe(64 * MIB)));
-const LARGE = encodeMessage(randomFillSync(Buffer.allocUnsafe(16 * MIB)));
+const LARGE = encodeMessage(randomFillSync(Buffer.allocUnsafe(8 * MIB)));
 
 for (const [slow, body] of [
   ['primary', HUGE],
@@ -65,7 +65,7 @@ behaviour('a client that does not read holds the primary back, and nobody else',
     secondaryEnded = resolve;
   });
   const secondary = await world.http2Backend(({ stream }) => {
-    respond(stream, encodeMessage(Buffer.alloc(8 * MIB)));
+    respond(stream, encodeMessage(Buffer.alloc(6 * MIB)));
     stream.once('close', secondaryEnded);
   });
   const [conn, other] = [world.dial(primary.port), world.dial(secondary.port)];

@@ -79,6 +79,24 @@ for (const limit of [1, 2]) {
   });
 }
 
+behaviour('a call that finds the connection full gets another one', async (t, world) => {
+  const held: ServerHttp2Stream[] = [];
+  const backend = await world.http2Backend(
+    ({ stream, headers }) => {
+      if (headers['x-hold'] === undefined) respond(stream, MESSAGE);
+      else held.push(stream);
+    },
+    { settings: { maxConcurrentStreams: 1 } },
+  );
+  const client = await proxied(world, { conn: world.dial(backend.port) });
+  const first = client.call(METHOD, MESSAGE, { 'x-hold': '1' });
+  while (held.length === 0) await new Promise(setImmediate);
+  t.equal(status(await client.call(METHOD, MESSAGE)), '0');
+  t.equal(backend.sessions.length, 2);
+  respond(held[0]!, MESSAGE);
+  t.equal(status(await first), '0');
+});
+
 behaviour('calls beyond maxConnections wait for room', async (t, world) => {
   let running = 0;
   let most = 0;

@@ -57,6 +57,8 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
   protected trailers: HeaderList | undefined;
   protected remoteEnded = false;
   protected localEnded = false;
+  /** The code of the error that ended the node stream. */
+  failure: string | undefined;
   #receivedTrailers: HeaderList | undefined;
   #done = false;
 
@@ -91,7 +93,8 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
       if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
     } else {
       // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
-      // can write empty DATA frames into memory without end (two streams refused in one packet, say).
+      // can write empty DATA frames into memory without end (two streams refused in one packet, say); on Node 22 and 26 it asks the stream, destroyed by then,
+      // for its trailers, and the process aborts.
       setImmediate(closeWith, node, code);
     }
   }
@@ -161,7 +164,10 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (this.remoteEnded && this.localEnded) return;
     const node = this.node!;
     let code = node.rstCode ?? NGHTTP2_CANCEL;
-    let connectionLost = this.session.destroyed && (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
+    // A session that failed gives its streams its own error and some code; a reset has the stream's own.
+    const failed = this.failure !== undefined && this.failure !== 'ERR_HTTP2_STREAM_ERROR';
+    let connectionLost =
+      this.session.destroyed && (failed || code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
     const last = this.state.goawayLastStreamId;
     if (last !== undefined && node.id !== undefined && this.session.destroyed) {
       // Node destroys a session at GOAWAY with an error code, and gives its streams that code.
@@ -274,7 +280,9 @@ function onDrain(this: Adapted<Http2Stream>): void {
   this[adapterOf].drain();
 }
 
-function onError(): void {}
+function onError(this: Adapted<Http2Stream>, error: NodeJS.ErrnoException): void {
+  this[adapterOf].failure = error.code ?? error.name;
+}
 
 function onClose(this: Adapted<Http2Stream>): void {
   this[adapterOf].close();
