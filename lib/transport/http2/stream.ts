@@ -10,7 +10,7 @@ import type { HeaderList } from '../../grpc/headers.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
 import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
+const { NGHTTP2_NO_ERROR, NGHTTP2_INTERNAL_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
 /** How long to wait before asking again whether nghttp2 has sent END_STREAM; see `resetAfterEnd`. */
@@ -32,6 +32,16 @@ export interface SessionState {
 export function newSessionState(): SessionState {
   return { goawayLastStreamId: undefined, refused: false, heard: false };
 }
+
+/**
+ * What Node gives a stream for a code when its session is lost: by an end of the connection, or by an error of it
+ * (ECONNRESET), which makes it INTERNAL_ERROR.
+ */
+const CODES_OF_LOSS: ReadonlySet<number> = new Set([
+  NGHTTP2_NO_ERROR,
+  NGHTTP2_CANCEL,
+  NGHTTP2_INTERNAL_ERROR,
+]);
 
 /** A proxy adds no `date` of its own; the option is missing from the types. */
 const withoutDate: object = { sendDate: false };
@@ -160,7 +170,7 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (this.remoteEnded && this.localEnded) return;
     const node = this.node!;
     let code = node.rstCode ?? NGHTTP2_CANCEL;
-    let connectionLost = this.session.destroyed && (code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
+    let connectionLost = this.session.destroyed && CODES_OF_LOSS.has(code);
     const last = this.state.goawayLastStreamId;
     if (last !== undefined && node.id !== undefined && this.session.destroyed) {
       // Node destroys a session at GOAWAY with an error code, and gives its streams that code.
