@@ -21,6 +21,7 @@ const ENDINGS: Readonly<Record<string, Code | undefined>> = {
   deadline: Code.DEADLINE_EXCEEDED,
   refused: Code.UNAVAILABLE,
   lost: Code.UNAVAILABLE,
+  broken: Code.UNAVAILABLE,
   director: Code.PERMISSION_DENIED,
   peek: Code.RESOURCE_EXHAUSTED,
 };
@@ -47,8 +48,9 @@ async function startBackend(world: World, onOpen: () => void): Promise<Http2Back
         stream.close(constants.NGHTTP2_REFUSED_STREAM);
         break;
       case 'lost':
+      case 'broken':
         lost++;
-        if (lost % AT_ONCE === 0) backend.cutConnections();
+        if (lost % AT_ONCE === 0) backend.cutConnections(headers['x-mode'] === 'lost' ? 'FIN' : 'RST');
         break;
     }
   });

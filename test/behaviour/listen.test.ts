@@ -8,9 +8,9 @@ import * as grpc from '@grpc/grpc-js';
 import type { Test } from 'tap';
 import { Code, encodeMessage, Server, type StreamHandler } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
-import { certificate } from '../support/localhost-certificate.js';
 import { GrpcClient } from '../support/grpc-client.js';
 import { fieldValue, Http2Client } from '../support/http2-client.js';
+import { certificate } from '../support/localhost-certificate.js';
 
 const METHOD = '/test.Local/Call';
 

@@ -55,9 +55,12 @@ export class Http2Backend {
     return new Http2Backend(server);
   }
 
-  /** Cuts all connections, with nothing said on them: no GOAWAY, no RST_STREAM. */
-  cutConnections(): void {
-    for (const socket of this.#sockets) socket.destroy();
+  /** Cuts all connections, with nothing said on them (no GOAWAY, no RST_STREAM): by TCP's FIN, or its RST. */
+  cutConnections(by: 'FIN' | 'RST'): void {
+    for (const socket of this.#sockets) {
+      if (by === 'FIN') socket.destroy();
+      else socket.resetAndDestroy();
+    }
   }
 
   destroy(): void {
