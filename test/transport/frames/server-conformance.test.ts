@@ -273,6 +273,11 @@ const cases: readonly Case[] = [
     expect: stream(ErrorCode.FRAME_SIZE_ERROR),
   },
   {
+    name: '6.3 PRIORITY of another length than 5 on an idle stream',
+    send: [frame(PRIORITY, 0, 1, '00000000')],
+    expect: connection(ErrorCode.FRAME_SIZE_ERROR),
+  },
+  {
     name: '6.4 RST_STREAM on stream 0',
     send: [resetStream(0, 8)],
     expect: connection(ErrorCode.PROTOCOL_ERROR),
