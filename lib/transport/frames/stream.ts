@@ -37,6 +37,8 @@ export class FrameStream implements IncomingStream {
 
   /** The peer's HEADERS (a response's: the final ones) have been received. */
   headersReceived = false;
+  /** How many interim responses have been received. */
+  interimResponses = 0;
   /** The request's method is HEAD: the response's `content-length` says nothing (section 8.1.1). */
   isHead = false;
   /** What is still to come according to `content-length`. */
