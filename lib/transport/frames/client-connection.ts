@@ -16,6 +16,9 @@ export interface ClientConnectionOwner {
   onConnectionClosed(connection: ClientConnection): void;
 }
 
+/** How many interim responses a request may get: a final one may never follow. */
+const MAX_INTERIM_RESPONSES = 16;
+
 /** The client's end of a connection. */
 export class ClientConnection extends Connection {
   private referenced = true;
@@ -87,6 +90,7 @@ export class ClientConnection extends Connection {
       // "A HEADERS frame with the END_STREAM flag set that carries an informational status code is malformed"
       // (section 8.1). Interim responses are of no use to gRPC.
       if (endStream || length === MALFORMED) stream.fail(ErrorCode.PROTOCOL_ERROR);
+      else if (++stream.interimResponses > MAX_INTERIM_RESPONSES) stream.fail(ErrorCode.ENHANCE_YOUR_CALM);
       return;
     }
     const hasContent = !stream.isHead && status !== 204 && status !== 304;

@@ -131,13 +131,16 @@ class FramesClientTransport implements ClientTransport, ClientConnectionOwner {
     // A requester may end a stream at once, which leads back to here.
     if (this.serving) return;
     this.serving = true;
-    for (const requester of this.waiting) {
-      const connection = this.findRoom();
-      if (connection === undefined) break;
-      this.waiting.delete(requester);
-      connection.open(requester);
+    try {
+      for (const requester of this.waiting) {
+        const connection = this.findRoom();
+        if (connection === undefined) break;
+        this.waiting.delete(requester);
+        connection.open(requester);
+      }
+    } finally {
+      this.serving = false;
     }
-    this.serving = false;
     if (this.waiting.size > 0) this.connect();
     else if (this.closing !== undefined) this.shutDown();
   }
@@ -173,10 +176,15 @@ class FramesClientTransport implements ClientTransport, ClientConnectionOwner {
     if (this.usableConnections() > 0) {
       // Those who wait get their turn on the connections that there are.
       this.growthPausedUntil = performance.now() + GROWTH_PAUSE_MILLISECONDS;
+      setTimeout(() => this.growAgain(), GROWTH_PAUSE_MILLISECONDS + 1).unref();
       return;
     }
     this.rejectWaiting(error);
     this.resolveIfClosed();
+  }
+
+  private growAgain(): void {
+    if (this.waiting.size > 0) this.connect();
   }
 
   private rejectWaiting(error: Error): void {

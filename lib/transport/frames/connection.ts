@@ -267,8 +267,12 @@ export abstract class Connection extends Endpoint implements FrameHandler {
 
   onStreamFrameSizeError(streamId: number): void {
     const stream = this.streams.get(streamId);
-    if (stream !== undefined) stream.fail(ErrorCode.FRAME_SIZE_ERROR);
-    else this.refuse(streamId, ErrorCode.FRAME_SIZE_ERROR);
+    if (stream !== undefined) {
+      stream.fail(ErrorCode.FRAME_SIZE_ERROR);
+    } else if (this.isIdle(streamId)) {
+      // "RST_STREAM frames MUST NOT be sent for a stream in the "idle" state" (section 6.4).
+      throw new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, 'PRIORITY of another length than 5');
+    }
   }
 
   /**

@@ -39,7 +39,8 @@ export class Connector {
     this.socket.setNoDelay(true);
     this.socket.once(tlsOptions === undefined ? 'connect' : 'secureConnect', onConnect);
     this.socket.on('error', (error) => {
-      this.error ??= error;
+      // One error for each address of a host, and no message of its own.
+      this.error ??= error instanceof AggregateError ? error.errors[0] : error;
     });
     this.socket.once('close', () => this.fail());
   }

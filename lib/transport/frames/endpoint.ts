@@ -125,6 +125,8 @@ export abstract class Endpoint implements OutputSource {
     this.dead = true;
     this.goingAway = true;
     this.reader.stopped = true;
+    // "Endpoints SHOULD always send a GOAWAY frame before closing a connection" (section 6.8).
+    this.writer.writeGoAway(this.lastPeerStreamId, ErrorCode.NO_ERROR, '');
     this.writer.end();
     this.linger();
   }
@@ -168,7 +170,7 @@ export abstract class Endpoint implements OutputSource {
     if (verdict === 'ping') this.writer.writePing(0, PROBE, 0);
     else if (verdict === 'settings timeout')
       this.fail(ErrorCode.SETTINGS_TIMEOUT, 'SETTINGS not acknowledged');
-    else if (verdict === 'idle') this.closeIdle();
+    else if (verdict === 'idle') this.closeGracefully();
     else if (verdict === 'too slow') this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'too slow');
     else this.destroy();
   }
@@ -176,11 +178,6 @@ export abstract class Endpoint implements OutputSource {
   /** For the watchdog. */
   get isInsideFieldBlock(): boolean {
     return this.reader.isInsideFieldBlock;
-  }
-
-  protected closeIdle(): void {
-    this.writer.writeGoAway(this.lastPeerStreamId, ErrorCode.NO_ERROR, '');
-    this.closeGracefully();
   }
 }
 

@@ -244,7 +244,16 @@ let dirty: FrameWriter[] = [];
 function flushAll(): void {
   const writers = dirty;
   dirty = [];
-  for (const writer of writers) writer.flush();
+  let next = 0;
+  try {
+    while (next < writers.length) writers[next++]!.flush();
+  } finally {
+    // A receiver has thrown from onDrain: that is no reason for other connections to stand still.
+    if (next < writers.length) {
+      dirty = writers.slice(next).concat(dirty);
+      setImmediate(flushAll);
+    }
+  }
 }
 
 /** Section 4.1. */

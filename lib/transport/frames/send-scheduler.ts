@@ -79,7 +79,15 @@ export class SendScheduler {
     if (this.drained.length === 0) return;
     const streams = this.drained;
     this.drained = [];
-    for (const stream of streams) stream.drain();
+    let next = 0;
+    try {
+      while (next < streams.length) streams[next++]!.drain();
+    } finally {
+      if (next < streams.length) {
+        this.drained = streams.slice(next).concat(this.drained);
+        this.connection.writer.schedule();
+      }
+    }
   }
 
   /** WINDOW_UPDATE for the connection (section 6.9); false if the window would grow too large. */

@@ -55,7 +55,7 @@ export class ServerConnection extends Connection {
     if (this.dead || this.lastAccepted !== MAX_31_BITS) return;
     this.lastAccepted = this.lastPeerStreamId;
     this.goingAway = true;
-    this.writer.writeGoAway(this.lastAccepted, ErrorCode.NO_ERROR, '');
+    if (this.streams.size > 0) this.writer.writeGoAway(this.lastAccepted, ErrorCode.NO_ERROR, '');
     this.onCapacityChanged();
   }
 

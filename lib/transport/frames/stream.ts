@@ -37,6 +37,8 @@ export class FrameStream implements IncomingStream {
 
   /** The peer's HEADERS (a response's: the final ones) have been received. */
   headersReceived = false;
+  /** How many interim responses have been received. */
+  interimResponses = 0;
   /** The request's method is HEAD: the response's `content-length` says nothing (section 8.1.1). */
   isHead = false;
   /** What is still to come according to `content-length`. */
@@ -252,12 +254,15 @@ export class FrameStream implements IncomingStream {
     if (this.delivering) return;
     this.delivering = true;
     const inbox = this.inbox;
-    while (!this.paused && !this.done && inbox !== undefined && inbox.length > 0) {
-      const chunk = inbox.shift();
-      this.credit(chunk.length);
-      this.receiver.onData(chunk);
+    try {
+      while (!this.paused && !this.done && inbox !== undefined && inbox.length > 0) {
+        const chunk = inbox.shift();
+        this.credit(chunk.length);
+        this.receiver.onData(chunk);
+      }
+    } finally {
+      this.delivering = false;
     }
-    this.delivering = false;
     if (this.paused || this.done) return;
     if (this.trailersHeld !== undefined) {
       const trailers = this.trailersHeld;
@@ -314,5 +319,14 @@ function deliverLater(stream: FrameStream): void {
 function deliverResumed(): void {
   const streams = resumed;
   resumed = [];
-  for (const stream of streams) stream.deliver();
+  let next = 0;
+  try {
+    while (next < streams.length) streams[next++]!.deliver();
+  } finally {
+    // A receiver has thrown: that is no reason for other streams to stand still.
+    if (next < streams.length) {
+      resumed = streams.slice(next).concat(resumed);
+      process.nextTick(deliverResumed);
+    }
+  }
 }

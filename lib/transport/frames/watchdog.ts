@@ -13,6 +13,7 @@ export class Watchdog {
   private readonly checked = new Set<Checked>();
   private readonly interval: number;
   private timer: NodeJS.Timeout | undefined = undefined;
+  private checkedAt = 0;
 
   constructor(limits: FramesLimits) {
     const shortest = Math.min(
@@ -27,7 +28,9 @@ export class Watchdog {
 
   add(checked: Checked): void {
     this.checked.add(checked);
-    this.timer ??= setInterval(() => this.check(), this.interval).unref();
+    if (this.timer !== undefined) return;
+    this.checkedAt = performance.now();
+    this.timer = setInterval(() => this.check(), this.interval).unref();
   }
 
   remove(checked: Checked): void {
@@ -39,6 +42,10 @@ export class Watchdog {
 
   private check(): void {
     const now = performance.now();
+    const late = now - this.checkedAt > 2 * this.interval;
+    this.checkedAt = now;
+    // This process has stood still: answers may have come that are read only after this.
+    if (late) return;
     for (const checked of this.checked) checked.check(now);
   }
 }

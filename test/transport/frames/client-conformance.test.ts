@@ -145,6 +145,11 @@ const cases: readonly Case[] = [
     expect: 'fine',
   },
   {
+    name: '8.1 interim responses without end',
+    send: Array.from({ length: 20 }, () => headers(1, [':status', '103'])),
+    expect: { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM },
+  },
+  {
     name: '8.1.1 less DATA than content-length',
     send: [headers(1, [...RESPONSE, 'content-length', '2']), data(1, '00', Flag.END_STREAM)],
     expect: streamError,

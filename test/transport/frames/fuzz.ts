@@ -193,6 +193,25 @@ export const frameSequences = fc.record({
   cuts: fc.array(fc.nat({ max: 3000 }), { maxLength: 6 }),
 });
 
+/** The same from a server that has been sent requests on streams 1, 3 and 5. */
+const responseId = fc.constantFrom(1, 1, 3, 3, 5, 7);
+const anyResponseFrame: fc.Arbitrary<Buffer> = fc.oneof(
+  { weight: 8, arbitrary: responseId.map((id) => headers(id, [':status', '200'])) },
+  { weight: 5, arbitrary: responseId.map((id) => headers(id, ['grpc-status', '0'], END)) },
+  { weight: 1, arbitrary: responseId.map((id) => headers(id, [':status', '200', 'grpc-status', '5'], END)) },
+  { weight: 1, arbitrary: responseId.map((id) => headers(id, [':status', '103'])) },
+  {
+    weight: 5,
+    arbitrary: fc.tuple(responseId, octets, fc.constantFrom(0, 0, 1)).map(([id, d, f]) => data(id, d, f)),
+  },
+  { weight: 2, arbitrary: anyFrame },
+);
+
+export const responseSequences = fc.record({
+  frames: fc.array(anyResponseFrame, { maxLength: 20 }),
+  cuts: fc.array(fc.nat({ max: 500 }), { maxLength: 4 }),
+});
+
 /** Octets of an honest connection, of which some are changed. */
 export const mutatedCaptures = fc.record({
   requests: fc.integer({ min: 1, max: 6 }),
@@ -216,16 +235,20 @@ export function captureWith(requests: number, changes: readonly (readonly [numbe
   return bytes;
 }
 
-/** Sends bytes in pieces, closes, and checks what must hold. */
-export async function attack(address: ListenAddress, bytes: Buffer, cuts: readonly number[]): Promise<void> {
-  const peer = await RawPeer.connect(address);
-  peer.send(CLIENT_PREFACE);
+export async function sendInPieces(peer: RawPeer, bytes: Buffer, cuts: readonly number[]): Promise<void> {
   let at = 0;
   for (const cut of [...cuts, bytes.length]) {
     const end = Math.min(bytes.length, at + cut);
     if (end > at) await new Promise((resolve) => peer.socket.write(bytes.subarray(at, end), resolve));
     at = end;
   }
+}
+
+/** Sends bytes in pieces, closes, and checks what must hold. */
+export async function attack(address: ListenAddress, bytes: Buffer, cuts: readonly number[]): Promise<void> {
+  const peer = await RawPeer.connect(address);
+  peer.send(CLIENT_PREFACE);
+  await sendInPieces(peer, bytes, cuts);
   peer.socket.end();
   await peer.closed;
   judgeOutput(peer);

@@ -173,6 +173,19 @@ t.test(
   },
 );
 
+t.test('a PING whose answer waits because this process stood still has been answered', async (t) => {
+  const server = await RawServer.listen(t);
+  const call = new Call(startClient(t, server.target, { limits: probing }));
+  const peer = await RawPeer.server(await server.accept());
+  for (let i = 0; i < 3; i++) {
+    const ping = await peer.nextOf(FrameType.PING, 0);
+    peer.send(frame(FrameType.PING, Flag.ACK, 0, ping.payload), headers(1, [':status', '103']));
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  }
+  await peer.nextOf(FrameType.PING, 0);
+  t.equal(call.resetCode, -1);
+});
+
 t.test('a server that never sends SETTINGS fails the connect', async (t) => {
   const server = await RawServer.listen(t);
   const call = new Call(startClient(t, server.target, { connectTimeoutMilliseconds: 30 }));

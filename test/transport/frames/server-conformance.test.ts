@@ -10,6 +10,7 @@ import {
   requestWithout,
 } from './conformance-cases.js';
 import { Echo, Inbox, startServer } from './fixtures.js';
+import { BROKEN_BLOCKS } from './hpack/broken-blocks.js';
 import {
   data,
   fieldBlock,
@@ -271,6 +272,11 @@ const cases: readonly Case[] = [
     send: [headers(1, REQUEST), frame(PRIORITY, 0, 1, '00000000')],
     acceptor: new Inbox(),
     expect: stream(ErrorCode.FRAME_SIZE_ERROR),
+  },
+  {
+    name: '6.3 PRIORITY of another length than 5 on an idle stream',
+    send: [frame(PRIORITY, 0, 1, '00000000')],
+    expect: connection(ErrorCode.FRAME_SIZE_ERROR),
   },
   {
     name: '6.4 RST_STREAM on stream 0',
@@ -557,6 +563,15 @@ for (const { name, send, expect, options, acceptor } of cases) {
     if (typeof send === 'function') await send(peer);
     else peer.send(...send);
     await assertExpectation(t, peer, expect);
+  });
+}
+
+for (const [name, block] of BROKEN_BLOCKS) {
+  t.test(`RFC 7541 section ${name} ends the connection`, async (t) => {
+    const { address } = await startServer(t);
+    const peer = await RawPeer.client(address);
+    peer.send(frame(HEADERS, END, 1, block));
+    await assertExpectation(t, peer, connection(ErrorCode.COMPRESSION_ERROR));
   });
 }
 
