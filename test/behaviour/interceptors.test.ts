@@ -10,6 +10,7 @@ import {
 import { behaviour } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
 import { type BidiCall, echo, failWith } from '../support/grpc-backend.js';
+import { fieldValue } from '../support/http2-client.js';
 
 const METHOD = '/test.Echo/Bidi';
 
@@ -233,6 +234,25 @@ behaviour('a call that is cancelled while an interceptor thinks reaches no direc
   t.match(await settled.promise, { code: Code.CANCELLED });
   t.equal(directed, 0, 'the director was not asked');
   t.equal(backendCalls, 0, 'no backend was contacted');
+});
+
+behaviour('a call whose deadline passes while an interceptor thinks runs no handler', async (t, world) => {
+  let handled = 0;
+  const settled = deferred<unknown>();
+  const { port } = await world.serve({
+    unknownServiceHandler: () => void handled++,
+    interceptors: [
+      async (stream, next) => {
+        await new Promise((resolve) => stream.context.signal.addEventListener('abort', resolve));
+        await next().then(settled.resolve, settled.resolve);
+      },
+    ],
+  });
+  // Not a gRPC client, which would cancel at its own deadline.
+  const { headers } = await world.http2Client(port).call(METHOD, Buffer.alloc(0), { 'grpc-timeout': '50m' });
+  t.equal(fieldValue(headers, 'grpc-status'), String(Code.DEADLINE_EXCEEDED));
+  t.match(await settled.promise, { code: Code.DEADLINE_EXCEEDED });
+  t.equal(handled, 0);
 });
 
 behaviour('an interceptor that gives up on a running call frees the backend', async (t, world) => {

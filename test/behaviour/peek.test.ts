@@ -284,6 +284,18 @@ behaviour(
   },
 );
 
+behaviour('the limit ends a peek before the message that is over it is complete', async (t, world) => {
+  const { client, sessions } = await peeking(world, (peeker) => peeker.peek(2), 100);
+  const stream = client.open(METHOD);
+  const answer = new Promise<Record<string, unknown>>((resolve) => stream.on('response', resolve));
+  stream.resume();
+  // 60 bytes, and 50 of another 90; no half-close.
+  const body = Buffer.concat([60, 90].map((length) => encodeMessage(Buffer.alloc(length))));
+  stream.write(body.subarray(0, 5 + 60 + 5 + 50));
+  t.equal((await answer)['grpc-status'], String(Code.RESOURCE_EXHAUSTED));
+  t.equal(sessions.length, 0);
+});
+
 behaviour('empty messages count by their prefixes, or they would be endless', async (t, world) => {
   const { client, sessions } = await peeking(world, (peeker) => peeker.peek(Number.MAX_SAFE_INTEGER), 1000);
   const stream = client.open(METHOD);

@@ -169,12 +169,17 @@ behaviour('a call with a timeout beyond setTimeout is still there after a while'
   const started = deferred();
   const { port } = await world.serve({ unknownServiceHandler: () => started.promise });
   const client = world.http2Client(port);
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): unknown => warnings.push(name);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
   const response = client.call('/test.Echo/Bidi', HELLO, { 'grpc-timeout': '99999999H' });
   const first = await Promise.race([
     response.then(() => 'response'),
     new Promise((resolve) => setTimeout(resolve, 50, 'waiting')),
   ]);
   t.equal(first, 'waiting');
+  t.notOk(warnings.includes('TimeoutOverflowWarning'), 'and no timer has spun');
   started.resolve();
   t.equal(fieldValue((await response).headers, 'grpc-status'), '0');
 });
