@@ -14,14 +14,15 @@ const MIB = 1024 * 1024;
 
 /** Ways for a call to end, with the status that the client sees. */
 const ENDINGS: Readonly<Record<string, Code | undefined>> = {
+  // First: a lost connection takes with it whatever the others would leave.
+  lost: Code.UNAVAILABLE,
+  broken: Code.UNAVAILABLE,
   ok: Code.OK,
   error: Code.ABORTED,
   early: Code.OK,
   cancel: undefined,
   deadline: Code.DEADLINE_EXCEEDED,
   refused: Code.UNAVAILABLE,
-  lost: Code.UNAVAILABLE,
-  broken: Code.UNAVAILABLE,
   director: Code.PERMISSION_DENIED,
   peek: Code.RESOURCE_EXHAUSTED,
 };
@@ -60,7 +61,7 @@ async function startBackend(world: World, onOpen: () => void): Promise<Http2Back
 async function end(client: Http2Client, mode: string, opened: Promise<void>): Promise<Response> {
   const stream = client.open(METHOD, {
     'x-mode': mode,
-    ...(mode === 'deadline' && { 'grpc-timeout': '30m' }),
+    'grpc-timeout': mode === 'deadline' ? '30m' : '1H',
   });
   const response = collectResponse(stream);
   // A message of four bytes too many for the peek limit, by its prefix.
