@@ -64,7 +64,7 @@ async function end(client: Http2Client, mode: string, opened: Promise<void>): Pr
     'grpc-timeout': mode === 'deadline' ? '30m' : '1H',
   });
   const response = collectResponse(stream);
-  // A message of four bytes too many for the peek limit, by its prefix.
+  // The prefix says 1024 bytes, and the peek limit is 1000.
   stream.write(mode === 'peek' ? Buffer.from([0, 0, 0, 4, 0, 1]) : REQUEST);
   if (mode !== 'early') stream.end();
   if (mode === 'cancel') {
@@ -72,6 +72,15 @@ async function end(client: Http2Client, mode: string, opened: Promise<void>): Pr
     stream.close(constants.NGHTTP2_CANCEL);
   }
   return response;
+}
+
+/** Calls until a call succeeds: the proxy then knows of all connections that were cut. */
+async function settle(client: Http2Client): Promise<void> {
+  let code: string | undefined;
+  do {
+    const { headers, trailers } = await client.call(METHOD, REQUEST, { 'x-mode': 'ok' });
+    code = fieldValue(trailers ?? headers, 'grpc-status');
+  } while (code !== '0');
 }
 
 async function endAll(t: Test, client: Http2Client, opens: { countdown: Countdown }): Promise<void> {
@@ -84,6 +93,7 @@ async function endAll(t: Test, client: Http2Client, opens: { countdown: Countdow
       responses.map(({ headers, trailers }) => fieldValue(trailers ?? headers, 'grpc-status')),
     );
     t.strictSame([...codes], [code === undefined ? undefined : String(code)], mode);
+    if (mode === 'lost' || mode === 'broken') await within(5000, 'new connections', settle(client));
   }
 }
 
