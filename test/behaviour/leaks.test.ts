@@ -14,14 +14,15 @@ const MIB = 1024 * 1024;
 
 /** Ways for a call to end, with the status that the client sees. */
 const ENDINGS: Readonly<Record<string, Code | undefined>> = {
+  // First: a lost connection takes with it whatever the others would leave.
+  lost: Code.UNAVAILABLE,
+  broken: Code.UNAVAILABLE,
   ok: Code.OK,
   error: Code.ABORTED,
   early: Code.OK,
   cancel: undefined,
   deadline: Code.DEADLINE_EXCEEDED,
   refused: Code.UNAVAILABLE,
-  lost: Code.UNAVAILABLE,
-  broken: Code.UNAVAILABLE,
   director: Code.PERMISSION_DENIED,
   peek: Code.RESOURCE_EXHAUSTED,
 };
@@ -60,10 +61,10 @@ async function startBackend(world: World, onOpen: () => void): Promise<Http2Back
 async function end(client: Http2Client, mode: string, opened: Promise<void>): Promise<Response> {
   const stream = client.open(METHOD, {
     'x-mode': mode,
-    ...(mode === 'deadline' && { 'grpc-timeout': '30m' }),
+    'grpc-timeout': mode === 'deadline' ? '30m' : '1H',
   });
   const response = collectResponse(stream);
-  // A message of four bytes too many for the peek limit, by its prefix.
+  // The prefix says 1024 bytes, and the peek limit is 1000.
   stream.write(mode === 'peek' ? Buffer.from([0, 0, 0, 4, 0, 1]) : REQUEST);
   if (mode !== 'early') stream.end();
   if (mode === 'cancel') {
@@ -71,6 +72,15 @@ async function end(client: Http2Client, mode: string, opened: Promise<void>): Pr
     stream.close(constants.NGHTTP2_CANCEL);
   }
   return response;
+}
+
+/** Calls until a call succeeds: the proxy then knows of all connections that were cut. */
+async function settle(client: Http2Client): Promise<void> {
+  let code: string | undefined;
+  do {
+    const { headers, trailers } = await client.call(METHOD, REQUEST, { 'x-mode': 'ok' });
+    code = fieldValue(trailers ?? headers, 'grpc-status');
+  } while (code !== '0');
 }
 
 async function endAll(t: Test, client: Http2Client, opens: { countdown: Countdown }): Promise<void> {
@@ -83,6 +93,7 @@ async function endAll(t: Test, client: Http2Client, opens: { countdown: Countdow
       responses.map(({ headers, trailers }) => fieldValue(trailers ?? headers, 'grpc-status')),
     );
     t.strictSame([...codes], [code === undefined ? undefined : String(code)], mode);
+    if (mode === 'lost' || mode === 'broken') await within(5000, 'new connections', settle(client));
   }
 }
 
