@@ -75,7 +75,7 @@ behaviour('close() of a server that listens nowhere resolves', async (t) => {
   await t.resolves(new Server().close());
 });
 
-behaviour('close() sends a GOAWAY that excludes calls on their way, and no others', async (t, world) => {
+behaviour('close() answers the calls that its last GOAWAY includes, and no others', async (t, world) => {
   const go = deferred();
   const entered = deferred();
   let started = 0;
@@ -91,22 +91,23 @@ behaviour('close() sends a GOAWAY that excludes calls on their way, and no other
   client.request(1, METHOD, true);
   await entered.promise;
   const closed = server.close();
-  const goaway = await client.frame(FrameType.GOAWAY);
-  t.equal(goaway.payload.readUInt32BE(0), 1, 'the last stream id is the last that was taken');
-  t.equal(goaway.payload.readUInt32BE(4), http2.constants.NGHTTP2_NO_ERROR);
-  // This one was on its way: the client knows that it can send it elsewhere.
+  await client.frame(FrameType.GOAWAY);
+  // This one was on its way. A client knows by the last GOAWAY whether to send it elsewhere: the engine takes it
+  // (RFC 9113 section 6.8, in two steps), nghttp2 takes none after its first GOAWAY.
   client.request(3, METHOD, true);
   t.equal(await settled(closed), false, 'the running call is waited for');
   go.resolve();
   await closed;
   await client.closed;
+  const goaway = client.frames.filter(({ type }) => type === FrameType.GOAWAY).at(-1)!;
+  t.equal(goaway.payload.readUInt32BE(4), http2.constants.NGHTTP2_NO_ERROR);
+  const included = [1, 3].filter((id) => id <= goaway.payload.readUInt32BE(0));
   const answers = client.frames.filter(({ type }) => type === FrameType.HEADERS);
   t.same(
     answers.map(({ streamId, flags }) => [streamId, flags & END_STREAM]),
-    [[1, END_STREAM]],
-    'and answered',
+    included.map((id) => [id, END_STREAM]),
   );
-  t.equal(started, 1);
+  t.equal(started, included.length);
 });
 
 behaviour('a client that neither calls nor answers does not keep the server open', async (t, world) => {

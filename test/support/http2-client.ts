@@ -17,7 +17,7 @@ export class Http2Client {
   readonly session: ClientHttp2Session;
 
   constructor(port: number) {
-    this.session = http2.connect(`http://127.0.0.1:${port}`);
+    this.session = http2.connect(`http://127.0.0.1:${port}`, { maxHeaderListPairs: 2000 });
     this.session.on('error', () => {});
   }
 
