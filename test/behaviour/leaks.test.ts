@@ -101,7 +101,7 @@ behaviour('however calls end, nothing of them stays, and the process can end', a
   const opens = { countdown: new Countdown(1) };
   const backends: Http2Backend[] = [];
   for (let i = 0; i < 3; i++) backends.push(await startBackend(world, () => opens.countdown.tick()));
-  const proxy = await ForkedProxy.start(t, ...backends.map(({ port }) => port));
+  const proxy = await ForkedProxy.start(t, world.transports, ...backends.map(({ port }) => port));
   const client = world.http2Client(proxy.port);
   await endAll(t, client, opens);
   const before = await proxy.measure();

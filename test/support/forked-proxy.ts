@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Test } from 'tap';
+import type { Transports } from './behaviour.js';
 import type { Measures } from './proxy-process.js';
 import { within } from './within.js';
 
@@ -15,9 +16,9 @@ export class ForkedProxy {
   }
 
   /** @param ports of the primary and the secondaries */
-  static async start(t: Test, ...ports: number[]): Promise<ForkedProxy> {
+  static async start(t: Test, { server, client }: Transports, ...ports: number[]): Promise<ForkedProxy> {
     const script = new URL('./proxy-process.js', import.meta.url);
-    const child = fork(script, ports.map(String), { execArgv: ['--expose-gc'] });
+    const child = fork(script, [server, client, ...ports.map(String)], { execArgv: ['--expose-gc'] });
     t.teardown(() => child.kill('SIGKILL'));
     const [address] = await once(child, 'message');
     return new ForkedProxy(child, (address as { port: number }).port);

@@ -1,14 +1,16 @@
+import { setImmediate } from 'node:timers/promises';
 import v8 from 'node:v8';
 import { ClientCall } from '../../lib/client/client-call.js';
 import { CallContext } from '../../lib/grpc/call-context.js';
-import { Code, dial, Server, StatusError, transparentHandler } from '../../lib/index.js';
+import { Code, dial, Server, StatusError, type TransportName, transparentHandler } from '../../lib/index.js';
 import { ProxyCall } from '../../lib/proxy/proxy-call.js';
 import { ServerStream } from '../../lib/server/server-stream.js';
+import { FrameStream } from '../../lib/transport/frames/stream.js';
 import { NodeClientStream, NodeServerStream } from '../../lib/transport/http2/stream.js';
 
 /**
- * A proxy in a process of its own, whose memory can be looked at: `node --expose-gc proxy-process.js PORT…`, forked,
- * with the ports of the primary and the secondaries. It answers `measure` with {@link Measures} and `count`
+ * A proxy in a process of its own, whose memory can be looked at: `node --expose-gc proxy-process.js TRANSPORT
+ * TRANSPORT PORT…`, forked, with the transports of the server and of the connections to backends, and the ports of the primary and the secondaries. It answers `measure` with {@link Measures} and `count`
  * with numbers of objects; at `close` it
  * closes the proxy and its connections, and has nothing more to do.
  */
@@ -17,6 +19,8 @@ import { NodeClientStream, NodeServerStream } from '../../lib/transport/http2/st
 export interface Measures {
   readonly rss: number;
   readonly heapUsed: number;
+  /** All that JavaScript holds: the heap and the buffers outside of it. */
+  readonly held: number;
   /** Timers and so on that keep the process alive, by type. */
   readonly resources: Readonly<Record<string, number>>;
 }
@@ -24,6 +28,7 @@ export interface Measures {
 const PER_CALL = {
   CallContext,
   ClientCall,
+  FrameStream,
   NodeClientStream,
   NodeServerStream,
   ProxyCall,
@@ -31,7 +36,10 @@ const PER_CALL = {
 };
 
 async function main(): Promise<void> {
-  const [primary, ...secondaries] = process.argv.slice(2).map((port) => dial(`127.0.0.1:${port}`));
+  const [transport, clientTransport, ...ports] = process.argv.slice(2);
+  const [primary, ...secondaries] = ports.map((port) =>
+    dial(`127.0.0.1:${port}`, { transport: clientTransport as TransportName }),
+  );
   const handler = transparentHandler(
     async (ctx, _method, peeker) => {
       const mode = ctx.metadata.get('x-mode');
@@ -45,10 +53,10 @@ async function main(): Promise<void> {
     },
     { maxPeekBytes: 1000 },
   );
-  const server = new Server({ unknownServiceHandler: handler });
+  const server = new Server({ unknownServiceHandler: handler, transport: transport as TransportName });
   const address = await server.listen('127.0.0.1:0');
   process.on('message', async (message) => {
-    if (message === 'measure') process.send!(measure());
+    if (message === 'measure') process.send!(await measure());
     if (message === 'count') process.send!(countAll());
     if (message !== 'close') return;
     await Promise.all([server.close(), ...[primary!, ...secondaries].map((conn) => conn.close())]);
@@ -57,12 +65,16 @@ async function main(): Promise<void> {
   process.send!(address);
 }
 
-function measure(): Measures {
-  globalThis.gc?.();
+async function measure(): Promise<Measures> {
+  // The memory of buffers is given back behind a collection's back.
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc?.();
+    await setImmediate();
+  }
   const resources: Record<string, number> = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
-  const { rss, heapUsed } = process.memoryUsage();
-  return { rss, heapUsed, resources };
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { rss, heapUsed, held: heapUsed + external, resources };
 }
 
 function countAll(): Record<string, number> {

@@ -149,6 +149,8 @@ export abstract class Connection extends Endpoint implements FrameHandler {
     if (empty && !endStream) this.guard.onIdleFrame();
     else this.guard.onUsefulFrame();
     const stream = this.dataStream;
+    // A connection that is idle after this must not keep the call's objects.
+    this.dataStream = undefined;
     if (stream === undefined || stream.closed) return;
     // "Padding is included in flow control" (section 6.1), and nobody else consumes it.
     if (this.dataOverhead > 0) stream.credit(this.dataOverhead);

@@ -53,6 +53,8 @@ export class SendScheduler {
   /** Puts a stream whose outbox isn't empty in line. */
   add(stream: FrameStream): void {
     if (stream.isReady || stream.sendWindow <= 0) return;
+    // While the peer's window is shut nobody takes a turn, and streams that end must not pile up.
+    while (this.first?.closed) this.shift();
     stream.isReady = true;
     if (this.last === undefined) this.first = stream;
     else this.last.nextReady = stream;
