@@ -1,0 +1,121 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Backends, startBackends } from './backend/start-backends.js';
+import type { Case } from './cases.js';
+import type { Certificate } from './certificate.js';
+import { type Child, freePort } from './child.js';
+import type { Load, LoadResult } from './load/traffic.js';
+import { endedChildrenCpuMicroseconds, processUsage } from './measure/process-usage.js';
+import type { Peer } from './peers/peer.js';
+
+/** One peer in one case in one round. */
+export interface Sample {
+  readonly calls: number;
+  readonly failed: number;
+  readonly cpuMicrosecondsPerCall: number;
+  readonly callsPerSecond: number;
+  readonly p50Milliseconds: number;
+  readonly p99Milliseconds: number;
+  /** Of the proxy, since its start. */
+  readonly peakRssBytes: number;
+  /** Cores that the proxy, the backends and the load have kept busy: which of them was the bottleneck. */
+  readonly proxyCores: number;
+  readonly backendCores: number;
+  readonly loadCores: number;
+}
+
+/** A round of this many calls is long enough to tell something, however slow the peer is. */
+const MINIMUM_CALLS = 20;
+
+/** One peer, set up for one case, with backends of its own. */
+export class Cell {
+  readonly case: Case;
+  readonly peer: Peer;
+  readonly samples: Sample[] = [];
+  readonly #load: Load;
+  readonly #backends: Backends;
+  readonly #proxy: Child;
+  readonly #port: number;
+  #callsPerSecond = 0;
+
+  private constructor(theCase: Case, peer: Peer, load: Load, backends: Backends, proxy: Child, port: number) {
+    this.case = theCase;
+    this.peer = peer;
+    this.#load = load;
+    this.#backends = backends;
+    this.#proxy = proxy;
+    this.#port = port;
+  }
+
+  static async start(
+    theCase: Case,
+    peer: Peer,
+    load: Load,
+    directory: string,
+    certificate: Certificate | undefined,
+  ): Promise<Cell> {
+    const own = join(directory, `${theCase.name}-${peer.name}`);
+    mkdirSync(own);
+    const { backend, answerBytes, secondaries } = theCase;
+    const backends = await startBackends({
+      mode: backend,
+      answerBytes,
+      count: 1 + secondaries,
+      tls: certificate,
+    });
+    const port = await freePort();
+    const proxy = peer.start({ listenPort: port, backendPorts: backends.ports, certificate, directory: own });
+    const cell = new Cell(theCase, peer, load, backends, proxy, port);
+    try {
+      await proxy.listening(port);
+    } catch (error) {
+      await cell.stop();
+      throw error;
+    }
+    return cell;
+  }
+
+  /** Lets compilers and pools settle, and finds out how many calls a round of so many seconds has. */
+  async warmUp(seconds: number): Promise<void> {
+    await this.#run({ seconds: seconds / 2 });
+    const { calls, seconds: took } = await this.#run({ seconds: seconds / 2 });
+    this.#callsPerSecond = calls / took;
+  }
+
+  /** One round: a number of calls, not a time, so that no call is measured in part. */
+  async measure(seconds: number): Promise<Sample> {
+    const backendBefore = processUsage(this.#backends.child.pid);
+    const before = processUsage(this.#proxy.pid);
+    const loadBefore = endedChildrenCpuMicroseconds();
+    const start = performance.now();
+    const result = await this.#run({
+      calls: Math.max(MINIMUM_CALLS, Math.round(this.#callsPerSecond * seconds)),
+    });
+    const microseconds = (performance.now() - start) * 1000;
+    const after = processUsage(this.#proxy.pid);
+    const backendAfter = processUsage(this.#backends.child.pid);
+    const sample: Sample = {
+      calls: result.calls,
+      failed: result.failed,
+      cpuMicrosecondsPerCall: (after.cpuMicroseconds - before.cpuMicroseconds) / result.calls,
+      callsPerSecond: result.calls / result.seconds,
+      p50Milliseconds: result.p50Milliseconds,
+      p99Milliseconds: result.p99Milliseconds,
+      peakRssBytes: after.peakRssBytes,
+      proxyCores: (after.cpuMicroseconds - before.cpuMicroseconds) / microseconds,
+      backendCores: (backendAfter.cpuMicroseconds - backendBefore.cpuMicroseconds) / microseconds,
+      loadCores: (endedChildrenCpuMicroseconds() - loadBefore) / microseconds,
+    };
+    this.samples.push(sample);
+    return sample;
+  }
+
+  async stop(): Promise<void> {
+    await this.#proxy.stop();
+    await this.#backends.child.stop();
+  }
+
+  #run(amount: { seconds: number } | { calls: number }): Promise<LoadResult> {
+    return this.#load.run(this.case.traffic, { port: this.#port, secure: this.case.secure }, amount);
+  }
+}

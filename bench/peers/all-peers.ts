@@ -1,0 +1,30 @@
+import { envoy } from './envoy.js';
+import { haproxy } from './haproxy.js';
+import { nghttpx } from './nghttpx.js';
+import { nginx } from './nginx.js';
+import { nodePeer } from './node-peer.js';
+import type { NodeOptions, Peer } from './peer.js';
+import { TRANSPORTS } from './transports.js';
+
+/** What the others are compared with. */
+export const REFERENCE = TRANSPORTS[0];
+
+/** Everybody that can take part, this proxy first. */
+export function allPeers(nodeOptions: NodeOptions): Peer[] {
+  const ours = TRANSPORTS.flatMap((transport) => [
+    nodePeer(transport, 'this-proxy.js', nodeOptions, { transport, peek: false }),
+    {
+      ...nodePeer(`${transport}-peek`, 'this-proxy.js', nodeOptions, { transport, peek: true }),
+      peeks: true,
+    },
+  ]);
+  return [
+    ...ours,
+    nodePeer('floor', 'floor.js', nodeOptions),
+    nodePeer('grpc-js', 'grpc-js.js', nodeOptions),
+    nginx,
+    haproxy,
+    nghttpx,
+    envoy,
+  ];
+}
