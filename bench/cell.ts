@@ -4,7 +4,8 @@ import { type Backends, startBackends } from './backend/start-backends.js';
 import type { Case } from './cases.js';
 import type { Certificate } from './certificate.js';
 import { type Child, freePort } from './child.js';
-import type { Load, LoadResult } from './load/traffic.js';
+import { ownLoad } from './load/own-load.js';
+import type { CountedLoad, Destination } from './load/traffic.js';
 import { endedChildrenCpuMicroseconds, processUsage } from './measure/process-usage.js';
 import type { Peer } from './peers/peer.js';
 
@@ -27,18 +28,28 @@ export interface Sample {
 /** A round of this many calls is long enough to tell something, however slow the peer is. */
 const MINIMUM_CALLS = 20;
 
+/** Node's optimising compiler has seen most of what is hot by then, and pools are filled. */
+const WARM_UP_SECONDS = 1.2;
+
 /** One peer, set up for one case, with backends of its own. */
 export class Cell {
   readonly case: Case;
   readonly peer: Peer;
   readonly samples: Sample[] = [];
-  readonly #load: Load;
+  readonly #load: CountedLoad;
   readonly #backends: Backends;
   readonly #proxy: Child;
   readonly #port: number;
   #callsPerSecond = 0;
 
-  private constructor(theCase: Case, peer: Peer, load: Load, backends: Backends, proxy: Child, port: number) {
+  private constructor(
+    theCase: Case,
+    peer: Peer,
+    load: CountedLoad,
+    backends: Backends,
+    proxy: Child,
+    port: number,
+  ) {
     this.case = theCase;
     this.peer = peer;
     this.#load = load;
@@ -50,7 +61,7 @@ export class Cell {
   static async start(
     theCase: Case,
     peer: Peer,
-    load: Load,
+    load: CountedLoad,
     directory: string,
     certificate: Certificate | undefined,
   ): Promise<Cell> {
@@ -75,10 +86,14 @@ export class Cell {
     return cell;
   }
 
-  /** Lets compilers and pools settle, and finds out how many calls a round of so many seconds has. */
-  async warmUp(seconds: number): Promise<void> {
-    await this.#run({ seconds: seconds / 2 });
-    const { calls, seconds: took } = await this.#run({ seconds: seconds / 2 });
+  /** Lets compilers and pools settle, and finds out how many calls a second has. */
+  async warmUp(): Promise<void> {
+    const { traffic } = this.case;
+    // By time with our own load: h2load then leaves calls behind, which not every peer survives, nor h2load itself.
+    await ownLoad.run(traffic, this.#destination, { seconds: WARM_UP_SECONDS / 2 });
+    const { calls, seconds: took } = await ownLoad.run(traffic, this.#destination, {
+      seconds: WARM_UP_SECONDS / 2,
+    });
     this.#callsPerSecond = calls / took;
   }
 
@@ -88,7 +103,7 @@ export class Cell {
     const before = processUsage(this.#proxy.pid);
     const loadBefore = endedChildrenCpuMicroseconds();
     const start = performance.now();
-    const result = await this.#run({
+    const result = await this.#load.run(this.case.traffic, this.#destination, {
       calls: Math.max(MINIMUM_CALLS, Math.round(this.#callsPerSecond * seconds)),
     });
     const microseconds = (performance.now() - start) * 1000;
@@ -115,7 +130,7 @@ export class Cell {
     await this.#backends.child.stop();
   }
 
-  #run(amount: { seconds: number } | { calls: number }): Promise<LoadResult> {
-    return this.#load.run(this.case.traffic, { port: this.#port, secure: this.case.secure }, amount);
+  get #destination(): Destination {
+    return { port: this.#port, secure: this.case.secure };
   }
 }

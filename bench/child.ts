@@ -4,6 +4,13 @@ import net from 'node:net';
 
 const WAIT_MILLISECONDS = 10_000;
 
+/** None may outlive the benchmark, however that ends. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 /** A process that the benchmark starts and ends. */
 export class Child {
   readonly #process: ChildProcess;
@@ -14,8 +21,10 @@ export class Child {
 
   private constructor(process: ChildProcess) {
     this.#process = process;
+    running.add(process);
     this.#closed = once(process, 'close').then(() => {
       this.#open = false;
+      running.delete(process);
     });
     // `close` follows; what is wrong (ENOENT, say) is told by whoever waits for the process.
     process.on('error', (error) => {
@@ -48,9 +57,14 @@ export class Child {
     }
   }
 
-  /** All that it prints, once it has ended. */
-  async output(): Promise<string> {
+  /** All that it prints, once it has ended, by force if that takes too long. */
+  async output(withinMilliseconds: number): Promise<string> {
+    const timer = setTimeout(() => {
+      this.#stderr += `still running after ${withinMilliseconds} ms`;
+      this.#process.kill('SIGKILL');
+    }, withinMilliseconds);
     await this.#closed;
+    clearTimeout(timer);
     if (this.#process.exitCode !== 0) throw this.#error();
     return this.#stdout;
   }

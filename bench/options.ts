@@ -11,6 +11,8 @@ export interface Options {
   readonly load: 'h2load' | 'own' | undefined;
   readonly node: string;
   readonly profileDirectory: string | undefined;
+  /** Another build of this library, `dist/lib` of another work tree, that takes part beside this one. */
+  readonly baseline: string | undefined;
   /** Where to write the JSON, with `.svg` and `.md` beside it; undefined: a name under bench/results/. */
   readonly json: string | undefined;
   /** Writes no files. */
@@ -21,10 +23,11 @@ export const USAGE = `npm run bench -- [options]
   --cases NAMES     cases, by commas; a * at the end stands for anything (default: all)
   --peers NAMES     peers, in the same way (default: all that can take part)
   --rounds N        rounds (default 3)
-  --seconds N       seconds of each peer in each round, about (default 0.8)
+  --seconds N       seconds of each peer in each round, about (default 0.7)
   --load NAME       h2load or own (default: h2load where it is installed and suits the case)
   --node PATH       the Node that the peers run on (default: this one)
   --profile DIR     write CPU profiles of the peers on Node there
+  --baseline DIR    another build of the library (dist/lib of another work tree), as the peer "baseline"
   --json FILE       where to write the results; the chart and the table go beside it (default: bench/results/)
   --dry             write no files`;
 
@@ -36,10 +39,11 @@ export function parseOptions(commandLine: readonly string[]): Options | undefine
       cases: { type: 'string', default: '*' },
       peers: { type: 'string', default: '*' },
       rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '0.8' },
+      seconds: { type: 'string', default: '0.7' },
       load: { type: 'string' },
       node: { type: 'string', default: process.execPath },
       profile: { type: 'string' },
+      baseline: { type: 'string' },
       json: { type: 'string' },
       dry: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -58,6 +62,7 @@ export function parseOptions(commandLine: readonly string[]): Options | undefine
     load,
     node: values.node,
     profileDirectory: values.profile,
+    baseline: values.baseline,
     json: values.json,
     dry: values.dry,
   };

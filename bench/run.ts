@@ -6,7 +6,7 @@ import { Cell } from './cell.js';
 import { makeCertificate } from './certificate.js';
 import { h2load, hasH2load, suitsH2load } from './load/h2load.js';
 import { ownLoad } from './load/own-load.js';
-import type { Load } from './load/traffic.js';
+import type { CountedLoad } from './load/traffic.js';
 import type { Peer } from './peers/peer.js';
 
 /** How to measure. */
@@ -47,6 +47,7 @@ async function runGroup(
   progress: Progress,
 ): Promise<Cell[]> {
   const cells: Cell[] = [];
+  const failures = new Set<Cell>();
   try {
     for (const theCase of cases) {
       const load = loadFor(theCase, plan.load);
@@ -62,7 +63,7 @@ async function runGroup(
         try {
           const cell = await Cell.start(theCase, peer, load, directory, certificate);
           cells.push(cell);
-          await cell.warmUp(plan.seconds);
+          await cell.warmUp();
         } catch (error) {
           // One that cannot is no reason to do without the others.
           if (cells.at(-1)?.peer === peer && cells.at(-1)?.case === theCase) await cells.pop()?.stop();
@@ -74,16 +75,22 @@ async function runGroup(
       // Forth and back, so that nobody always comes after the same neighbour.
       for (const cell of round % 2 === 1 ? cells : cells.toReversed()) {
         progress.step(`${cell.case.name}: round ${round} of ${plan.rounds}, ${cell.peer.name}`);
-        await cell.measure(plan.seconds);
+        if (failures.has(cell)) continue;
+        try {
+          await cell.measure(plan.seconds);
+        } catch (error) {
+          failures.add(cell);
+          progress.note(`${cell.peer.name} failed in ${cell.case.name}: ${(error as Error).message}`);
+        }
       }
     }
   } finally {
     await Promise.all(cells.map((cell) => cell.stop()));
   }
-  return cells;
+  return cells.filter((cell) => !failures.has(cell));
 }
 
-function loadFor({ traffic }: Case, wanted: Plan['load']): Load {
+function loadFor({ traffic }: Case, wanted: Plan['load']): CountedLoad {
   if (wanted === 'own' || !suitsH2load(traffic)) return ownLoad;
   return wanted === 'h2load' || hasH2load() ? h2load : ownLoad;
 }

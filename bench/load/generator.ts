@@ -3,13 +3,13 @@ import tls from 'node:tls';
 import { percentile } from '../measure/statistics.js';
 import { messageOf } from '../wire/message.js';
 import { CallDriver, type CallLedger } from './call-driver.js';
-import type { Destination, LoadAmount, LoadResult, Traffic } from './traffic.js';
+import type { Destination, LoadResult, Traffic } from './traffic.js';
 
 /** What the process is told. */
 interface Task {
   readonly traffic: Traffic;
   readonly destination: Destination;
-  readonly amount: LoadAmount;
+  readonly amount: { readonly calls: number } | { readonly seconds: number };
 }
 
 const { traffic, destination, amount }: Task = JSON.parse(process.argv[2]!);

@@ -31,10 +31,16 @@ export interface LoadResult {
   readonly p99Milliseconds: number;
 }
 
-/** Makes the calls: for so long, or so many. */
-export interface Load {
+/** Makes so many calls. */
+export interface CountedLoad {
   readonly name: string;
-  run(traffic: Traffic, destination: Destination, amount: LoadAmount): Promise<LoadResult>;
+  run(traffic: Traffic, destination: Destination, amount: { readonly calls: number }): Promise<LoadResult>;
 }
 
-export type LoadAmount = { readonly seconds: number } | { readonly calls: number };
+/** Begins calls for so long, and waits for their ends. */
+export interface TimedLoad {
+  run(traffic: Traffic, destination: Destination, amount: { readonly seconds: number }): Promise<LoadResult>;
+}
+
+/** A load that takes longer than this hangs, which is a failure of the proxy. */
+export const LOAD_TIMEOUT_MILLISECONDS = 20_000;

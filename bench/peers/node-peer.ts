@@ -3,7 +3,7 @@ import { Child } from '../child.js';
 import type { NodeOptions, Peer, Setup } from './peer.js';
 
 /** What programs of this directory are given, as JSON, beside the {@link Setup}. */
-export type Extras = Readonly<Record<string, string | boolean>>;
+export type Extras = Readonly<Record<string, string | boolean | undefined>>;
 
 /** A peer that is a program of this directory, on the Node that the run asks for. */
 export function nodePeer(name: string, program: string, nodeOptions: NodeOptions, extras: Extras = {}): Peer {
@@ -21,7 +21,7 @@ export function nodePeer(name: string, program: string, nodeOptions: NodeOptions
 }
 
 /** In such a program: what it has been given. Sees to its end, too: a profile is written at exit only. */
-export function readSetup<E extends Extras = Extras>(): Setup & E {
+export function readSetup<E extends object = object>(): Setup & E {
   process.once('SIGTERM', () => process.exit(0));
   return JSON.parse(process.argv[2]!);
 }

@@ -18,6 +18,8 @@ export interface NodeOptions {
   readonly node: string;
   /** Where to write CPU profiles to, if anywhere. */
   readonly profileDirectory: string | undefined;
+  /** Another build of this library. */
+  readonly baseline: string | undefined;
 }
 
 /** A proxy that takes part. */

@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { dial, type Message, Server, type StreamParameters, transparentHandler } from '../../lib/index.js';
+import type { Message, StreamParameters } from '../../lib/index.js';
 import { readSetup } from './node-peer.js';
 import type { Transport } from './transports.js';
 
 // What users would write: a director, and with it metadata, statuses, limits and deadlines, which are always on.
 
-const setup = readSetup<{ transport: Transport; peek: boolean }>();
+const setup = readSetup<{ transport: Transport; peek: boolean; library?: string }>();
+const library: typeof import('../../lib/index.js') = await import(setup.library ?? '../../lib/index.js');
+const { dial, Server, transparentHandler } = library;
 const transport = { transport: setup.transport };
 const certificate =
   setup.certificate === undefined
