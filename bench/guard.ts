@@ -9,7 +9,7 @@ import { run } from './run.js';
  * enough above what it takes that a busy machine passes, near enough that one more pass over the streams of
  * node:http2 does not.
  */
-const BOUND = Number(process.env['BENCH_GUARD_BOUND'] ?? 3);
+const BOUND = Number(process.env.BENCH_GUARD_BOUND ?? 3);
 
 const ROUNDS = 7;
 const SECONDS = 0.8;
@@ -17,7 +17,7 @@ const SECONDS = 0.8;
 const ATTEMPTS = 2;
 
 const cases = CASES.filter(({ name }) => name === 'unary');
-const peers = allPeers({ node: process.execPath, profileDirectory: undefined, baseline: undefined }).filter(
+const peers = allPeers({ node: process.execPath, profileDirectory: undefined }).filter(
   ({ name }) => name === REFERENCE || name === 'floor',
 );
 

@@ -11,7 +11,11 @@ import { run } from './run.js';
 
 async function main(options: Options): Promise<void> {
   const progress = new TextProgress();
-  const chosen = selected('peer', allPeers(options), options.peers);
+  const chosen = selected(
+    'peer',
+    allPeers({ node: options.node, profileDirectory: options.profileDirectory }, options.libraries),
+    options.peers,
+  );
   const missing: string[] = [];
   const peers = chosen.filter((peer: Peer) => {
     const why = peer.missing();

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import type { Library } from './peers/peer.js';
 
 /** What `npm run bench` can be told. */
 export interface Options {
@@ -11,8 +12,8 @@ export interface Options {
   readonly load: 'h2load' | 'own' | undefined;
   readonly node: string;
   readonly profileDirectory: string | undefined;
-  /** Another build of this library, `dist/lib` of another work tree, that takes part beside this one. */
-  readonly baseline: string | undefined;
+  /** Other builds of this library, that take part beside this one. */
+  readonly libraries: readonly Library[];
   /** Where to write the JSON, with `.svg` and `.md` beside it; undefined: a name under bench/results/. */
   readonly json: string | undefined;
   /** Writes no files. */
@@ -27,7 +28,7 @@ export const USAGE = `npm run bench -- [options]
   --load NAME       h2load or own (default: h2load where it is installed and suits the case)
   --node PATH       the Node that the peers run on (default: this one)
   --profile DIR     write CPU profiles of the peers on Node there
-  --baseline DIR    another build of the library (dist/lib of another work tree), as the peer "baseline"
+  --library NAME=DIR  another build of this library (dist/lib of another work tree) as the peer NAME; can be repeated
   --json FILE       where to write the results; the chart and the table go beside it (default: bench/results/)
   --dry             write no files`;
 
@@ -43,7 +44,7 @@ export function parseOptions(commandLine: readonly string[]): Options | undefine
       load: { type: 'string' },
       node: { type: 'string', default: process.execPath },
       profile: { type: 'string' },
-      baseline: { type: 'string' },
+      library: { type: 'string', multiple: true, default: [] },
       json: { type: 'string' },
       dry: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -62,7 +63,7 @@ export function parseOptions(commandLine: readonly string[]): Options | undefine
     load,
     node: values.node,
     profileDirectory: values.profile,
-    baseline: values.baseline,
+    libraries: values.library.map(library),
     json: values.json,
     dry: values.dry,
   };
@@ -81,6 +82,12 @@ export function selected<T extends { readonly name: string }>(
     );
   }
   return all.filter(({ name }) => patterns.some((pattern) => matches(name, pattern)));
+}
+
+function library(text: string): Library {
+  const [name, directory, ...rest] = text.split('=');
+  if (!name || !directory || rest.length > 0) throw new TypeError(`--library takes NAME=DIR, not ${text}`);
+  return { name, directory };
 }
 
 function matches(name: string, pattern: string): boolean {

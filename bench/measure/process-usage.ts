@@ -17,8 +17,7 @@ export function processUsage(pid: number): ProcessUsage {
   let peakRssBytes = 0;
   let rssBytes = 0;
   for (const member of family(pid)) {
-    const { userTicks, systemTicks } = processTimes(member);
-    cpuMicroseconds += (userTicks + systemTicks) * MICROSECONDS_PER_TICK;
+    cpuMicroseconds += exactCpuMicroseconds(member) ?? roughCpuMicroseconds(member);
     const status = readFileSync(`/proc/${member}/status`, 'utf8');
     peakRssBytes += kibibytes(status, 'VmHWM');
     rssBytes += kibibytes(status, 'VmRSS');
@@ -30,6 +29,24 @@ export function processUsage(pid: number): ProcessUsage {
 export function endedChildrenCpuMicroseconds(): number {
   const { childrenUserTicks, childrenSystemTicks } = processTimes(process.pid);
   return (childrenUserTicks + childrenSystemTicks) * MICROSECONDS_PER_TICK;
+}
+
+function roughCpuMicroseconds(pid: number): number {
+  const { userTicks, systemTicks } = processTimes(pid);
+  return (userTicks + systemTicks) * MICROSECONDS_PER_TICK;
+}
+
+/** utime + stime of all threads, before the kernel rounds it to ticks; not every kernel tells. */
+function exactCpuMicroseconds(pid: number): number | undefined {
+  let nanoseconds = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+    } catch {
+      return undefined;
+    }
+  }
+  return nanoseconds === 0 ? undefined : nanoseconds / 1000;
 }
 
 function processTimes(pid: number) {

@@ -4,28 +4,28 @@ import { haproxy } from './haproxy.js';
 import { nghttpx } from './nghttpx.js';
 import { nginx } from './nginx.js';
 import { nodePeer } from './node-peer.js';
-import type { NodeOptions, Peer } from './peer.js';
+import type { Library, NodeOptions, Peer } from './peer.js';
 import { TRANSPORTS } from './transports.js';
 
 /** What the others are compared with. */
 export const REFERENCE = TRANSPORTS[0];
 
 /** Everybody that can take part, this proxy first. */
-export function allPeers(nodeOptions: NodeOptions): Peer[] {
-  const ours: Peer[] = TRANSPORTS.flatMap((transport) => [
+export function allPeers(nodeOptions: NodeOptions, libraries: readonly Library[] = []): Peer[] {
+  const ours = TRANSPORTS.flatMap((transport) => [
     nodePeer(transport, 'this-proxy.js', nodeOptions, { transport, peek: false }),
     {
       ...nodePeer(`${transport}-peek`, 'this-proxy.js', nodeOptions, { transport, peek: true }),
       peeks: true,
     },
   ]);
-  const { baseline } = nodeOptions;
-  if (baseline !== undefined) {
-    const extras = { transport: REFERENCE, peek: false, library: resolve(baseline, 'index.js') };
-    ours.push(nodePeer('baseline', 'this-proxy.js', nodeOptions, extras));
-  }
+  const others = libraries.map(({ name, directory }) => {
+    const library = resolve(directory, 'index.js');
+    return nodePeer(name, 'this-proxy.js', nodeOptions, { transport: REFERENCE, peek: false, library });
+  });
   return [
     ...ours,
+    ...others,
     nodePeer('floor', 'floor.js', nodeOptions),
     nodePeer('grpc-js', 'grpc-js.js', nodeOptions),
     nginx,

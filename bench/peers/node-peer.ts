@@ -9,14 +9,15 @@ export type Extras = Readonly<Record<string, string | boolean | undefined>>;
 export function nodePeer(name: string, program: string, nodeOptions: NodeOptions, extras: Extras = {}): Peer {
   const path = fileURLToPath(new URL(program, import.meta.url));
   const { node, profileDirectory } = nodeOptions;
-  const profiling =
+  const profiling = (port: number): string[] =>
     profileDirectory === undefined
       ? []
-      : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`, `--cpu-prof-name=${name}-\${pid}.cpuprofile`];
+      : ['--cpu-prof', `--cpu-prof-dir=${profileDirectory}`, `--cpu-prof-name=${name}-${port}.cpuprofile`];
   return {
     name,
     missing: () => undefined,
-    start: (setup: Setup) => Child.start(node, [...profiling, path, JSON.stringify({ ...setup, ...extras })]),
+    start: (setup: Setup) =>
+      Child.start(node, [...profiling(setup.listenPort), path, JSON.stringify({ ...setup, ...extras })]),
   };
 }
 

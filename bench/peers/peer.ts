@@ -18,8 +18,13 @@ export interface NodeOptions {
   readonly node: string;
   /** Where to write CPU profiles to, if anywhere. */
   readonly profileDirectory: string | undefined;
-  /** Another build of this library. */
-  readonly baseline: string | undefined;
+}
+
+/** Another build of this library. */
+export interface Library {
+  readonly name: string;
+  /** Its `dist/lib`. */
+  readonly directory: string;
 }
 
 /** A proxy that takes part. */
