@@ -35,6 +35,11 @@ const MINIMUM_CALLS = 20;
 const WARM_UP_CPU_MICROSECONDS = 1_200_000;
 const WARM_UP_CALLS = 15_000;
 const WARM_UP_STEP_SECONDS = 0.4;
+/**
+ * How much of a round the proxy is to compute for; natively fast ones wait for the load and the backend about as
+ * long. CPU rather than time, because another process's work must not make the round short.
+ */
+const BUSY_SHARE = 0.5;
 /** On a machine that is busy with other things there must be an end, too. */
 const WARM_UP_MAX_STEPS = 12;
 
@@ -47,7 +52,7 @@ export class Cell {
   readonly #backends: Backends;
   readonly #proxy: Child;
   readonly #port: number;
-  #callsPerSecond = 0;
+  #cpuMicrosecondsPerCall = 0;
 
   private constructor(
     theCase: Case,
@@ -93,19 +98,20 @@ export class Cell {
     return cell;
   }
 
-  /** Lets compilers and pools settle, and finds out how many calls a second has. */
+  /** Lets compilers and pools settle, and finds out what a call costs. */
   async warmUp(): Promise<void> {
     const { traffic } = this.case;
     let total = 0;
     for (let step = 0; step < WARM_UP_MAX_STEPS; step++) {
       // By time with our own load: h2load then leaves calls behind, which not every peer survives, nor h2load itself.
-      const { calls, seconds } = await ownLoad.run(traffic, this.#destination, {
+      const before = processUsage(this.#proxy.pid).cpuMicroseconds;
+      const { calls } = await ownLoad.run(traffic, this.#destination, {
         seconds: WARM_UP_STEP_SECONDS,
       });
-      this.#callsPerSecond = calls / seconds;
+      const { cpuMicroseconds } = processUsage(this.#proxy.pid);
+      this.#cpuMicrosecondsPerCall = (cpuMicroseconds - before) / calls;
       total += calls;
-      if (total >= WARM_UP_CALLS) return;
-      if (processUsage(this.#proxy.pid).cpuMicroseconds >= WARM_UP_CPU_MICROSECONDS) return;
+      if (total >= WARM_UP_CALLS || cpuMicroseconds >= WARM_UP_CPU_MICROSECONDS) return;
     }
   }
 
@@ -116,7 +122,7 @@ export class Cell {
     const loadBefore = endedChildrenCpuMicroseconds();
     const start = performance.now();
     const result = await this.#load.run(this.case.traffic, this.#destination, {
-      calls: Math.max(MINIMUM_CALLS, Math.round(this.#callsPerSecond * seconds)),
+      calls: Math.max(MINIMUM_CALLS, Math.round((seconds * 1e6 * BUSY_SHARE) / this.#cpuMicrosecondsPerCall)),
     });
     const microseconds = (performance.now() - start) * 1000;
     const after = processUsage(this.#proxy.pid);
