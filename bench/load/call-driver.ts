@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { FrameConnection, type FrameReceiver, type FrameStream } from '../wire/frame-connection.js';
 import type { Traffic } from './traffic.js';
 
-const REQUEST_HEADERS = [
+export const REQUEST_HEADERS = [
   [':method', 'POST'],
   [':scheme', 'http'],
   [':path', '/bench.Bench/Call'],
