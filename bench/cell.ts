@@ -29,11 +29,11 @@ export interface Sample {
 const MINIMUM_CALLS = 20;
 
 /**
- * Node's optimising compiler has seen what is hot after so much CPU of the proxy, as figures that stay the same from
- * round to round show; a faster proxy after so many calls.
+ * Node's optimising compiler has seen what is hot after so many calls, or, of large ones, after so much CPU of the
+ * proxy: figures then stay the same from round to round.
  */
-const WARM_UP_CPU_MICROSECONDS = 1_200_000;
-const WARM_UP_CALLS = 15_000;
+const WARM_UP_CPU_MICROSECONDS = 2_500_000;
+const WARM_UP_CALLS = 10_000;
 const WARM_UP_STEP_SECONDS = 0.4;
 /**
  * How much of a round the proxy is to compute for; natively fast ones wait for the load and the backend about as

@@ -24,7 +24,7 @@ export const USAGE = `npm run bench -- [options]
   --cases NAMES     cases, by commas; a * at the end stands for anything (default: all)
   --peers NAMES     peers, in the same way (default: all that can take part)
   --rounds N        rounds (default 3)
-  --seconds N       seconds of each peer in each round, about (default 0.7)
+  --seconds N       seconds of each peer in each round, about (default 0.6)
   --load NAME       h2load or own (default: h2load where it is installed and suits the case)
   --node PATH       the Node that the peers run on (default: this one)
   --profile DIR     write CPU profiles of the peers on Node there
@@ -40,7 +40,7 @@ export function parseOptions(commandLine: readonly string[]): Options | undefine
       cases: { type: 'string', default: '*' },
       peers: { type: 'string', default: '*' },
       rounds: { type: 'string', default: '3' },
-      seconds: { type: 'string', default: '0.7' },
+      seconds: { type: 'string', default: '0.6' },
       load: { type: 'string' },
       node: { type: 'string', default: process.execPath },
       profile: { type: 'string' },
