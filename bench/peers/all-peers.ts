@@ -1,0 +1,36 @@
+import { resolve } from 'node:path';
+import { envoy } from './envoy.js';
+import { haproxy } from './haproxy.js';
+import { nghttpx } from './nghttpx.js';
+import { nginx } from './nginx.js';
+import { nodePeer } from './node-peer.js';
+import type { Library, NodeOptions, Peer } from './peer.js';
+import { TRANSPORTS } from './transports.js';
+
+/** What the others are compared with. */
+export const REFERENCE = TRANSPORTS[0];
+
+/** Everybody that can take part, this proxy first. */
+export function allPeers(nodeOptions: NodeOptions, libraries: readonly Library[] = []): Peer[] {
+  const ours = TRANSPORTS.flatMap((transport) => [
+    nodePeer(transport, 'this-proxy.js', nodeOptions, { transport, peek: false }),
+    {
+      ...nodePeer(`${transport}-peek`, 'this-proxy.js', nodeOptions, { transport, peek: true }),
+      peeks: true,
+    },
+  ]);
+  const others = libraries.map(({ name, directory }) => {
+    const library = resolve(directory, 'index.js');
+    return nodePeer(name, 'this-proxy.js', nodeOptions, { transport: REFERENCE, peek: false, library });
+  });
+  return [
+    ...ours,
+    ...others,
+    nodePeer('floor', 'floor.js', nodeOptions),
+    nodePeer('grpc-js', 'grpc-js.js', nodeOptions),
+    nginx,
+    haproxy,
+    nghttpx,
+    envoy,
+  ];
+}
