@@ -49,6 +49,7 @@ export class ClientCall implements StreamRequester, StreamReceiver {
   readonly #deadline: number | undefined;
   readonly #watchesEnd: boolean;
   #deadlineTimer: NodeJS.Timeout | undefined;
+  #abortListener: (() => void) | undefined;
   #backoff: ConnectionBackoff | undefined;
   #opened = false;
   #retried = false;
@@ -76,6 +77,7 @@ export class ClientCall implements StreamRequester, StreamReceiver {
   /** Opens the stream. */
   start(): void {
     if (this.#watchesEnd) this.#watchEnd();
+    if (this.#done) return;
     const { credentials } = this.#options;
     if (credentials === undefined) this.#conn.transport.openStream(this);
     else void this.#openWithCredentials(credentials);
@@ -223,16 +225,20 @@ export class ClientCall implements StreamRequester, StreamReceiver {
 
   #watchEnd(): void {
     const signal = this.#context.ownSignal;
+    if (signal?.aborted) {
+      this.#onAbort();
+      return;
+    }
     if (signal !== undefined) {
-      if (signal.aborted) queueMicrotask(this.#onAbort);
-      else signal.addEventListener('abort', this.#onAbort, { once: true });
+      this.#abortListener = () => this.#onAbort();
+      signal.addEventListener('abort', this.#abortListener, { once: true });
     }
     if (this.#deadline !== undefined) this.#armDeadline(this.#deadline);
   }
 
-  readonly #onAbort = (): void => {
+  #onAbort(): void {
     this.#finish(new StatusError(Code.CANCELLED, 'the call was cancelled by its context'), undefined);
-  };
+  }
 
   #armDeadline(deadline: number): void {
     this.#deadlineTimer = setTimeout(
@@ -288,7 +294,9 @@ export class ClientCall implements StreamRequester, StreamReceiver {
     this.#sent.drop();
     clearTimeout(this.#deadlineTimer);
     this.#backoff?.cancel();
-    this.#context.ownSignal?.removeEventListener('abort', this.#onAbort);
+    if (this.#abortListener !== undefined) {
+      this.#context.ownSignal?.removeEventListener('abort', this.#abortListener);
+    }
     // Without effect on a stream that has ended on both sides; else the backend must know that nobody listens.
     if (this.#stream !== undefined) this.#stream.reset(ResetCode.CANCEL);
     else this.#conn.transport.cancelOpen(this);

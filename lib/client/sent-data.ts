@@ -9,21 +9,22 @@ const MAX_BYTES = 64 * 1024;
  */
 const HOLD_MILLISECONDS = 5_000;
 
-let young = new Set<SentData>();
-let old = new Set<SentData>();
-let timer: NodeJS.Timeout | undefined;
-
 /** What a call has sent so far, as it was sent, to be sent again if the backend refuses the stream. */
 export class SentData {
-  #chunks: Buffer[] = [];
+  #chunks: Buffer[] | undefined;
   #bytes = 0;
   #ended = false;
   #kept = false;
 
-  constructor() {
-    young.add(this);
-    timer ??= setInterval(dropOld, HOLD_MILLISECONDS).unref();
-  }
+  /** The list of those that hold something, oldest first: linked, because each call enters and leaves it. */
+  static #oldest: SentData | undefined;
+  static #newest: SentData | undefined;
+  static #period = 0;
+  static #timer: NodeJS.Timeout | undefined;
+  #older: SentData | undefined;
+  #newer: SentData | undefined;
+  #listed = false;
+  #since = 0;
 
   /** Whether {@link replay} would send all of it. */
   get complete(): boolean {
@@ -34,8 +35,16 @@ export class SentData {
     if (!this.complete && !this.#kept) return;
     this.#bytes += chunk.length;
     this.#ended = endStream;
-    if (!this.complete && !this.#kept) this.drop();
-    else if (chunk.length > 0) this.#chunks.push(chunk);
+    if (!this.complete && !this.#kept) {
+      this.drop();
+    } else if (chunk.length > 0) {
+      if (this.#chunks === undefined) {
+        this.#chunks = [chunk];
+        this.#enlist();
+      } else {
+        this.#chunks.push(chunk);
+      }
+    }
   }
 
   /**
@@ -44,13 +53,13 @@ export class SentData {
    */
   keep(): void {
     this.#kept = true;
-    if (!young.delete(this)) old.delete(this);
+    this.#unlist();
   }
 
   /** Sends it on another stream, and lets go of it; false if that is full now. */
   replay(stream: Stream): boolean {
     let room = true;
-    for (const chunk of this.#chunks) room = stream.sendData(chunk, false);
+    for (const chunk of this.#chunks ?? []) room = stream.sendData(chunk, false);
     if (this.#ended) stream.sendData(Buffer.alloc(0), true);
     this.drop();
     return room;
@@ -58,18 +67,41 @@ export class SentData {
 
   /** Lets go of it: there will be no retry. */
   drop(): void {
-    this.#chunks = [];
+    this.#chunks = undefined;
     this.#bytes = Infinity;
     this.#kept = false;
-    if (!young.delete(this)) old.delete(this);
+    this.#unlist();
   }
-}
 
-function dropOld(): void {
-  for (const sent of old) sent.drop();
-  old = young;
-  young = new Set();
-  if (old.size > 0) return;
-  clearInterval(timer);
-  timer = undefined;
+  #enlist(): void {
+    if (this.#kept) return;
+    this.#listed = true;
+    this.#since = SentData.#period;
+    this.#older = SentData.#newest;
+    if (this.#older === undefined) SentData.#oldest = this;
+    else this.#older.#newer = this;
+    SentData.#newest = this;
+    SentData.#timer ??= setInterval(SentData.#dropOld, HOLD_MILLISECONDS).unref();
+  }
+
+  #unlist(): void {
+    if (!this.#listed) return;
+    this.#listed = false;
+    if (this.#older === undefined) SentData.#oldest = this.#newer;
+    else this.#older.#newer = this.#newer;
+    if (this.#newer === undefined) SentData.#newest = this.#older;
+    else this.#newer.#older = this.#older;
+    this.#older = undefined;
+    this.#newer = undefined;
+  }
+
+  static #dropOld(): void {
+    while (SentData.#oldest !== undefined && SentData.#oldest.#since < SentData.#period) {
+      SentData.#oldest.drop();
+    }
+    SentData.#period++;
+    if (SentData.#oldest !== undefined) return;
+    clearInterval(SentData.#timer);
+    SentData.#timer = undefined;
+  }
 }

@@ -88,9 +88,21 @@ export class StatusError extends Error {
     const code = Number(text);
     if (code === Code.OK) return undefined;
     const message = decodeStatusMessage(headerValue(headers, 'grpc-message') ?? '');
-    const status = new StatusError(isErrorCode(code) ? code : Code.UNKNOWN, message);
+    const status = StatusError.#withoutStack(isErrorCode(code) ? code : Code.UNKNOWN, message);
     status.#wireTrailers = headers;
     return status;
+  }
+
+  /** Where the proxy reads a backend's error says nothing, and taking the stack costs more than the rest of it. */
+  static #withoutStack(code: Code, message: string): StatusError {
+    if (!stackTraceLimitIsWritable) return new StatusError(code, message);
+    const limit = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
+    try {
+      return new StatusError(code, message);
+    } finally {
+      Error.stackTraceLimit = limit;
+    }
   }
 
   /**
@@ -110,6 +122,10 @@ export class StatusError extends Error {
     return trailers;
   }
 }
+
+/** It is not under `--frozen-intrinsics`. */
+const stackTraceLimitIsWritable =
+  Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true;
 
 function isErrorCode(code: number): code is Code {
   return Number.isInteger(code) && code >= Code.CANCELLED && code <= Code.UNAUTHENTICATED;

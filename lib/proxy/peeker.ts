@@ -44,13 +44,14 @@ export class Peeker implements StreamPeeker {
   readonly #stream: Stream;
   readonly #encoding: string;
   readonly #maxBytes: number;
-  readonly #scanner: MessageScanner;
+  /** Made by the first peek: most calls are not peeked at. */
+  #scanner: MessageScanner | undefined;
   /** How many messages have been found, all together within the limit, and how many bytes scanned. */
   #messages = 0;
   #scannedBytes = 0;
   /** Everything received: in one buffer, or else joined by the assembler. */
   #held: Buffer | undefined;
-  readonly #assembler = new PayloadAssembler();
+  #assembler: PayloadAssembler | undefined;
   /** What of it has not been scanned yet, because nobody asked that far. */
   #unscanned: Buffer | undefined;
   #waiting: Waiting[] = [];
@@ -63,7 +64,6 @@ export class Peeker implements StreamPeeker {
     this.#ended = ended;
     this.#encoding = encoding;
     this.#maxBytes = maxBytes;
-    this.#scanner = new MessageScanner(maxBytes);
   }
 
   peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
@@ -86,9 +86,10 @@ export class Peeker implements StreamPeeker {
 
   /** The next DATA. */
   push(chunk: Buffer): void {
-    if (this.#held === undefined && this.#assembler.size === 0) {
+    if (this.#heldBytes === 0) {
       this.#held = chunk;
     } else {
+      this.#assembler ??= new PayloadAssembler();
       if (this.#held !== undefined) this.#assembler.add(this.#held, Infinity);
       this.#held = undefined;
       this.#assembler.add(chunk, Infinity);
@@ -112,7 +113,8 @@ export class Peeker implements StreamPeeker {
 
   /** The director has answered: what is held, for the destinations. */
   take(): Buffer | undefined {
-    this.fail(answered());
+    // An error costs its stack: not for each call that did not peek.
+    if (this.#waiting.length > 0) this.fail(answered());
     this.#taken = true;
     const held = this.#whole();
     this.#held = undefined;
@@ -136,7 +138,7 @@ export class Peeker implements StreamPeeker {
   }
 
   #whole(): Buffer | undefined {
-    if (this.#assembler.size > 0) this.#held = this.#assembler.take();
+    if (this.#assembler !== undefined && this.#assembler.size > 0) this.#held = this.#assembler.take();
     return this.#held;
   }
 
@@ -146,7 +148,7 @@ export class Peeker implements StreamPeeker {
   }
 
   get #heldBytes(): number {
-    return this.#held?.length ?? this.#assembler.size;
+    return this.#held?.length ?? this.#assembler?.size ?? 0;
   }
 
   /** Scans on as far as anybody waits, and answers those who have what they want. */
@@ -160,17 +162,20 @@ export class Peeker implements StreamPeeker {
   }
 
   #scanTo(count: number): void {
+    if (this.#messages >= count) return;
+    this.#scanner ??= new MessageScanner(this.#maxBytes);
+    const scanner = this.#scanner;
     while (this.#unscanned !== undefined && this.#messages < count) {
-      const offset = this.#scanner.advance(this.#unscanned, 0);
+      const offset = scanner.advance(this.#unscanned, 0);
       this.#unscanned = offset < this.#unscanned.length ? this.#unscanned.subarray(offset) : undefined;
       this.#scannedBytes += offset;
-      if (this.#scanner.messages > this.#messages && this.#scannedBytes > this.#maxHeldBytes) {
+      if (scanner.messages > this.#messages && this.#scannedBytes > this.#maxHeldBytes) {
         throw this.#overLimit(count);
       }
-      this.#messages = this.#scanner.messages;
+      this.#messages = scanner.messages;
     }
     if (this.#messages >= count) return;
-    if (this.#ended) this.#scanner.end();
+    if (this.#ended) scanner.end();
     else if (this.#heldBytes > this.#maxHeldBytes) throw this.#overLimit(count);
   }
 

@@ -15,11 +15,12 @@ export class ProxyCall implements CallOwner, DestinationOwner {
   readonly #client: IncomingStream;
   readonly #peeker: Peeker;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
-  #scanner = new MessageScanner();
+  /** Of the request; set before anything is poured. */
+  #scanner!: MessageScanner;
   /** The director has. */
   #answered = false;
   #parameters: StreamParameters | undefined;
-  #destinations: DestinationStream[] = [];
+  readonly #destinations: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
   /** Set from when all destinations are open. */
   #fanout: RequestFanout | undefined;
@@ -186,11 +187,11 @@ export class ProxyCall implements CallOwner, DestinationOwner {
 
   #createDestinations({ primary, secondaries = [], callOptions = {} }: StreamParameters): void {
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
-    this.#destinations = [primary, ...secondaries].map(
-      (destination, index) =>
-        new DestinationStream(this, this.#stream, destination, callOptions, index === 0),
-    );
-    this.#primary = this.#destinations[0];
+    this.#primary = new DestinationStream(this, this.#stream, primary, callOptions, true);
+    this.#destinations.push(this.#primary);
+    for (const secondary of secondaries) {
+      this.#destinations.push(new DestinationStream(this, this.#stream, secondary, callOptions, false));
+    }
     this.#opening = this.#destinations.length;
     this.#running = this.#destinations.length;
   }

@@ -43,7 +43,7 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
   #trailers: HeaderList | undefined;
   #outcomeListener: ((error: StatusError | undefined) => void) | undefined;
   #cancelled: StatusError | undefined;
-  #waitingForDrain: (() => void)[] = [];
+  #waitingForDrain: (() => void)[] | undefined;
 
   /** @internal Made by the server. */
   constructor(
@@ -120,6 +120,7 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
     if (!this.#headersSent) this.sendHeader();
     if (this.#stream.sendData(encodeMessage(payload), false)) return;
     await new Promise<void>((resolve) => {
+      this.#waitingForDrain ??= [];
       this.#waitingForDrain.push(resolve);
     });
     if (this.#cancelled !== undefined) throw this.#cancelled;
@@ -228,8 +229,8 @@ export class ServerStream implements StreamReceiver, AsyncIterable<Buffer> {
 
   onDrain(): void {
     const waiting = this.#waitingForDrain;
-    if (waiting.length === 0) return;
-    this.#waitingForDrain = [];
+    if (waiting === undefined) return;
+    this.#waitingForDrain = undefined;
     for (const resolve of waiting) resolve();
   }
 

@@ -6,7 +6,6 @@ import http2, {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
 import type { HeaderList } from '../../grpc/headers.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
 import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
@@ -87,6 +86,7 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     this.receiver = nobody;
     const node = this.node;
     if (node === undefined || node.destroyed) return;
+    if (this.remoteEnded && this.localEnded && node.writableFinished) return;
     // END_STREAM and RST_STREAM(NO_ERROR) wait until everything has been read (FINDINGS): read it.
     node.resume();
     if (code === NGHTTP2_NO_ERROR && this.localEnded) {
@@ -115,7 +115,6 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     node.on('data', onData);
     node.on('end', onEnd);
     node.on('trailers', onTrailers);
-    node.on('wantTrailers', onWantTrailers);
     node.on('drain', onDrain);
     // What failed shows in the reset code at `close`; without a listener it would be thrown.
     node.on('error', onError);
@@ -150,7 +149,6 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
   wantTrailers(): void {
     const node = this.node!;
     if (node.destroyed || node.closed) return;
-    // Also where there are none: with `waitForTrailers` this is what sends END_STREAM.
     sendAsObject(this.trailers ?? [], (fields) => node.sendTrailers(fields));
   }
 
@@ -186,6 +184,7 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     super(session, state);
     this.remoteEnded = ended;
     this.adopt(node);
+    node.on('wantTrailers', onWantTrailers);
     // The stream closes only once its end has been read.
     if (ended) node.resume();
   }
@@ -215,13 +214,8 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
 
   sendHeaders(headers: HeaderList, endStream: boolean): void {
     if (endStream) this.localEnded = true;
-    // Without `waitForTrailers`, `close(code)` first sends END_STREAM, and a backend may commit half a stream
-    // (FINDINGS: "a cancel can look like a normal end").
-    const node = sendAsList(headers, (fields) =>
-      this.session.request(fields, { endStream, waitForTrailers: !endStream }),
-    );
+    const node = sendAsList(headers, (fields) => this.session.request(fields, { endStream }));
     this.adopt(node);
-    node.destroy = destroyUnlessUnread;
     node.on('response', onResponse);
   }
 
@@ -246,18 +240,18 @@ function resetAfterEnd(node: Http2Stream): void {
 }
 
 /**
- * A backend may answer completely and reset with NO_ERROR before it has seen END_STREAM (C-core does that). If the
- * reset comes between `sendTrailers` and the turn in which Node sends them, Node fails to, and destroys the stream
- * with the part of the response that has not been read yet. What it could not send nobody needs.
+ * `close(code)` ends the stream's writable side first, and so sends END_STREAM before RST_STREAM: a backend may
+ * commit half a request (FINDINGS, "a cancel can look like a normal end"). `waitForTrailers` keeps it from that,
+ * too, but costs every call more than it costs this one.
  */
-function destroyUnlessUnread(this: ClientHttp2Stream, error?: NodeJS.ErrnoException): ClientHttp2Stream {
-  const unread = this.readable && this.closed && this.rstCode === NGHTTP2_NO_ERROR;
-  if (unread && error?.code === 'ERR_HTTP2_ERROR') return this;
-  return Duplex.prototype.destroy.call(this, error) as ClientHttp2Stream;
+function closeWith(node: Http2Stream, code: number): void {
+  if (node.destroyed || node.closed) return;
+  if (!node.writableEnded) node.end = endNothing;
+  node.close(code);
 }
 
-function closeWith(node: Http2Stream, code: number): void {
-  if (!node.destroyed && !node.closed) node.close(code);
+function endNothing<S>(this: S): S {
+  return this;
 }
 
 function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {
