@@ -7,7 +7,7 @@ import { FrameWriter, type OutputSource } from './frame-writer.js';
 import type { FramesLimits } from './limits.js';
 import { Liveness } from './liveness.js';
 import { Setting } from './settings.js';
-import type { FrameStream } from './stream.js';
+import { StreamTable } from './stream-table.js';
 
 /** Reading stops while this much output waits for a peer that reads nothing itself. */
 const MAX_BACKLOG = 1024 * 1024;
@@ -27,7 +27,7 @@ export abstract class Endpoint implements OutputSource {
   readonly guard: FloodGuard;
   readonly liveness: Liveness;
   /** The streams that are open or half-closed. */
-  readonly streams = new Map<number, FrameStream>();
+  readonly streams = new StreamTable();
 
   /** The peer's SETTINGS have been received. */
   settingsReceived = false;
@@ -148,7 +148,7 @@ export abstract class Endpoint implements OutputSource {
     this.reader.stopped = true;
     this.writer.abandon();
     this.receiveWindow.close();
-    const streams = [...this.streams.values()];
+    const streams = this.streams.values();
     this.streams.clear();
     for (const stream of streams) stream.closed = true;
     for (const stream of streams) stream.receiveReset(code, true, this.isClient);
