@@ -6,6 +6,7 @@ import {
   Server,
   type StreamDirector,
   type StreamParameters,
+  type TransportName,
   transparentHandler,
 } from '../../lib/index.js';
 
@@ -27,8 +28,11 @@ function print(line: object): void {
 }
 
 const settings = JSON.parse(process.argv[2] ?? '{}') as ProxySettings;
-const primary = dial(settings.primary);
-const secondaries = (settings.secondaries ?? []).map((target) => dial(target));
+/** `INTEROP_TRANSPORT=frames` tries the frame engine. */
+const transport = (process.env.INTEROP_TRANSPORT ?? 'http2') as TransportName;
+
+const primary = dial(settings.primary, { transport });
+const secondaries = (settings.secondaries ?? []).map((target) => dial(target, { transport }));
 
 function reporter(method: string, requestCompressed: boolean): ResponseObserver {
   let responseCompressed = false;
@@ -55,7 +59,7 @@ const director: StreamDirector =
     ? async (_context, method, peeker) => parameters(method, (await peeker.peek())[0])
     : (_context, method) => parameters(method);
 
-const server = new Server({ unknownServiceHandler: transparentHandler(director) });
+const server = new Server({ unknownServiceHandler: transparentHandler(director), transport });
 const address = await server.listen('127.0.0.1:0');
 process.once('SIGTERM', async () => {
   await server.close();
