@@ -52,8 +52,9 @@ function drainOnSignals(proxy: ProxyProcess): void {
     process.on(signal, () => {
       if (draining) process.exit(EXIT_CODES[signal]);
       draining = true;
-      void proxy.drain();
+      const drained = proxy.drain();
       print(`${signal}: draining; send it again to end at once`);
+      void drained.then(() => print('drained'));
     });
   }
 }

@@ -118,26 +118,33 @@ t.test('--primary and --secondary get every call, at every --listen address', as
   t.equal(failed.code, 14, 'a secondary must be there');
 });
 
-t.test('SIGTERM lets the running call finish, refuses new connections, and exits 0', async (t) => {
-  const primary = await backend(t);
-  const command = start(t, '--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`);
-  const port = await command.port();
-  const call = client(t, port).open('/test.Echo/Echo');
-  const result = collect(call);
-  call.write(Buffer.from('before'));
-  await once(call, 'data');
-  command.process.kill('SIGTERM');
-  await command.printed(/SIGTERM: draining/);
-  const refused = net.connect(port, '127.0.0.1');
-  const [error] = await once(refused, 'error');
-  t.equal((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
-  call.write(Buffer.from('after'));
-  call.end();
-  const { code, details, messages } = await result;
-  t.equal(code, 0, details);
-  t.same(messages.map(String), ['before', 'after']);
-  t.equal(await command.exit(), 0);
-});
+for (const transport of ['http2', 'frames']) {
+  t.test(
+    `SIGTERM lets the running call finish, refuses new connections, and exits 0 (${transport})`,
+    async (t) => {
+      const primary = await backend(t);
+      const target = `127.0.0.1:${primary.port}`;
+      const command = start(t, '--listen', '127.0.0.1:0', '--primary', target, '--transport', transport);
+      const port = await command.port();
+      const call = client(t, port).open('/test.Echo/Echo');
+      const result = collect(call);
+      call.write(Buffer.from('before'));
+      await once(call, 'data');
+      command.process.kill('SIGTERM');
+      await command.printed(/SIGTERM: draining/);
+      const refused = net.connect(port, '127.0.0.1');
+      const [error] = await once(refused, 'error');
+      t.equal((error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+      call.write(Buffer.from('after'));
+      call.end();
+      const { code, details, messages } = await result;
+      t.equal(code, 0, details);
+      t.same(messages.map(String), ['before', 'after']);
+      t.equal(await command.exit(), 0);
+      t.match(command.stdout, /\ndrained\n$/, 'not before it was drained');
+    },
+  );
+}
 
 t.test('a second signal ends at once', async (t) => {
   const primary = await backend(t);

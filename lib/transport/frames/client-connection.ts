@@ -132,8 +132,13 @@ export class ClientConnection extends Connection {
   protected onCapacityChanged(): void {
     if (this.dead) return;
     if (this.streams.size === 0) {
-      this.dereference();
-      if (this.goingAway) this.closeGracefully();
+      if (this.goingAway) {
+        // Somebody may wait for it: the process must not end before the connection has.
+        this.reference();
+        this.closeGracefully();
+      } else {
+        this.dereference();
+      }
     }
     this.owner.onCapacityChanged(this);
   }
