@@ -18,12 +18,12 @@ const nowhere: Stream = {
 export function registerPeek(): void {
   group('peek', () => {
     bench('not peeked', () => {
-      const peeker = new Peeker(nowhere, false, 'identity', MAX_PEEK_BYTES);
+      const peeker = new Peeker(nowhere, false, [], MAX_PEEK_BYTES);
       do_not_optimize(peeker.take());
     });
     const small = messageOf(100);
     bench('100 bytes', async () => {
-      const peeker = new Peeker(nowhere, false, 'identity', MAX_PEEK_BYTES);
+      const peeker = new Peeker(nowhere, false, [], MAX_PEEK_BYTES);
       const peeked = peeker.peek();
       peeker.push(small);
       do_not_optimize(await peeked);
@@ -31,7 +31,7 @@ export function registerPeek(): void {
     });
     const large = messageOf(1024 * 1024);
     bench('1 MiB in chunks of 16 KiB', async () => {
-      const peeker = new Peeker(nowhere, false, 'identity', MAX_PEEK_BYTES);
+      const peeker = new Peeker(nowhere, false, [], MAX_PEEK_BYTES);
       const peeked = peeker.peek();
       for (let offset = 0; offset < large.length; offset += 16 * 1024) {
         peeker.push(large.subarray(offset, offset + 16 * 1024));

@@ -1,6 +1,7 @@
 import { PayloadAssembler } from '../grpc/assembler.js';
 import { decompress } from '../grpc/compression.js';
 import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
+import { type HeaderList, headerValue } from '../grpc/headers.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { Stream } from '../transport/port.js';
@@ -42,7 +43,7 @@ interface Waiting {
 /** Holds the beginning of a request while the director has not answered. */
 export class Peeker implements StreamPeeker {
   readonly #stream: Stream;
-  readonly #encoding: string;
+  readonly #headers: HeaderList;
   readonly #maxBytes: number;
   /** Made by the first peek: most calls are not peeked at. */
   #scanner: MessageScanner | undefined;
@@ -59,10 +60,10 @@ export class Peeker implements StreamPeeker {
   #taken = false;
   #error: Error | undefined;
 
-  constructor(stream: Stream, ended: boolean, encoding: string, maxBytes: number) {
+  constructor(stream: Stream, ended: boolean, headers: HeaderList, maxBytes: number) {
     this.#stream = stream;
     this.#ended = ended;
-    this.#encoding = encoding;
+    this.#headers = headers;
     this.#maxBytes = maxBytes;
   }
 
@@ -124,11 +125,12 @@ export class Peeker implements StreamPeeker {
 
   /** One after the other, so that no more than the limit is in the making while as much is there. */
   async #inflated(messages: readonly Message[]): Promise<Message[]> {
+    const encoding = headerValue(this.#headers, 'grpc-encoding') ?? 'identity';
     const inflated: Message[] = [];
     let bytes = 0;
     for (const message of messages) {
       const payload = message.compressed
-        ? await decompress(message.payload, this.#encoding, this.#maxBytes)
+        ? await decompress(message.payload, encoding, this.#maxBytes)
         : message.payload;
       bytes += payload.length;
       if (bytes > this.#maxBytes) throw this.#overLimit(messages.length);

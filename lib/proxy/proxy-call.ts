@@ -41,8 +41,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
     this.#stream = stream;
     this.#onSettled = onSettled;
     this.#client = stream.takeOver(this);
-    const encoding = headerValue(stream.context.headers, 'grpc-encoding') ?? 'identity';
-    this.#peeker = new Peeker(this.#client, stream.inputEnded, encoding, maxPeekBytes);
+    this.#peeker = new Peeker(this.#client, stream.inputEnded, stream.context.headers, maxPeekBytes);
     // While an interceptor was thinking, say.
     if (stream.cancelled !== undefined) this.#fail(stream.cancelled);
   }

@@ -153,6 +153,9 @@ export class Server implements StreamAcceptor {
     if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
       return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
     }
+    if (this.#services.size === 0 && this.#unknownServiceHandler !== undefined) {
+      return this.#unknownServiceHandler;
+    }
     const service = path.slice(1, slash);
     const method = path.slice(slash + 1);
     const handlers = this.#services.get(service);
