@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import type { ServerHttp2Stream } from 'node:http2';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { encodeMessage, type TransportName } from '../../lib/index.js';
+import { World } from '../support/behaviour.js';
+import type { StreamLog } from '../support/frame-log.js';
+import { countHeld, fuzz, socketsClosed } from '../support/fuzz-runs.js';
+import { HostileBackend } from '../support/hostile-backend.js';
+import { HostileClient } from '../support/hostile-client.js';
+import { messages } from '../support/hostile-frames.js';
+import type { Http2Backend } from '../support/http2-backend.js';
+import { collectResponse, fieldValue, type Http2Client, type Response } from '../support/http2-client.js';
+import { ProcessEvents } from '../support/process-events.js';
+import type { Random } from '../support/random.js';
+import { within } from '../support/within.js';
+import { judgeOutput } from '../transport/frames/fuzz.js';
+
+const METHOD = '/test.Service/Echo';
+/** What an honest call may take on a machine that has other things to do. */
+const BOUND_MILLISECONDS = 10_000;
+
+/** The engine is what is to be tested; node:http2 shows whether the rest of the proxy minds. */
+const PAIRS = [
+  { transport: 'frames', runs: 120 },
+  { transport: 'http2', runs: 30 },
+] as const;
+
+/** nghttp2's own limit of resets would end connections that honest calls share. */
+const ANY_RESETS = { streamResetBurst: 1e9, streamResetRate: 1e9 };
+
+function echo(stream: ServerHttp2Stream): void {
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => {
+    if (!stream.destroyed && !stream.closed) stream.sendTrailers({ 'grpc-status': '0' });
+  });
+  stream.pipe(stream);
+}
+
+async function startEcho(world: World): Promise<Http2Backend> {
+  return world.http2Backend(({ stream }) => echo(stream), ANY_RESETS);
+}
+
+/** A call that must succeed, whatever others do. */
+async function callHonestly(random: Random, client: Http2Client): Promise<void> {
+  const body = messages(random);
+  const call = client.call(METHOD, body, { 'x-honest': '1' });
+  const { headers, data, trailers } = await within(BOUND_MILLISECONDS, 'an honest call', call);
+  const status = fieldValue(trailers ?? headers, 'grpc-status');
+  assert.equal(status, '0', fieldValue(trailers ?? headers, 'grpc-message'));
+  assert.ok(data.equals(body), 'other bytes came back');
+}
+
+/** Nothing of any call or hostile connection stays. */
+async function assertNothingHeld(t: Test, transport: TransportName): Promise<void> {
+  // Both ends of the honest client's connection, and of the one to the honest backend.
+  await within(BOUND_MILLISECONDS, 'the end of hostile connections', socketsClosed(4));
+  const held = countHeld(transport);
+  const none = Object.fromEntries(Object.keys(held).map((name) => [name, 0]));
+  const honest = transport === 'frames' ? { ClientConnection: 1, ServerConnection: 1 } : {};
+  t.strictSame(held, { ...none, ...honest }, 'nothing is held');
+}
+
+/** An OK must have been earned: by a whole request, of which each byte has come back. */
+function judgeEchoes({ sent, received }: HostileClient): number {
+  assert.ok(!received.broken, 'the proxy sent a field block that cannot be decoded');
+  let earned = 0;
+  for (const { id, status, data } of received.streams.values()) {
+    if (status !== '0') continue;
+    const request = sent.streams.get(id);
+    assert.ok(request?.ended, `stream ${id}: OK for a request without an end`);
+    assert.ok(request.isWholeMessages, `stream ${id}: OK for half a message`);
+    assert.ok(request.data.equals(data), `stream ${id}: OK with ${data.length} other bytes`);
+    earned++;
+  }
+  return earned;
+}
+
+for (const { transport, runs } of PAIRS) {
+  t.test(`hostile clients harm nobody but themselves [${transport}]`, async (t) => {
+    const world = new World(t, { server: transport, client: transport });
+    const events = new ProcessEvents(t);
+    const backend = await startEcho(world);
+    const conn = world.dial(backend.port);
+    const { port } = await world.proxy(() => ({ primary: { conn } }));
+    const honest = world.http2Client(port);
+    let earned = 0;
+    const done = await fuzz(runs, 4, async (random) => {
+      const attacks = Array.from({ length: random.int(1, 3) }, () =>
+        HostileClient.attack(port, random.fork()),
+      );
+      const calls = [callHonestly(random.fork(), honest), callHonestly(random.fork(), honest)];
+      const clients = await Promise.all(attacks);
+      await Promise.all(calls);
+      for (const client of clients) {
+        earned += judgeEchoes(client);
+        if (transport === 'frames') judgeOutput(client.received);
+      }
+      assert.deepEqual(events.fatal, []);
+    });
+    t.ok(earned > done / 4, `${earned} calls of hostile clients were right, in ${done} runs`);
+    await assertNothingHeld(t, transport);
+  });
+}
+
+/** A response that is what the backend said, if it claims to be one. */
+function judgeAnswer(answers: readonly StreamLog[], response: Response): void {
+  const { headers, data, trailers } = response;
+  const status = fieldValue(trailers ?? headers, 'grpc-status');
+  assert.ok(status !== undefined, `no status; reset with ${response.resetCode}`);
+  if (status === '0') {
+    const earned = answers.some(
+      (answer) => answer.status === '0' && answer.isWholeMessages && answer.data.equals(data),
+    );
+    assert.ok(earned, `an OK with ${data.length} bytes that the backend never gave`);
+  } else {
+    const begun = answers.some((answer) => answer.data.subarray(0, data.length).equals(data));
+    assert.ok(data.length === 0 || begun, `${data.length} bytes that the backend never sent`);
+  }
+}
+
+let calls = 0;
+
+/** A call to a hostile backend; its client reads slowly at times, so that the proxy must hold things back. */
+async function callHostile(random: Random, client: Http2Client, lane: number, backend: HostileBackend) {
+  const name = `${++calls}`;
+  const deadline = random.pick([20, 100, 100, 200]);
+  const stream = client.open(METHOD, { 'x-lane': lane, 'x-call': name, 'grpc-timeout': `${deadline}m` });
+  const response = collectResponse(stream);
+  stream.write(messages(random));
+  if (random.chance(0.2)) await sleep(random.int(0, 10));
+  stream.end(messages(random));
+  if (random.chance(0.5)) {
+    stream.pause();
+    setTimeout(() => stream.resume(), random.int(0, 40));
+  }
+  const result = await within(BOUND_MILLISECONDS, `call ${name} to a hostile backend`, response);
+  judgeAnswer(backend.answers.get(name) ?? [], result);
+  backend.answers.delete(name);
+  return fieldValue(result.trailers ?? result.headers, 'grpc-status') === '0';
+}
+
+const LANES = 6;
+
+for (const { transport, runs } of PAIRS) {
+  t.test(`hostile backends harm no calls but those to them [${transport}]`, async (t) => {
+    const world = new World(t, { server: transport, client: transport });
+    const events = new ProcessEvents(t);
+    const echo = await startEcho(world);
+    const honestConn = world.dial(echo.port);
+    const hostile: { backend: HostileBackend; conn: ReturnType<World['dial']> }[] = [];
+    const { port } = await world.proxy((ctx) => {
+      const lane = ctx.metadata.get('x-lane');
+      return { primary: { conn: lane === undefined ? honestConn : hostile[Number(lane)]!.conn } };
+    });
+    const honest = world.http2Client(port);
+    // So little that the proxy must hold responses back.
+    honest.session.settings({ initialWindowSize: 2000 });
+    let earned = 0;
+    const done = await fuzz(runs, LANES, async (random, lane) => {
+      if (hostile[lane] === undefined) {
+        const backend = await HostileBackend.start(random);
+        t.teardown(() => backend.destroy());
+        hostile[lane] = { backend, conn: world.dial(backend.port, { connectTimeoutMilliseconds: 100 }) };
+      }
+      const { backend } = hostile[lane];
+      backend.random = random.fork();
+      const calls = Array.from({ length: random.int(1, 8) }, () =>
+        callHostile(random.fork(), honest, lane, backend),
+      );
+      await callHonestly(random.fork(), honest);
+      for (const ok of await Promise.all(calls)) if (ok) earned++;
+      await backend.cut();
+      assert.deepEqual(events.fatal, []);
+    });
+    t.ok(earned > done / 4, `${earned} calls to hostile backends were right, in ${done} runs`);
+    for (const { backend } of hostile) {
+      backend.behaves = true;
+      await backend.cut();
+    }
+    await assertNothingHeld(t, transport);
+    for (const lane of hostile.keys()) {
+      const request = encodeMessage(Buffer.from('hi'));
+      const call = honest.call(METHOD, request, { 'x-lane': lane, 'x-call': 'last' });
+      const { trailers } = await within(BOUND_MILLISECONDS, 'a call to a backend that has mended', call);
+      t.equal(fieldValue(trailers, 'grpc-status'), '0', 'a backend that has mended is used again');
+    }
+  });
+}
