@@ -9,6 +9,8 @@ export class StreamLog {
   readonly lists: HeaderList[] = [];
   ended = false;
   reset = false;
+  /** The octets of a DATA frame that is not complete. */
+  #begun: Buffer = Buffer.alloc(0);
   readonly #chunks: Buffer[] = [];
 
   constructor(readonly id: number) {}
@@ -16,6 +18,16 @@ export class StreamLog {
   add(chunk: Buffer): void {
     // What follows the end is no part of it.
     if (!this.ended) this.#chunks.push(chunk);
+    this.#begun = Buffer.alloc(0);
+  }
+
+  begin(octets: Buffer): void {
+    if (!this.ended) this.#begun = octets;
+  }
+
+  /** What may have been passed on so far. */
+  get begun(): Buffer {
+    return Buffer.concat([...this.#chunks, this.#begun]);
   }
 
   get data(): Buffer {
@@ -72,6 +84,10 @@ export class FrameLog {
       bytes = bytes.subarray(end);
     }
     this.#rest = bytes;
+    if (bytes.length > 9 && bytes[3] === FrameType.DATA) {
+      const padding = (bytes[4]! & Flag.PADDED) !== 0 ? 1 : 0;
+      this.stream(bytes.readUInt32BE(5) & 0x7fffffff).begin(bytes.subarray(9 + padding));
+    }
   }
 
   stream(id: number): StreamLog {

@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import v8 from 'node:v8';
-import type { TransportName } from '../../lib/index.js';
 import { ProxyCall } from '../../lib/proxy/proxy-call.js';
 import { ClientConnection } from '../../lib/transport/frames/client-connection.js';
 import { heldBytes } from '../../lib/transport/frames/held-bytes.js';
 import { ServerConnection } from '../../lib/transport/frames/server-connection.js';
 import { FrameStream } from '../../lib/transport/frames/stream.js';
-import { NodeClientStream, NodeServerStream } from '../../lib/transport/http2/stream.js';
 import { Random } from './random.js';
 
 /** `FUZZ_SEED` does a run once more that failed; `FUZZ_RUNS` and `FUZZ_SECONDS` make it longer. */
@@ -43,15 +41,12 @@ export async function fuzz(
   return next;
 }
 
-const COUNTED = {
-  frames: { ProxyCall, FrameStream, ClientConnection, ServerConnection },
-  http2: { ProxyCall, NodeClientStream, NodeServerStream },
-};
+const COUNTED = { ProxyCall, FrameStream, ClientConnection, ServerConnection };
 
-/** How many objects of calls and connections there are, and bytes that the engine holds. Slow. */
-export function countHeld(transport: TransportName): Record<string, number> {
+/** How many objects of calls and connections of the engine there are, and bytes that it holds. Slow. */
+export function countHeld(): Record<string, number> {
   const held: Record<string, number> = { heldBytes: heldBytes() };
-  for (const [name, type] of Object.entries(COUNTED[transport])) held[name] = count(type);
+  for (const [name, type] of Object.entries(COUNTED)) held[name] = count(type);
   return held;
 }
 
