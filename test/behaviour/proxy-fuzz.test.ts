@@ -85,6 +85,9 @@ function judgeEchoes({ sent, received }: HostileClient): number {
   return earned;
 }
 
+// Without limits of its own, since its tests may be made longer.
+if (process.env.FUZZ_SECONDS !== undefined) t.setTimeout(0);
+
 for (const { transport, runs } of PAIRS) {
   t.test(`hostile clients harm nobody but themselves [${transport}]`, async (t) => {
     const world = new World(t, { server: transport, client: transport });
@@ -94,7 +97,7 @@ for (const { transport, runs } of PAIRS) {
     const { port } = await world.proxy(() => ({ primary: { conn } }));
     const honest = world.http2Client(port);
     let earned = 0;
-    const done = await fuzz(runs, 4, async (random) => {
+    const done = await fuzz(t, runs, 4, async (random) => {
       const attacks = Array.from({ length: random.int(1, 3) }, () =>
         HostileClient.attack(port, random.fork()),
       );
@@ -165,7 +168,7 @@ for (const { transport, runs } of PAIRS) {
     // So little that the proxy must hold responses back.
     honest.session.settings({ initialWindowSize: 2000 });
     let earned = 0;
-    const done = await fuzz(runs, LANES, async (random, lane) => {
+    const done = await fuzz(t, runs, LANES, async (random, lane) => {
       if (hostile[lane] === undefined) {
         const backend = await HostileBackend.start(random);
         t.teardown(() => backend.destroy());

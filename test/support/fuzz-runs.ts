@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import v8 from 'node:v8';
+import type { Test } from 'tap';
 import { ProxyCall } from '../../lib/proxy/proxy-call.js';
 import { ClientConnection } from '../../lib/transport/frames/client-connection.js';
 import { heldBytes } from '../../lib/transport/frames/held-bytes.js';
@@ -10,6 +11,8 @@ import { Random } from './random.js';
 /** `FUZZ_SEED` does a run once more that failed; `FUZZ_RUNS` and `FUZZ_SECONDS` make it longer. */
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
+/** Who has this many runs by default gets all of the seconds; who has fewer gets fewer. */
+const FULL_RUNS = 120;
 
 /**
  * Runs something with one seed after the other, in some lanes at a time. What fails says by which seed.
@@ -17,12 +20,14 @@ const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
  * @returns how many runs there were
  */
 export async function fuzz(
+  t: Test,
   runs: number,
   lanes: number,
   run: (random: Random, lane: number) => Promise<void>,
 ): Promise<number> {
+  if (process.env.FUZZ_RUNS !== undefined || seconds > 0) t.setTimeout(0);
   const most = Number(process.env.FUZZ_RUNS ?? (seconds > 0 ? Infinity : runs));
-  const until = seconds > 0 ? performance.now() + seconds * 1000 : Infinity;
+  const until = seconds > 0 ? performance.now() + (seconds * 1000 * runs) / FULL_RUNS : Infinity;
   let next = 0;
   let failed = false;
   async function lane(index: number): Promise<void> {
