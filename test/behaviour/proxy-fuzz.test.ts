@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import type { ServerHttp2Stream } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { encodeMessage, type TransportName } from '../../lib/index.js';
 import { collectAnswer } from '../support/answer.js';
 import { World } from '../support/behaviour.js';
+import { EchoBackend } from '../support/echo-backend.js';
 import type { StreamLog } from '../support/frame-log.js';
 import { countHeld, fuzz, socketsClosed } from '../support/fuzz-runs.js';
 import { HostileBackend } from '../support/hostile-backend.js';
 import { HostileClient } from '../support/hostile-client.js';
 import { messages } from '../support/hostile-frames.js';
-import type { Http2Backend } from '../support/http2-backend.js';
 import { fieldValue, type Http2Client, type Response } from '../support/http2-client.js';
 import { ProcessEvents } from '../support/process-events.js';
 import type { Random } from '../support/random.js';
@@ -27,19 +26,10 @@ const PAIRS = [
   { transport: 'http2', runs: 30 },
 ] as const;
 
-/** nghttp2's own limit of resets would end connections that honest calls share. */
-const ANY_RESETS = { streamResetBurst: 1e9, streamResetRate: 1e9 };
-
-function echo(stream: ServerHttp2Stream): void {
-  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-  stream.on('wantTrailers', () => {
-    if (!stream.destroyed && !stream.closed) stream.sendTrailers({ 'grpc-status': '0' });
-  });
-  stream.pipe(stream);
-}
-
-async function startEcho(world: World): Promise<Http2Backend> {
-  return world.http2Backend(({ stream }) => echo(stream), ANY_RESETS);
+async function startEcho(t: Test): Promise<EchoBackend> {
+  const backend = await EchoBackend.start();
+  t.teardown(() => backend.destroy());
+  return backend;
 }
 
 /** A call that must succeed, whatever others do. */
@@ -92,7 +82,7 @@ for (const { transport, runs } of PAIRS) {
   t.test(`hostile clients harm nobody but themselves [${transport}]`, async (t) => {
     const world = new World(t, { server: transport, client: transport });
     const events = new ProcessEvents(t);
-    const backend = await startEcho(world);
+    const backend = await startEcho(t);
     const conn = world.dial(backend.port);
     const { port } = await world.proxy(() => ({ primary: { conn } }));
     const honest = world.http2Client(port);
@@ -157,7 +147,7 @@ for (const { transport, runs } of PAIRS) {
   t.test(`hostile backends harm no calls but those to them [${transport}]`, async (t) => {
     const world = new World(t, { server: transport, client: transport });
     const events = new ProcessEvents(t);
-    const echo = await startEcho(world);
+    const echo = await startEcho(t);
     const honestConn = world.dial(echo.port);
     const hostile: { backend: HostileBackend; conn: ReturnType<World['dial']> }[] = [];
     const { port } = await world.proxy((ctx) => {
