@@ -12,7 +12,7 @@ import { Random } from './random.js';
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
 /** Who has this many runs by default gets all of the seconds; who has fewer gets fewer. */
-const FULL_RUNS = 120;
+const FULL_RUNS = 80;
 
 /**
  * Runs something with one seed after the other, in some lanes at a time. What fails says by which seed.

@@ -21,6 +21,8 @@ import type { Random } from './random.js';
 /** How long what was asked for may take, before the hostile client goes. */
 const PATIENCE_MILLISECONDS = 60;
 
+const METHODS = ['/test.Service/Echo', '/test.Service/Peek', '/test.Service/Copy'];
+
 /** A client that makes some calls, and breaks rules on the way. */
 export class HostileClient {
   readonly sent = new FrameLog(CLIENT_PREFACE.length);
@@ -117,7 +119,7 @@ export class HostileClient {
     const fields: HeaderList = [
       ...[':method', random.chance(0.97) ? 'POST' : random.pick(['GET', 'HEAD', 'CONNECT', 'post'])],
       ...[':scheme', 'http'],
-      ...[':path', random.chance(0.97) ? '/test.Service/Echo' : random.pick(['/', '*', '', '/x', '//'])],
+      ...[':path', random.chance(0.97) ? random.pick(METHODS) : random.pick(['/', '*', '', '/x', '//'])],
       ...[':authority', 'localhost'],
       ...['content-type', random.chance(0.97) ? 'application/grpc' : 'text/html'],
       ...(random.chance(0.9) ? ['te', 'trailers'] : []),
