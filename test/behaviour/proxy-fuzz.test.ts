@@ -113,16 +113,32 @@ for (const { transport, runs } of PAIRS) {
 function judgeAnswer(answers: readonly StreamLog[], response: Response): void {
   const { headers, data, trailers } = response;
   const status = fieldValue(trailers ?? headers, 'grpc-status');
-  assert.ok(status !== undefined, `no status; reset with ${response.resetCode}`);
+  assert.ok(status !== undefined, `no status, ${describe(answers, response)}`);
   if (status === '0') {
     const earned = answers.some(
       (answer) => answer.status === '0' && answer.isWholeMessages && answer.data.equals(data),
     );
-    assert.ok(earned, `an OK with ${data.length} bytes that the backend never gave`);
+    assert.ok(earned, `an OK that the backend never gave, ${describe(answers, response)}`);
   } else {
     const begun = answers.some((answer) => answer.begun.subarray(0, data.length).equals(data));
-    assert.ok(data.length === 0 || begun, `${data.length} bytes that the backend never sent`);
+    assert.ok(
+      data.length === 0 || begun,
+      `bytes that the backend never sent, ${describe(answers, response)}`,
+    );
   }
+}
+
+function describe(answers: readonly StreamLog[], { headers, data, trailers, resetCode }: Response): string {
+  const got = { headers, bytes: data.length, trailers, resetCode };
+  const sent = answers.map(({ lists, begun, ended, reset }) => ({
+    lists,
+    bytes: begun.length,
+    ended,
+    reset,
+  }));
+  return JSON.stringify({ got, sent }, (_key, value: unknown) =>
+    typeof value === 'string' && value.length > 100 ? `${value.length} characters` : value,
+  );
 }
 
 let calls = 0;
