@@ -7,12 +7,15 @@ import { heldBytes } from '../../lib/transport/frames/held-bytes.js';
 import { ServerConnection } from '../../lib/transport/frames/server-connection.js';
 import { FrameStream } from '../../lib/transport/frames/stream.js';
 import { Random } from './random.js';
+import { within } from './within.js';
 
 /** `FUZZ_SEED` does a run once more that failed; `FUZZ_RUNS` and `FUZZ_SECONDS` make it longer. */
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
 /** Who has this many runs by default gets all of the seconds; who has fewer gets fewer. */
 const FULL_RUNS = 80;
+/** Longer than all that a run itself bounds. */
+const RUN_MILLISECONDS = 40_000;
 
 /**
  * Runs something with one seed after the other, in some lanes at a time. What fails says by which seed.
@@ -34,7 +37,7 @@ export async function fuzz(
     while (!failed && next < most && performance.now() < until) {
       const seed = firstSeed + next++;
       try {
-        await run(new Random(seed), index);
+        await within(RUN_MILLISECONDS, 'a run', run(new Random(seed), index));
       } catch (error) {
         failed = true;
         throw new Error(`FUZZ_SEED=${seed} FUZZ_RUNS=1: ${(error as Error).message}`, { cause: error });

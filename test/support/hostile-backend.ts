@@ -51,13 +51,9 @@ export class HostileBackend {
 
   /** Ends its connections. */
   async cut(): Promise<void> {
-    await Promise.all(
-      [...this.#sockets].map((socket) => {
-        const closed = once(socket, 'close');
-        socket.destroy();
-        return closed;
-      }),
-    );
+    const sockets = [...this.#sockets];
+    for (const socket of sockets) socket.destroy();
+    while (sockets.some(({ closed }) => !closed)) await sleep(1);
   }
 
   destroy(): void {
