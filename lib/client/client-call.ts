@@ -1,6 +1,6 @@
 import { type CallContext, now } from '../grpc/call-context.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
-import { type HeaderList, headerValue } from '../grpc/headers.js';
+import { type HeaderList, headerValue, withoutContentLength } from '../grpc/headers.js';
 import { Metadata } from '../grpc/metadata.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -148,8 +148,9 @@ export class ClientCall implements StreamRequester, StreamReceiver {
     );
   }
 
-  onHeaders(headers: HeaderList, endStream: boolean): void {
+  onHeaders(received: HeaderList, endStream: boolean): void {
     this.#sent.drop();
+    const headers = withoutContentLength(received);
     if (endStream) {
       this.#onTrailers(headers);
       return;

@@ -28,3 +28,19 @@ export function trailersOf(headers: HeaderList): HeaderList {
   if (headers.neverIndexed !== undefined) trailers.neverIndexed = headers.neverIndexed;
   return trailers;
 }
+
+/**
+ * The list without `content-length`, which speaks of one hop's DATA: where a response ends early, in an error status,
+ * the next hop would see malformed HTTP (RFC 9113 section 8.1.1) in the place of the status.
+ */
+export function withoutContentLength(headers: HeaderList): HeaderList {
+  let at = headers.length - 2;
+  while (at >= 0 && headers[at] !== 'content-length') at -= 2;
+  if (at < 0) return headers;
+  const rest: HeaderList = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== 'content-length') rest.push(headers[i]!, headers[i + 1]!);
+  }
+  if (headers.neverIndexed !== undefined) rest.neverIndexed = headers.neverIndexed;
+  return rest;
+}

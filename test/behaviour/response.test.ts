@@ -325,3 +325,20 @@ behaviour('a response in frames cut anywhere', async (t, world) => {
   t.equal(status(response), '0');
   t.same(response.data, body);
 });
+
+behaviour('a response shorter than its content-length ends in a status, not in a reset', async (t, world) => {
+  const backend = await world.frameBackend((connection) => {
+    connection.settings({});
+    void connection.first(1, FrameType.HEADERS).then(() => {
+      connection.headers(1, { ...RESPONSE_HEADERS, 'content-length': '100' });
+      connection.data(1, MESSAGE);
+      connection.headers(1, { 'grpc-status': '0' }, true);
+    });
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
+  t.equal(fieldValue(response.headers, 'content-length'), undefined);
+  t.equal(status(response), '13');
+  t.equal(response.resetCode, 0);
+});

@@ -136,9 +136,16 @@ export abstract class Endpoint implements OutputSource {
    * socket with unread input would reset it, and the peer might never see what was sent last.
    */
   private linger(): void {
-    this.socket.resume();
-    this.socket.once('finish', () => setTimeout(destroySocket, LINGER_MILLISECONDS, this.socket).unref());
-    setTimeout(destroySocket, MAX_FLUSH_MILLISECONDS, this.socket).unref();
+    const { socket } = this;
+    if (socket.closed) return;
+    socket.resume();
+    let timer = setTimeout(destroySocket, MAX_FLUSH_MILLISECONDS, socket).unref();
+    socket.once('finish', () => {
+      clearTimeout(timer);
+      timer = setTimeout(destroySocket, LINGER_MILLISECONDS, socket).unref();
+    });
+    // The timer must not keep what has ended: peers can make, and lose, thousands of connections a second.
+    socket.once('close', () => clearTimeout(timer));
   }
 
   /** Ends all streams: the connection is of no use any more. */

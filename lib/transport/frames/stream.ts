@@ -274,8 +274,9 @@ export class FrameStream implements IncomingStream {
     }
     if (this.resetHeld !== NOT_RESET && !this.done) {
       this.done = true;
-      // A stream that had sent all of its side, too, has simply ended.
-      if (!this.localClosed) this.receiver.onReset(this.resetHeld, this.resetHeldIsLoss);
+      // A stream on which both sides had sent all has simply ended.
+      if (!this.localClosed || !this.remoteClosed)
+        this.receiver.onReset(this.resetHeld, this.resetHeldIsLoss);
     }
   }
 

@@ -89,7 +89,7 @@ export class JudgingAcceptor implements StreamAcceptor {
 }
 
 /** Throws unless what the engine has sent is a sequence of frames that a server may send. */
-export function judgeOutput(peer: RawPeer): void {
+export function judgeOutput(peer: Pick<RawPeer, 'frames'>): void {
   const states = new Map<number, 'open' | 'ended' | 'reset'>();
   for (const { type, flags, streamId, payload } of peer.frames) {
     if (payload.length > 16384) throw new Error('frame too large');

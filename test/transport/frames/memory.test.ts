@@ -1,8 +1,9 @@
-import { setFlagsFromString } from 'node:v8';
+import v8, { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { Flag, FrameType } from '../../../lib/transport/frames/frame.js';
 import { heldBytes, hold, release } from '../../../lib/transport/frames/held-bytes.js';
+import { ServerConnection } from '../../../lib/transport/frames/server-connection.js';
 import { Inbox, startServer } from './fixtures.js';
 import { data, headers, RawPeer, REQUEST } from './raw-peer.js';
 
@@ -73,3 +74,19 @@ t.test(
     t.equal(payload.readUInt32BE(), 32 * 16384 + 1);
   },
 );
+
+t.test('connections that ended on an error are not kept once their sockets are closed', async (t) => {
+  const { address } = await startServer(t, new Inbox());
+  for (let i = 0; i < 10; i++) {
+    const peer = await RawPeer.client(address);
+    peer.send(data(0, ''));
+    t.equal(await peer.goAwayCode(), 1);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  // Missing from the types; in Node since 20.13.
+  const { queryObjects } = v8 as unknown as {
+    queryObjects: (type: unknown, options: { format: 'count' }) => number;
+  };
+  // The last one may still be on the stack, or in a register.
+  t.ok(queryObjects(ServerConnection, { format: 'count' }) <= 1);
+});

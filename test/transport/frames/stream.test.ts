@@ -112,6 +112,17 @@ t.test('RST_STREAM(NO_ERROR) behind a complete response comes after all of it', 
   t.strictSame(call.events, ['headers', 'data', 'headers+end', 'reset']);
 });
 
+t.test('RST_STREAM(NO_ERROR) behind half a response is told once that has been delivered', async (t) => {
+  const { call, peer } = await openCall(t, false);
+  call.stream.sendData(Buffer.alloc(0), true);
+  peer.send(headers(1, RESPONSE), data(1, '6162'), resetStream(1, 0));
+  await peer.roundTrip();
+  call.stream.resume();
+  await call.until((c) => c.received > 0);
+  await peer.roundTrip();
+  t.strictSame(call.events, ['headers', 'data', 'reset']);
+});
+
 t.test('a response that was complete when the connection was lost is delivered', async (t) => {
   const { call, peer } = await openCall(t, false);
   peer.send(headers(1, RESPONSE), data(1, '6162'), headers(1, TRAILERS, END));

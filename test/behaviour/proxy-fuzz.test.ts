@@ -1,0 +1,262 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { encodeMessage, type TransportName } from '../../lib/index.js';
+import { collectAnswer } from '../support/answer.js';
+import { World } from '../support/behaviour.js';
+import { EchoBackend } from '../support/echo-backend.js';
+import type { StreamLog } from '../support/frame-log.js';
+import { countHeld, fuzz, socketsClosed } from '../support/fuzz-runs.js';
+import { HostileBackend } from '../support/hostile-backend.js';
+import { HostileClient } from '../support/hostile-client.js';
+import { messages } from '../support/hostile-frames.js';
+import { fieldValue, type Http2Client, type Response } from '../support/http2-client.js';
+import { ProcessEvents } from '../support/process-events.js';
+import type { Random } from '../support/random.js';
+import { within } from '../support/within.js';
+import { judgeOutput } from '../transport/frames/fuzz.js';
+
+const METHOD = '/test.Service/Echo';
+/** What an honest call may take on a machine that has other things to do. */
+const BOUND_MILLISECONDS = 10_000;
+
+/** The engine is what is to be tested; node:http2 shows whether the rest of the proxy minds. */
+const PAIRS = [
+  { transport: 'frames', runs: 80 },
+  { transport: 'http2', runs: 20 },
+] as const;
+
+async function startEcho(t: Test): Promise<EchoBackend> {
+  const backend = await EchoBackend.start();
+  t.teardown(() => backend.destroy());
+  return backend;
+}
+
+/** A call that must succeed, whatever others do. */
+async function callHonestly(random: Random, client: Http2Client): Promise<void> {
+  const body = messages(random);
+  const call = client.call(METHOD, body, { 'x-honest': '1' });
+  const { headers, data, trailers } = await within(BOUND_MILLISECONDS, 'an honest call', call);
+  const status = fieldValue(trailers ?? headers, 'grpc-status');
+  assert.equal(status, '0', fieldValue(trailers ?? headers, 'grpc-message'));
+  assert.ok(data.equals(body), 'other bytes came back');
+}
+
+/**
+ * Nothing of any call or hostile connection stays. Not so on node:http2: once a peer has broken the protocol, Node
+ * leaves the session open and reads no more, so that it does not even see the peer go (FINDINGS, "zombie sessions").
+ */
+async function assertNothingHeld(t: Test, transport: TransportName): Promise<void> {
+  if (transport === 'http2') return;
+  // Both ends of the honest client's connection, and of the one to the honest backend.
+  await within(BOUND_MILLISECONDS, 'the end of hostile connections', socketsClosed(4));
+  let held = countHeld();
+  // Sockets of idle connections keep no process alive, and so were not counted.
+  for (let tries = 0; tries < 5 && held.ClientConnection !== 1; tries++) {
+    await sleep(100);
+    held = countHeld();
+  }
+  const none = Object.fromEntries(Object.keys(held).map((name) => [name, 0]));
+  t.strictSame(held, { ...none, ClientConnection: 1, ServerConnection: 1 }, 'nothing is held');
+  const { heapUsed, external } = process.memoryUsage();
+  t.comment(`${((heapUsed + external) / 2 ** 20).toFixed(1)} MiB of heap and buffers, with the test's own`);
+}
+
+/** An OK must have been earned: by a whole request, of which each byte has come back. */
+function judgeEchoes({ sent, received }: HostileClient): number {
+  assert.ok(!received.broken, 'the proxy sent a field block that cannot be decoded');
+  let earned = 0;
+  for (const { id, status, data } of received.streams.values()) {
+    if (status !== '0') continue;
+    const request = sent.streams.get(id);
+    assert.ok(request?.ended, `stream ${id}: OK for a request without an end`);
+    assert.ok(request.isWholeMessages, `stream ${id}: OK for half a message`);
+    assert.ok(request.data.equals(data), `stream ${id}: OK with ${data.length} other bytes`);
+    earned++;
+  }
+  return earned;
+}
+
+// Without limits of its own, since its tests may be made longer.
+if (process.env.FUZZ_RUNS !== undefined || process.env.FUZZ_SECONDS !== undefined) t.setTimeout(0);
+
+for (const { transport, runs } of PAIRS) {
+  t.test(`hostile clients harm nobody but themselves [${transport}]`, async (t) => {
+    const world = new World(t, { server: transport, client: transport });
+    const events = new ProcessEvents(t);
+    const backend = await startEcho(t);
+    const conn = world.dial(backend.port);
+    const { port } = await world.proxy(async (_ctx, method, peeker) => {
+      if (method.endsWith('Peek')) await peeker.peek(2);
+      return { primary: { conn }, secondaries: method.endsWith('Copy') ? [{ conn }] : [] };
+    });
+    const honest = world.http2Client(port);
+    let earned = 0;
+    const done = await fuzz(t, runs, 4, async (random) => {
+      const attacks = Array.from({ length: random.int(1, 3) }, () =>
+        HostileClient.attack(port, random.fork()),
+      );
+      const calls = [callHonestly(random.fork(), honest), callHonestly(random.fork(), honest)];
+      const [clients] = await Promise.all([Promise.all(attacks), Promise.all(calls)]);
+      for (const client of clients) {
+        earned += judgeEchoes(client);
+        if (transport === 'frames') judgeOutput(client.received);
+      }
+      assert.deepEqual(events.fatal, []);
+    });
+    t.ok(earned > 0, `${earned} calls of hostile clients were right, in ${done} runs`);
+    await assertNothingHeld(t, transport);
+  });
+}
+
+/**
+ * Whether a call has ended in a reset in the place of a status. On node:http2 one in some thousands does, with
+ * INTERNAL_ERROR (FUZZ_SEED=200291, 400362; not yet understood): no OK is invented by it.
+ */
+function isResetByNode({ headers, trailers, resetCode }: Response, endless: number): boolean {
+  return endless === 0 && resetCode !== 0 && fieldValue(trailers ?? headers, 'grpc-status') === undefined;
+}
+
+/** A response that is what the backend said, if it claims to be one. */
+function judgeAnswer(answers: readonly StreamLog[], response: Response): void {
+  const { headers, data, trailers } = response;
+  const status = fieldValue(trailers ?? headers, 'grpc-status');
+  assert.ok(status !== undefined, `no status, ${describe(answers, response)}`);
+  if (status === '0') {
+    const earned = answers.some(
+      (answer) => answer.status === '0' && answer.isWholeMessages && answer.data.equals(data),
+    );
+    assert.ok(earned, `an OK that the backend never gave, ${describe(answers, response)}`);
+  } else {
+    const begun = answers.some((answer) => answer.begun.subarray(0, data.length).equals(data));
+    assert.ok(
+      data.length === 0 || begun,
+      `bytes that the backend never sent, ${describe(answers, response)}`,
+    );
+  }
+}
+
+function describe(answers: readonly StreamLog[], { headers, data, trailers, resetCode }: Response): string {
+  const got = { headers, bytes: data.length, trailers, resetCode };
+  const sent = answers.map(({ lists, begun, ended, reset }) => ({
+    lists,
+    bytes: begun.length,
+    ended,
+    reset,
+  }));
+  return JSON.stringify({ got, sent }, (_key, value: unknown) =>
+    typeof value === 'string' && value.length > 100 ? `${value.length} characters` : value,
+  );
+}
+
+let calls = 0;
+
+/**
+ * A call to a hostile backend; its client reads slowly at times, so that the proxy must hold things back.
+ *
+ * @param endless how probably it has no deadline to speak of
+ */
+async function callHostile(
+  random: Random,
+  client: Http2Client,
+  lane: number,
+  backend: HostileBackend,
+  endless: number,
+): Promise<boolean> {
+  const name = `${++calls}`;
+  const timeout = random.chance(endless) ? '1H' : `${random.pick([20, 100, 100, 200])}m`;
+  const stream = client.open(METHOD, { 'x-lane': lane, 'x-call': name, 'grpc-timeout': timeout });
+  const response = collectAnswer(stream);
+  stream.write(messages(random));
+  if (random.chance(0.2)) await sleep(random.int(0, 10));
+  stream.end(messages(random));
+  if (random.chance(0.5)) {
+    stream.pause();
+    setTimeout(() => stream.resume(), random.int(0, 40));
+  }
+  const result = await within(BOUND_MILLISECONDS, `call ${name} to a hostile backend`, response);
+  if (!isResetByNode(result, endless)) judgeAnswer(backend.answers.get(name) ?? [], result);
+  backend.answers.delete(name);
+  return fieldValue(result.trailers ?? result.headers, 'grpc-status') === '0';
+}
+
+/** A call to an honest backend of which a hostile one gets a copy. */
+async function callWithCopy(
+  random: Random,
+  client: Http2Client,
+  lane: number,
+  endless: number,
+): Promise<void> {
+  const body = messages(random);
+  const headers = { 'x-lane': lane, 'x-call': 'copy', 'x-copy': '1', 'grpc-timeout': '150m' };
+  const call = client.call(METHOD, body, headers);
+  const response = await within(BOUND_MILLISECONDS, 'a copied call', call);
+  if (isResetByNode(response, endless)) return;
+  const { headers: received, data, trailers } = response;
+  const status = fieldValue(trailers ?? received, 'grpc-status');
+  // The copy holds it back for as long as its backend likes; or no connection is to be had.
+  assert.ok(status === '0' || status === '4' || status === '14', `status ${status}`);
+  assert.ok(data.equals(status === '0' ? body : body.subarray(0, data.length)), 'other bytes came back');
+}
+
+const LANES = 6;
+
+for (const { transport, runs } of PAIRS) {
+  t.test(`hostile backends harm no calls but those to them [${transport}]`, async (t) => {
+    const world = new World(t, { server: transport, client: transport });
+    const events = new ProcessEvents(t);
+    const echo = await startEcho(t);
+    const honestConn = world.dial(echo.port);
+    const hostile: { backend: HostileBackend; conn: ReturnType<World['dial']> }[] = [];
+    const { port } = await world.proxy((ctx) => {
+      const lane = ctx.metadata.get('x-lane');
+      if (lane === undefined) return { primary: { conn: honestConn } };
+      const { conn } = hostile[Number(lane)]!;
+      if (!ctx.metadata.has('x-copy')) return { primary: { conn } };
+      return { primary: { conn: honestConn }, secondaries: [{ conn, errHandler: () => undefined }] };
+    });
+    const honest = world.http2Client(port);
+    // So little that the proxy must hold responses back.
+    honest.session.settings({ initialWindowSize: 2000 });
+    // On node:http2 a zombie is found out only after 20 s.
+    const endless = transport === 'frames' ? 0.3 : 0;
+    let earned = 0;
+    const done = await fuzz(t, runs, LANES, async (random, lane) => {
+      if (hostile[lane] === undefined) {
+        const backend = await HostileBackend.start(random);
+        t.teardown(() => backend.destroy());
+        hostile[lane] = { backend, conn: world.dial(backend.port, { connectTimeoutMilliseconds: 100 }) };
+      }
+      const { backend } = hostile[lane];
+      backend.random = random.fork();
+      const calls = Array.from({ length: random.int(1, 8) }, () =>
+        callHostile(random.fork(), honest, lane, backend, endless),
+      );
+      // What a connection has left undone is over when the connection is.
+      const cutting = setInterval(() => void backend.cut(), 250);
+      const [oks] = await Promise.all([
+        Promise.all(calls),
+        callHonestly(random.fork(), honest),
+        callWithCopy(random.fork(), honest, lane, endless),
+      ]).finally(() => clearInterval(cutting));
+      backend.answers.delete('copy');
+      earned += oks.filter((ok) => ok).length;
+      await backend.cut();
+      assert.deepEqual(events.fatal, []);
+    });
+    t.ok(earned > 0, `${earned} calls to hostile backends were right, in ${done} runs`);
+    for (const { backend } of hostile) {
+      backend.behaves = true;
+      await backend.cut();
+    }
+    await assertNothingHeld(t, transport);
+    // The zombies get calls until they are found out, after 20 s.
+    if (transport === 'http2') return;
+    for (const lane of hostile.keys()) {
+      const request = encodeMessage(Buffer.from('hi'));
+      const call = honest.call(METHOD, request, { 'x-lane': lane, 'x-call': 'last' });
+      const { trailers } = await within(BOUND_MILLISECONDS, 'a call to a backend that has mended', call);
+      t.equal(fieldValue(trailers, 'grpc-status'), '0', 'a backend that has mended is used again');
+    }
+  });
+}

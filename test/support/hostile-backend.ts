@@ -1,0 +1,177 @@
+import { once } from 'node:events';
+import net, { type AddressInfo, type Socket } from 'node:net';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { type HeaderList, headerValue } from '../../lib/grpc/headers.js';
+import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
+import { frame, SETTINGS_ACK, settings, windowUpdate } from '../transport/frames/raw-peer.js';
+import { FrameLog, type StreamLog } from './frame-log.js';
+import {
+  brokenMessages,
+  cutAnywhere,
+  dataFrames,
+  firstSettings,
+  headerFrames,
+  junkFrame,
+  type MakeFrame,
+  mangle,
+  messages,
+} from './hostile-frames.js';
+import type { Random } from './random.js';
+
+/** A backend that answers calls wrongly, or rightly until `behaves`. */
+export class HostileBackend {
+  /** What was said to each call, by its `x-call`; a call that was retried has several. */
+  readonly answers = new Map<string, StreamLog[]>();
+  /** From now on no rule is broken on new connections. */
+  behaves = false;
+  random: Random;
+  readonly #server: net.Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(server: net.Server, random: Random) {
+    this.#server = server;
+    this.random = random;
+  }
+
+  static async start(random: Random): Promise<HostileBackend> {
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+      backend.#sockets.add(socket);
+      socket.on('close', () => backend.#sockets.delete(socket));
+      void new HostileConnection(socket, backend, backend.random.fork(), backend.behaves).begin();
+    });
+    const backend = new HostileBackend(server, random);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return backend;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Ends its connections. */
+  async cut(): Promise<void> {
+    const sockets = [...this.#sockets];
+    for (const socket of sockets) socket.destroy();
+    while (sockets.some(({ closed }) => !closed)) await sleep(1);
+  }
+
+  destroy(): void {
+    this.#server.close();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+class HostileConnection {
+  readonly #sent = new FrameLog(0);
+  readonly #received: FrameLog;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly backend: HostileBackend,
+    private readonly random: Random,
+    private readonly behaves: boolean,
+  ) {
+    this.#received = new FrameLog(CLIENT_PREFACE.length, ({ type, flags, payload }, stream) => {
+      if (type === FrameType.SETTINGS && flags === 0 && this.#obeys()) this.#send(SETTINGS_ACK);
+      if (type === FrameType.PING && flags === 0 && this.#obeys()) {
+        this.#send(frame(FrameType.PING, Flag.ACK, 0, payload));
+      }
+      const list = stream?.lists[0];
+      if (type === FrameType.HEADERS && list !== undefined) void this.#answer(list, stream!);
+    });
+    socket.setNoDelay(true);
+    socket.on('data', (chunk: Buffer) => this.#received.push(chunk));
+    socket.on('end', () => socket.end());
+    socket.on('error', () => {});
+  }
+
+  async begin(): Promise<void> {
+    const random = this.random;
+    if (this.behaves) {
+      this.#send(Buffer.concat([settings(), windowUpdate(0, 2 ** 30)]));
+      return;
+    }
+    if (random.chance(0.1)) await sleep(random.int(0, 20));
+    if (random.chance(0.03)) this.#send(junkFrame(random)(1));
+    const concurrent = random.chance(0.3) ? [[3, random.int(0, 4)] as const] : [];
+    if (random.chance(0.97)) this.#send(firstSettings(random, ...concurrent));
+    if (random.chance(0.7)) this.#send(windowUpdate(0, 2 ** 30));
+  }
+
+  #obeys(): boolean {
+    return this.behaves || this.random.chance(0.9);
+  }
+
+  async #answer(request: HeaderList, stream: StreamLog): Promise<void> {
+    const call = headerValue(request, 'x-call');
+    if (call === undefined) throw new Error('a request of nobody');
+    const answers = this.backend.answers.get(call) ?? [];
+    this.backend.answers.set(call, answers);
+    answers.push(this.#sent.stream(stream.id));
+    const random = this.random.fork();
+    if (this.behaves || random.chance(0.5)) {
+      while (!stream.ended && !this.socket.destroyed) await sleep(1);
+    }
+    for (const make of this.behaves ? honestAnswer(random) : hostileAnswer(random)) {
+      if (this.socket.destroyed) return;
+      this.#send(make(stream.id));
+      // So that the streams' frames mix.
+      if (random.chance(0.3)) await sleep(random.int(0, 3));
+      else if (random.chance(0.5)) await turn();
+    }
+    if (this.behaves || random.chance(0.93)) return;
+    await this.#tail;
+    const way = random.int(0, 2);
+    if (way === 0) this.socket.end();
+    else if (way === 1) this.socket.resetAndDestroy();
+    else this.socket.destroy();
+  }
+
+  /** Sends in pieces, one frame behind the other. */
+  #send(bytes: Buffer): void {
+    const pieces = this.random.chance(0.2) ? cutAnywhere(this.random, bytes, 20_000) : [bytes];
+    this.#tail = this.#tail.then(async () => {
+      for (const piece of pieces) {
+        if (!this.socket.writable) return;
+        this.#sent.push(piece);
+        this.socket.write(piece);
+        if (pieces.length > 1) await turn();
+      }
+    });
+  }
+}
+
+const HEADERS: HeaderList = [':status', '200', 'content-type', 'application/grpc'];
+
+function honestAnswer(random: Random): MakeFrame[] {
+  return [
+    headerFrames(random, HEADERS, false),
+    ...dataFrames(random, messages(random), false),
+    headerFrames(random, ['grpc-status', '0'], true),
+  ];
+}
+
+function hostileAnswer(random: Random): MakeFrame[] {
+  if (random.chance(0.35)) return honestAnswer(random);
+  if (random.chance(0.1)) {
+    const code = `${random.pick([0, 0, 5, 14, 17, -1])}`;
+    return mangle(random, [headerFrames(random, [...HEADERS, 'grpc-status', code], true)]);
+  }
+  const body = random.chance(0.3) ? brokenMessages(random) : messages(random);
+  const list = [...HEADERS];
+  if (random.chance(0.05)) list[1] = random.pick(['100', '101', '204', '503', '999', '', '2000']);
+  if (random.chance(0.05)) list[3] = 'text/html';
+  if (random.chance(0.1)) list.push('content-length', `${body.length + random.pick([0, 0, 1, -1])}`);
+  const status = random.chance(0.9) ? ['grpc-status', `${random.pick([0, 0, 0, 3, 99])}`] : ['x-none', 'a'];
+  const frames = [
+    ...(random.chance(0.1) ? [headerFrames(random, [':status', '103'], false)] : []),
+    headerFrames(random, list, false),
+    ...dataFrames(random, body, random.chance(0.05)),
+    headerFrames(random, status, true),
+  ];
+  // NO_ERROR behind a response that is complete is right; the code is what counts for others.
+  if (random.chance(0.1)) frames.push((id) => frame(FrameType.RST_STREAM, 0, id, Buffer.alloc(4)));
+  return random.chance(0.3) ? frames : mangle(random, frames);
+}

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import net from 'node:net';
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import type { HeaderList } from '../../lib/grpc/headers.js';
+import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
+import { frame, resetStream, SETTINGS_ACK, windowUpdate } from '../transport/frames/raw-peer.js';
+import { FrameLog } from './frame-log.js';
+import {
+  brokenMessages,
+  cutAnywhere,
+  dataFrames,
+  firstSettings,
+  headerFrames,
+  junkFrame,
+  type MakeFrame,
+  mangle,
+  messages,
+} from './hostile-frames.js';
+import type { Random } from './random.js';
+
+/** How long what was asked for may take, before the hostile client goes. */
+const PATIENCE_MILLISECONDS = 60;
+
+const METHODS = ['/test.Service/Echo', '/test.Service/Peek', '/test.Service/Copy'];
+
+/** A client that makes some calls, and breaks rules on the way. */
+export class HostileClient {
+  readonly sent = new FrameLog(CLIENT_PREFACE.length);
+  readonly received: FrameLog;
+  readonly #random: Random;
+  readonly #socket: net.Socket;
+  #calls = 0;
+
+  private constructor(socket: net.Socket, random: Random) {
+    this.#random = random;
+    this.#socket = socket;
+    const replies = random.fork();
+    this.received = new FrameLog(0, ({ type, flags, payload }) => {
+      if (type === FrameType.SETTINGS && flags === 0 && replies.chance(0.9)) this.#send(SETTINGS_ACK);
+      if (type === FrameType.PING && flags === 0 && replies.chance(0.9)) {
+        this.#send(frame(FrameType.PING, Flag.ACK, 0, payload));
+      }
+    });
+    socket.on('data', (chunk: Buffer) => this.received.push(chunk));
+    socket.on('error', () => {});
+  }
+
+  /** Connects, does its worst, and goes. */
+  static async attack(port: number, random: Random): Promise<HostileClient> {
+    const socket = net.connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.setNoDelay(true);
+    const client = new HostileClient(socket, random);
+    await client.#run();
+    return client;
+  }
+
+  async #run(): Promise<void> {
+    const random = this.#random;
+    const opening = [CLIENT_PREFACE, firstSettings(random)];
+    if (random.chance(0.7)) opening.push(windowUpdate(0, 2 ** 30));
+    const bytes = Buffer.concat([...opening, ...this.#frames()]);
+    if (random.chance(0.1)) bytes[random.int(0, bytes.length - 1)]! ^= random.int(1, 255);
+    for (const piece of cutAnywhere(random, bytes, 100_000)) {
+      if (this.#socket.destroyed) break;
+      if (random.chance(0.05)) this.#socket.pause();
+      this.#send(piece);
+      if (random.chance(0.3)) await sleep(random.int(0, 3));
+      else await turn();
+    }
+    if (random.chance(0.8)) this.#socket.resume();
+    await this.#wait(random.chance(0.2) ? 0 : PATIENCE_MILLISECONDS);
+    const closed = once(this.#socket, 'close');
+    const way = random.int(0, 2);
+    if (way === 0 && this.#socket.writable) this.#socket.end();
+    else if (way === 1) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+    if (way === 0) await sleep(random.int(0, 10));
+    this.#socket.destroy();
+    if (!this.#socket.closed) await closed;
+  }
+
+  /** Until all calls are answered, or time is up. */
+  async #wait(milliseconds: number): Promise<void> {
+    const until = performance.now() + milliseconds;
+    while (performance.now() < until && !this.#socket.destroyed) {
+      const over = [...this.received.streams.values()].filter(({ ended, reset }) => ended || reset);
+      if (over.length >= this.#calls) return;
+      await sleep(2);
+    }
+  }
+
+  /** The frames of several calls, one among the other. */
+  #frames(): Buffer[] {
+    const random = this.#random;
+    const queues: MakeFrame[][] = [];
+    for (let left = random.int(1, 6); left > 0; left--) queues.push(this.#call());
+    this.#calls = queues.length;
+    const ids = new Map<MakeFrame[], number>();
+    const frames: Buffer[] = [];
+    while (queues.length > 0) {
+      const queue = random.chance(0.5) ? queues[0]! : random.pick(queues);
+      const make = queue.shift();
+      if (make === undefined) {
+        queues.splice(queues.indexOf(queue), 1);
+        continue;
+      }
+      // In order of their beginnings, as it must be.
+      if (!ids.has(queue)) ids.set(queue, 2 * ids.size + 1);
+      frames.push(make(random.chance(0.01) ? random.int(0, 20) : ids.get(queue)!));
+      if (random.chance(0.02)) frames.push(junkFrame(random)(ids.get(queue)!));
+    }
+    return frames;
+  }
+
+  #call(): MakeFrame[] {
+    const random = this.#random;
+    const body = random.chance(0.1) ? brokenMessages(random) : messages(random);
+    const fields: HeaderList = [
+      ...[':method', random.chance(0.97) ? 'POST' : random.pick(['GET', 'HEAD', 'CONNECT', 'post'])],
+      ...[':scheme', 'http'],
+      ...[':path', random.chance(0.97) ? random.pick(METHODS) : random.pick(['/', '*', '', '/x', '//'])],
+      ...[':authority', 'localhost'],
+      ...['content-type', random.chance(0.97) ? 'application/grpc' : 'text/html'],
+      ...(random.chance(0.9) ? ['te', 'trailers'] : []),
+      ...(random.chance(0.1) ? ['grpc-timeout', random.pick(['10m', '1S', '1n', 'x', '99999999H'])] : []),
+      ...(random.chance(0.1) ? ['content-length', `${body.length + random.pick([0, 0, 1, -1])}`] : []),
+    ];
+    const end = random.pick(['data', 'data', 'data', 'data', 'trailers', 'reset', 'none']);
+    const frames = [headerFrames(random, fields, false), ...dataFrames(random, body, end === 'data')];
+    if (end === 'trailers') frames.push(headerFrames(random, ['x-trailer', 'a'], true));
+    if (end === 'reset') frames.push((id) => resetStream(id, random.int(0, 14)));
+    return random.chance(0.5) ? frames : mangle(random, frames);
+  }
+
+  #send(bytes: Buffer): void {
+    if (!this.#socket.writable) return;
+    this.sent.push(bytes);
+    this.#socket.write(bytes);
+  }
+}
