@@ -110,7 +110,7 @@ export class Http2ClientTransport implements ClientTransport {
       state.goawayLastStreamId = lastStreamId;
       BackendAgent.retire(session);
     });
-    new Keepalive(session, state, () => streamCount(session), keepalive);
+    new Keepalive(session, state, () => streamCount(session) > 0, keepalive);
   }
 
   #sessionWithRoom(): ClientHttp2Session | undefined {

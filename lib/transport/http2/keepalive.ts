@@ -1,7 +1,7 @@
-import type { ClientHttp2Session } from 'node:http2';
+import type { Http2Session } from 'node:http2';
 import type { SessionState } from './stream.js';
 
-/** How long a session with open streams may be silent before it is asked whether it lives. */
+/** How long a session that is needed may be silent before it is asked whether it lives. */
 const KEEPALIVE_TIME_MILLISECONDS = 10_000;
 
 /** How long it has to answer. */
@@ -30,24 +30,19 @@ const DEFAULT_TIMES: KeepaliveTimes = {
  * and leaves the session open for ever (FINDINGS, "zombie sessions").
  */
 export class Keepalive {
-  readonly #session: ClientHttp2Session;
+  readonly #session: Http2Session;
   readonly #state: SessionState;
-  readonly #streamCount: () => number;
+  readonly #isNeeded: () => boolean;
   readonly #timer: NodeJS.Timeout;
   readonly #times: KeepaliveTimes;
   #answerTimer: NodeJS.Timeout | undefined;
   #heardSincePing = true;
   #lastPing = 0;
 
-  constructor(
-    session: ClientHttp2Session,
-    state: SessionState,
-    streamCount: () => number,
-    times = DEFAULT_TIMES,
-  ) {
+  constructor(session: Http2Session, state: SessionState, isNeeded: () => boolean, times = DEFAULT_TIMES) {
     this.#session = session;
     this.#state = state;
-    this.#streamCount = streamCount;
+    this.#isNeeded = isNeeded;
     this.#times = times;
     this.#timer = setInterval(() => this.#check(), times.time).unref();
     session.once('close', () => {
@@ -60,7 +55,7 @@ export class Keepalive {
     const { heard } = this.#state;
     this.#state.heard = false;
     if (heard) this.#heardSincePing = true;
-    if (heard || this.#streamCount() === 0 || this.#answerTimer !== undefined) return;
+    if (heard || !this.#isNeeded() || this.#answerTimer !== undefined) return;
     const now = performance.now();
     if (!this.#heardSincePing && now - this.#lastPing < SILENT_PING_INTERVAL_MILLISECONDS) return;
     this.#lastPing = now;

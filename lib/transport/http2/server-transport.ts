@@ -1,6 +1,7 @@
 import http2, {
   type Http2SecureServer,
   type Http2Server,
+  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -10,8 +11,15 @@ import type { TlsOptions } from 'node:tls';
 import { isGrpcContentType } from '../../grpc/content-type.js';
 import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
 import { toHeaderList } from './fields.js';
+import { Keepalive, type KeepaliveTimes } from './keepalive.js';
 import { CONNECTION_WINDOW, SESSION_OPTIONS, STREAM_WINDOW } from './session-options.js';
 import { NodeServerStream, newSessionState, type SessionState } from './stream.js';
+
+/**
+ * Clients may be silent for long, but must be there: on Node 20 a session whose client has broken the protocol stays
+ * open for ever, even when the client has gone, and so would its socket.
+ */
+const KEEPALIVE: KeepaliveTimes = { time: 60_000, timeout: 20_000 };
 
 const { NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = http2.constants;
 
@@ -31,14 +39,14 @@ export class Http2ServerTransport implements ServerTransport {
   readonly #acceptor: StreamAcceptor;
   readonly #tls: TlsOptions | undefined;
   readonly #servers = new Set<NodeHttp2Server>();
-  readonly #sessions = new Set<ServerHttp2Session>();
-  /** Clients' GOAWAYs concern no stream of theirs, so one state does for all sessions. */
-  readonly #sessionState: SessionState = newSessionState();
+  readonly #sessions = new Map<Http2Session, SessionState>();
+  readonly #keepalive: KeepaliveTimes;
   #closing = false;
 
-  constructor(acceptor: StreamAcceptor, tls?: TlsOptions) {
+  constructor(acceptor: StreamAcceptor, tls?: TlsOptions, keepalive = KEEPALIVE) {
     this.#acceptor = acceptor;
     this.#tls = tls;
+    this.#keepalive = keepalive;
   }
 
   async listen(address: ListenAddress): Promise<ListenAddress> {
@@ -99,19 +107,21 @@ export class Http2ServerTransport implements ServerTransport {
     );
     // One GOAWAY, not the two that RFC 9113 section 6.8 advises: nghttp2 takes no new streams after the first
     // anyhow, so that a call on its way would only hear later that it has been refused.
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
     await Promise.all(closed);
   }
 
   destroy(): void {
     this.#closing = true;
     for (const server of this.#servers) server.close();
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#sessions.keys()) session.destroy();
   }
 
   #takeSession(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
+    const state = newSessionState();
+    this.#sessions.set(session, state);
     session.on('close', () => this.#sessions.delete(session));
+    new Keepalive(session, state, () => true, this.#keepalive);
     session.setLocalWindowSize(CONNECTION_WINDOW);
     // It was in the accept queue when the server closed.
     if (this.#closing) session.close();
@@ -126,7 +136,10 @@ export class Http2ServerTransport implements ServerTransport {
     const session = node.session;
     if (session === undefined) return;
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    const stream = new NodeServerStream(node, session, this.#sessionState, ended);
+    // A session of an attached server is its owner's to keep alive.
+    const state = this.#sessions.get(session) ?? newSessionState();
+    state.heard = true;
+    const stream = new NodeServerStream(node, session, state, ended);
     this.#acceptor.onStream(stream, toHeaderList(rawHeaders, headers), ended);
   }
 }
