@@ -28,7 +28,8 @@ export const USAGE = `npm run bench -- [options]
   --load NAME       h2load or own (default: h2load where it is installed and suits the case)
   --node PATH       the Node that the peers run on (default: this one)
   --profile DIR     write CPU profiles of the peers on Node there
-  --library NAME=DIR  another build of this library (dist/lib of another work tree) as the peer NAME; can be repeated
+  --library NAME=DIR  another build of this library (dist/lib of another work tree) as the peers NAME-http2 and
+                      NAME-frames; can be repeated
   --json FILE       where to write the results; the chart and the table go beside it (default: bench/results/)
   --dry             write no files`;
 

@@ -19,9 +19,11 @@ export function allPeers(nodeOptions: NodeOptions, libraries: readonly Library[]
       peeks: true,
     },
   ]);
-  const others = libraries.map(({ name, directory }) => {
+  const others = libraries.flatMap(({ name, directory }) => {
     const library = resolve(directory, 'index.js');
-    return nodePeer(name, 'this-proxy.js', nodeOptions, { transport: REFERENCE, peek: false, library });
+    return TRANSPORTS.map((transport) =>
+      nodePeer(`${name}-${transport}`, 'this-proxy.js', nodeOptions, { transport, peek: false, library }),
+    );
   });
   return [
     ...ours,

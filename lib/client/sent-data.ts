@@ -1,4 +1,5 @@
 import type { Stream } from '../transport/port.js';
+import { keep } from '../transport/read-memory.js';
 
 /** A call that has sent more than this is not retried: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;
@@ -39,10 +40,10 @@ export class SentData {
       this.drop();
     } else if (chunk.length > 0) {
       if (this.#chunks === undefined) {
-        this.#chunks = [chunk];
+        this.#chunks = [keep(chunk)];
         this.#enlist();
       } else {
-        this.#chunks.push(chunk);
+        this.#chunks.push(keep(chunk));
       }
     }
   }

@@ -5,6 +5,7 @@ import { type HeaderList, headerValue } from '../grpc/headers.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { Stream } from '../transport/port.js';
+import { keep } from '../transport/read-memory.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
@@ -86,7 +87,8 @@ export class Peeker implements StreamPeeker {
   }
 
   /** The next DATA. */
-  push(chunk: Buffer): void {
+  push(received: Buffer): void {
+    const chunk = keep(received);
     if (this.#heldBytes === 0) {
       this.#held = chunk;
     } else {

@@ -3,6 +3,7 @@ import { MessageParser } from '../grpc/framing.js';
 import type { HeaderList } from '../grpc/headers.js';
 import { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
+import { keep } from '../transport/read-memory.js';
 
 /**
  * Sees what a destination answers, to compare answers or vote on them. It is called as things come; payloads are
@@ -39,7 +40,7 @@ export class Observation {
   }
 
   data(chunk: Buffer): void {
-    if (this.#observer !== undefined) this.#parser?.push(chunk);
+    if (this.#observer !== undefined) this.#parser?.push(keep(chunk));
   }
 
   status(error: StatusError | undefined, trailers: HeaderList | undefined): void {

@@ -1,6 +1,7 @@
 import { decompress } from '../grpc/compression.js';
 import { type Message, MessageParser } from '../grpc/framing.js';
 import type { Stream } from '../transport/port.js';
+import { keep } from '../transport/read-memory.js';
 
 /** A call's messages, pulled one by one; the client is held back while nobody pulls. */
 export class MessageReader implements AsyncIterator<Buffer> {
@@ -35,7 +36,7 @@ export class MessageReader implements AsyncIterator<Buffer> {
   /** The next DATA. */
   push(chunk: Buffer): void {
     try {
-      this.#parser.push(chunk);
+      this.#parser.push(keep(chunk));
     } catch (error) {
       this.#error ??= error as Error;
     }

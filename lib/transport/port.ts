@@ -20,8 +20,8 @@ export interface Stream {
   sendHeaders(headers: HeaderList, endStream: boolean): void;
 
   /**
-   * Sends DATA. The chunk belongs to the transport until it is sent; it is never written to. False: the
-   * chunk was taken, but hold back until `onDrain`. An empty chunk with `endStream` half-closes.
+   * Sends DATA. The chunk, one from `onData` or one that belongs to the transport until it is sent, is never
+   * written to. False: it was taken, but hold back until `onDrain`. An empty chunk with `endStream` half-closes.
    */
   sendData(chunk: Buffer, endStream: boolean): boolean;
 
@@ -51,7 +51,7 @@ export interface IncomingStream extends Stream {
 export interface StreamReceiver {
   /** HEADERS: the response's, on a stream that this side opened; else trailers. */
   onHeaders(headers: HeaderList, endStream: boolean): void;
-  /** DATA, never empty. The chunk may be kept, and shares memory with its neighbours. */
+  /** DATA, never empty. The chunk is valid during the call; to hold it for longer, take what `keep` gives for it. */
   onData(chunk: Buffer): void;
   /** END_STREAM on a DATA frame. */
   onEnd(): void;

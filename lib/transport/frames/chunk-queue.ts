@@ -1,3 +1,4 @@
+import { READ_MEMORY } from '../read-memory.js';
 import { heldBytes, hold, release } from './held-bytes.js';
 
 /** Copied data is gathered in blocks of at most this size. */
@@ -10,9 +11,9 @@ const MIN_KEPT_LENGTH = 4096;
 /** As long as the process holds less than this, slices may keep up to four times their size alive. */
 const FEW_BYTES = 8 * 1024 * 1024;
 
-/** Whether a slice is most of the memory that it keeps alive, or that memory is affordable. */
+/** Whether a slice may be kept, and is most of the memory that it keeps alive, or that memory is affordable. */
 function isWorthKeeping(chunk: Buffer): boolean {
-  if (chunk.length < MIN_KEPT_LENGTH) return false;
+  if (chunk.length < MIN_KEPT_LENGTH || chunk.buffer === READ_MEMORY.buffer) return false;
   const kept = chunk.buffer.byteLength;
   return 8 * chunk.length >= 7 * kept || (4 * chunk.length >= kept && heldBytes() < FEW_BYTES);
 }

@@ -7,6 +7,7 @@ import { FrameWriter, type OutputSource } from './frame-writer.js';
 import type { FramesLimits } from './limits.js';
 import { Liveness } from './liveness.js';
 import { Setting } from './settings.js';
+import { listenTo } from './socket-input.js';
 import { StreamTable } from './stream-table.js';
 
 /** Reading stops while this much output waits for a peer that reads nothing itself. */
@@ -69,7 +70,7 @@ export abstract class Endpoint implements OutputSource {
       [Setting.MAX_HEADER_LIST_SIZE, this.limits.maxHeaderListBytes],
     ]);
     this.receiveWindow.open();
-    this.socket.on('data', (chunk: Buffer) => this.onChunk(chunk));
+    listenTo(this.socket, (chunk) => this.onChunk(chunk));
     this.socket.on('error', () => this.socket.destroy());
     this.socket.on('end', () => this.lose(ErrorCode.CANCEL));
     this.socket.on('close', () => {

@@ -8,6 +8,7 @@ import http2, {
 import type { Socket } from 'node:net';
 import type { HeaderList } from '../../grpc/headers.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
+import { keep } from '../read-memory.js';
 import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
@@ -73,11 +74,11 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     if (node.destroyed || node.closed) return true;
     if (endStream) {
       this.localEnded = true;
-      if (chunk.length > 0) node.end(chunk);
+      if (chunk.length > 0) node.end(keep(chunk));
       else node.end();
       return true;
     }
-    return node.write(chunk);
+    return node.write(keep(chunk));
   }
 
   reset(code: number): void {

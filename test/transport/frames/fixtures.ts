@@ -18,6 +18,7 @@ import type {
   StreamReceiver,
   StreamRequester,
 } from '../../../lib/transport/port.js';
+import { keep } from '../../../lib/transport/read-memory.js';
 
 type Test = { teardown(fn: () => unknown): void };
 
@@ -86,7 +87,7 @@ export class Recorder implements StreamReceiver {
   onData(chunk: Buffer): void {
     if (this.events.at(-1) !== 'data') this.events.push('data');
     this.received += chunk.length;
-    this.chunks.push(chunk);
+    this.chunks.push(keep(chunk));
     this.tell();
   }
   onEnd(): void {
