@@ -94,6 +94,15 @@ export const CASES: readonly Case[] = [
   },
   {
     ...large,
+    name: 'down-tls',
+    title: '1 MiB down, 8 in flight, TLS on both sides',
+    group: 'down',
+    traffic: { ...large.traffic, responseBytes: PREFIX_LENGTH + MEBIBYTE },
+    answerBytes: MEBIBYTE,
+    secure: true,
+  },
+  {
+    ...large,
     name: 'bidi',
     title: 'bidi stream, 16 messages of 64 KiB each way, 8 in flight',
     group: 'bidi',

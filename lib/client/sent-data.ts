@@ -1,5 +1,5 @@
+import { keep } from '../transport/lent-memory.js';
 import type { Stream } from '../transport/port.js';
-import { keep } from '../transport/read-memory.js';
 
 /** A call that has sent more than this is not retried: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;

@@ -4,8 +4,8 @@ import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
 import { type HeaderList, headerValue } from '../grpc/headers.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
+import { keep } from '../transport/lent-memory.js';
 import type { Stream } from '../transport/port.js';
-import { keep } from '../transport/read-memory.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {

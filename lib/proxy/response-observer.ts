@@ -3,7 +3,7 @@ import { MessageParser } from '../grpc/framing.js';
 import type { HeaderList } from '../grpc/headers.js';
 import { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
-import { keep } from '../transport/read-memory.js';
+import { keep } from '../transport/lent-memory.js';
 
 /**
  * Sees what a destination answers, to compare answers or vote on them. It is called as things come; payloads are

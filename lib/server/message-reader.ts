@@ -1,7 +1,7 @@
 import { decompress } from '../grpc/compression.js';
 import { type Message, MessageParser } from '../grpc/framing.js';
+import { keep } from '../transport/lent-memory.js';
 import type { Stream } from '../transport/port.js';
-import { keep } from '../transport/read-memory.js';
 
 /** A call's messages, pulled one by one; the client is held back while nobody pulls. */
 export class MessageReader implements AsyncIterator<Buffer> {

@@ -1,7 +1,6 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ClientConnection } from './client-connection.js';
-import { connectDirectly } from './socket-input.js';
 
 /** Where a backend listens: TCP, or a unix socket. */
 export type ClientTarget = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -36,7 +35,7 @@ export class Connector {
       timeoutMilliseconds,
     );
     const onConnect = (): void => this.onConnect(tlsOptions !== undefined);
-    this.socket = tlsOptions === undefined ? connectDirectly(target) : connectTls(target, tlsOptions);
+    this.socket = tlsOptions === undefined ? net.connect(target) : connectTls(target, tlsOptions);
     this.socket.setNoDelay(true);
     this.socket.once(tlsOptions === undefined ? 'connect' : 'secureConnect', onConnect);
     this.socket.on('error', (error) => {

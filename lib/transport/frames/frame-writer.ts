@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import type { HeaderList } from '../../grpc/headers.js';
+import { BufferPool } from './buffer-pool.js';
 import { Flag, FRAME_HEADER_LENGTH, FrameType } from './frame.js';
 import type { BlockTarget, HeaderEncoder } from './hpack/encoder.js';
-import { acquireBuffer, OUTPUT_BUFFER_LENGTH, releaseBuffer } from './output-buffers.js';
+
 import { SETTING_LENGTH } from './settings.js';
 
 /** What a connection contributes to its output when it is flushed. */
@@ -20,6 +21,9 @@ const SOCKET_BACKLOG = 65536;
 
 /** How often one connection fills and writes a buffer in one turn, before others get theirs. */
 const MAX_ROUNDS = 8;
+
+/** A connection has one only while it has something to send, so that idle connections cost none. */
+const outputBuffers = new BufferPool(65536, 32, Buffer.allocUnsafeSlow);
 
 /** The room that a field block is given at first. */
 const FIELD_BLOCK_ROOM = 1024;
@@ -56,7 +60,7 @@ export class FrameWriter implements BlockTarget {
 
   /** The room for one more DATA frame's payload in the current buffer. */
   get room(): number {
-    if (this.buffer === NOTHING) return OUTPUT_BUFFER_LENGTH - FRAME_HEADER_LENGTH;
+    if (this.buffer === NOTHING) return outputBuffers.length - FRAME_HEADER_LENGTH;
     return this.buffer.length - this.length - FRAME_HEADER_LENGTH;
   }
 
@@ -135,7 +139,7 @@ export class FrameWriter implements BlockTarget {
     if (this.buffer.length - this.length >= octets) return;
     const grown = Buffer.allocUnsafeSlow(2 * this.buffer.length + octets);
     this.buffer.copy(grown, 0, 0, this.length);
-    releaseBuffer(this.buffer);
+    outputBuffers.release(this.buffer);
     this.buffer = grown;
   }
 
@@ -188,8 +192,9 @@ export class FrameWriter implements BlockTarget {
     if (this.buffer.length - this.length < octets) {
       if (this.length > 0) this.write();
       if (this.buffer.length - this.length < octets) {
-        releaseBuffer(this.buffer);
-        this.buffer = acquireBuffer(octets);
+        outputBuffers.release(this.buffer);
+        this.buffer =
+          octets > outputBuffers.length ? Buffer.allocUnsafeSlow(octets) : outputBuffers.acquire();
       }
     }
     if (!this.scheduled) this.schedule();
@@ -211,7 +216,7 @@ export class FrameWriter implements BlockTarget {
     const left = this.socket.writableLength;
     if (left === 0) {
       // The kernel took it all: the buffer is free again.
-      releaseBuffer(this.buffer);
+      outputBuffers.release(this.buffer);
     } else {
       this.lent.push(this.buffer);
       this.blocked = left >= SOCKET_BACKLOG;
@@ -222,7 +227,7 @@ export class FrameWriter implements BlockTarget {
   /** A write is done, perhaps one that was done at once. */
   private checkSocket(): void {
     if (this.socket.writableLength === 0 && this.lent.length > 0) {
-      for (const buffer of this.lent) releaseBuffer(buffer);
+      for (const buffer of this.lent) outputBuffers.release(buffer);
       this.lent = [];
     }
     if (!this.blocked || this.ended || this.socket.writableLength > 0) return;

@@ -115,7 +115,7 @@ export class SendScheduler {
       const last = length === outbox.length;
       const endStream = last && stream.endQueued && stream.trailersQueued === undefined;
       writer.beginData(stream.id, length, endStream);
-      outbox.copyTo(writer.buffer, writer.length, length);
+      outbox.moveTo(writer.buffer, writer.length, length);
       writer.length += length;
       this.take(stream, length);
       if (last && stream.trailersQueued !== undefined) {

@@ -3,7 +3,6 @@ import tls from 'node:tls';
 import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
 import { DEFAULT_LIMITS, type FramesLimits } from './limits.js';
 import { ServerConnection, type ServerConnectionOwner } from './server-connection.js';
-import { acceptDirectly } from './socket-input.js';
 import { Watchdog } from './watchdog.js';
 
 /** How {@link createFramesServerTransport} serves. */
@@ -89,9 +88,7 @@ class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
 
   private createServer(): net.Server {
     if (this.tls === undefined) {
-      return net.createServer({ noDelay: true, pauseOnConnect: true }, (socket) =>
-        this.accept(acceptDirectly(socket)),
-      );
+      return net.createServer({ noDelay: true }, (socket) => this.accept(socket));
     }
     return tls.createServer(
       {

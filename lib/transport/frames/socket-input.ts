@@ -1,55 +1,35 @@
-import net, { type OnReadOpts, type Socket, type SocketConstructorOpts } from 'node:net';
-import { endRead, READ_MEMORY } from '../read-memory.js';
+import net, { type Socket } from 'node:net';
+import { lendableMemory } from '../lent-memory.js';
+
+/** What all sockets are read into, one after the other: what a read brings is delivered before the next. */
+const READ_MEMORY = lendableMemory(64 * 1024);
 
 /** Takes what a socket receives; the memory is valid during the call only. */
 export type ChunkListener = (chunk: Buffer) => void;
 
-/** Where a socket that reads into {@link READ_MEMORY} has its listener. */
-const inputOf = Symbol('input');
-
-interface Input {
-  listener: ChunkListener | undefined;
-}
-
-/** Gives what a socket receives from now on to `listener`. */
-export function listenTo(socket: Socket, listener: ChunkListener): void {
-  const { [inputOf]: input } = socket as Socket & { [inputOf]?: Input };
-  if (input !== undefined) input.listener = listener;
-  else socket.on('data', listener);
-}
-
-/** Connects a socket that reads into {@link READ_MEMORY}. */
-export function connectDirectly(target: net.NetConnectOpts): Socket {
-  return makeDirect((onread) => net.connect({ ...target, onread }));
-}
-
 /**
- * The connection of an accepted socket that nothing has been read from (`pauseOnConnect`), as a socket that reads
- * into {@link READ_MEMORY}. `net.Server` has no option for that. So it takes what Node does not document, a socket's
- * handle and the constructor's option for one, by which `net.Server` makes sockets itself; where they are missing, the
- * accepted socket stays, and reads as all sockets do.
+ * Where a socket has what its option `onread` was: memory to read into, and whom to call then. Only who makes a
+ * socket can give it that option, and accepted sockets are made by Node. So it is set the way that the constructor of
+ * `net.Socket` sets it, which is not documented; where a Node does it otherwise, sockets are read as all are.
  */
-export function acceptDirectly(accepted: Socket): Socket {
-  const { _handle: handle } = accepted as Socket & { _handle?: { useUserBuffer?: unknown } };
-  if (typeof handle?.useUserBuffer !== 'function') {
-    accepted.resume();
-    return accepted;
-  }
-  Object.assign(accepted, { _handle: null });
-  // All that it has left to close is its place among the server's connections.
-  accepted.destroy();
-  return makeDirect((onread) => new net.Socket({ handle, onread } as SocketConstructorOpts));
+const [kBuffer, kBufferCb] = ['kBuffer', 'kBufferCb'].map((name) =>
+  Object.getOwnPropertySymbols(new net.Socket()).find(({ description }) => description === name),
+);
+
+interface Handle {
+  useUserBuffer?: (memory: Uint8Array) => void;
 }
 
-function makeDirect(make: (onread: OnReadOpts) => Socket): Socket {
-  const input: Input = { listener: undefined };
-  const callback = (length: number): boolean => {
-    try {
-      input.listener?.(READ_MEMORY.subarray(0, length));
-    } finally {
-      endRead();
-    }
+/** Gives what a socket receives from now on to `listener`, read into {@link READ_MEMORY} where that can be done. */
+export function listenTo(socket: Socket, listener: ChunkListener): void {
+  // It also begins to read, and gives what has been read already (TLS, behind the handshake).
+  socket.on('data', listener);
+  const { _handle: handle } = socket as Socket & { _handle?: Handle | null };
+  if (kBuffer === undefined || kBufferCb === undefined || handle?.useUserBuffer === undefined) return;
+  const onRead = (length: number): boolean => {
+    listener(READ_MEMORY.subarray(0, length));
     return true;
   };
-  return Object.assign(make({ buffer: READ_MEMORY, callback }), { [inputOf]: input });
+  Object.assign(socket, { [kBuffer]: READ_MEMORY, [kBufferCb]: onRead });
+  handle.useUserBuffer(READ_MEMORY);
 }

@@ -256,9 +256,10 @@ export class FrameStream implements IncomingStream {
     const inbox = this.inbox;
     try {
       while (!this.paused && !this.done && inbox !== undefined && inbox.length > 0) {
-        const chunk = inbox.shift();
-        this.credit(chunk.length);
-        this.receiver.onData(chunk);
+        const piece = inbox.shift();
+        this.credit(piece.length);
+        this.receiver.onData(piece.bytes);
+        piece.recycle();
       }
     } finally {
       this.delivering = false;

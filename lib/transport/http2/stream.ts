@@ -7,8 +7,8 @@ import http2, {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { HeaderList } from '../../grpc/headers.js';
+import { keep } from '../lent-memory.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
-import { keep } from '../read-memory.js';
 import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
 
 const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;

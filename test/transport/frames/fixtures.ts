@@ -8,6 +8,7 @@ import {
   type FramesClientOptions,
   type FramesServerOptions,
 } from '../../../lib/transport/frames/index.js';
+import { keep } from '../../../lib/transport/lent-memory.js';
 import type {
   ClientTransport,
   IncomingStream,
@@ -18,7 +19,6 @@ import type {
   StreamReceiver,
   StreamRequester,
 } from '../../../lib/transport/port.js';
-import { keep } from '../../../lib/transport/read-memory.js';
 
 type Test = { teardown(fn: () => unknown): void };
 
