@@ -1,8 +1,8 @@
+import { EventEmitter } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http2, {
   type ClientHttp2Session,
   type ClientHttp2Stream,
-  type Http2Stream,
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
   type ServerHttp2Stream,
@@ -50,72 +50,95 @@ function onStream(down: Down, headers: IncomingHttpHeaders, _flags: number, rawH
   const up = primary!.request(request, OPEN) as Up;
   down[peerOf] = up;
   up[peerOf] = down;
-  up.on('response', onResponse);
+  up.emit = emitUp as typeof up.emit;
   up.on('data', onUpData);
-  up.on('trailers', onTrailers);
-  up.on('end', onUpEnd);
-  up.on('drain', onDrain);
-  down.on('drain', onDrain);
-  down.on('wantTrailers', onWantTrailers);
   if (secondaries.length === 0) {
+    down.emit = emitDown as typeof down.emit;
     down.on('data', onDownData);
-    down.on('end', onDownEnd);
     return;
   }
   down[othersOf] = secondaries.map((session) => {
     const other = session.request(request, OPEN) as Up;
     other[peerOf] = down;
-    other.on('drain', onDrain);
+    other.emit = emitOther as typeof other.emit;
     other.resume();
     return other;
   });
+  down.emit = emitDownForAll as typeof down.emit;
   down.on('data', onDownDataForAll);
-  down.on('end', onDownEndForAll);
 }
 
 const OPEN = { endStream: false };
 
-function onResponse(this: Up, headers: IncomingHttpHeaders, _flags: number, rawHeaders: string[]): void {
-  this[peerOf].respond((takesLists ? rawHeaders : headers) as OutgoingHttpHeaders, respondOptions);
+// In the place of listeners, each of which makes a stream emit `newListener`, too.
+type Emit = (
+  this: object,
+  event: string | symbol,
+  first: object,
+  flags: number,
+  rawHeaders: string[],
+) => boolean;
+const emit = EventEmitter.prototype.emit as unknown as Emit;
+
+function emitUp(this: Up, event: string, first: object, flags: number, rawHeaders: string[]): boolean {
+  const down = this[peerOf];
+  if (event === 'response')
+    down.respond((takesLists ? rawHeaders : first) as OutgoingHttpHeaders, respondOptions);
+  else if (event === 'trailers') down[trailersOf] = first as OutgoingHttpHeaders;
+  else if (event === 'end') down.end();
+  else if (event === 'drain') down.resume();
+  return emit.call(this, event, first, flags, rawHeaders);
+}
+
+function emitDown(this: Down, event: string, first: object, flags: number, rawHeaders: string[]): boolean {
+  if (event === 'end') this[peerOf].end();
+  return emitFromClient.call(this, event, first, flags, rawHeaders);
+}
+
+function emitDownForAll(
+  this: Down,
+  event: string,
+  first: object,
+  flags: number,
+  rawHeaders: string[],
+): boolean {
+  if (event === 'end') {
+    this[peerOf].end();
+    for (const other of this[othersOf]) other.end();
+  }
+  return emitFromClient.call(this, event, first, flags, rawHeaders);
+}
+
+function emitFromClient(
+  this: Down,
+  event: string,
+  first: object,
+  flags: number,
+  rawHeaders: string[],
+): boolean {
+  if (event === 'drain') this[peerOf].resume();
+  if (event !== 'wantTrailers') return emit.call(this, event, first, flags, rawHeaders);
+  this.sendTrailers(this[trailersOf]);
+  return true;
+}
+
+/** Resumed by the first that drains; the others then hold a little more. */
+function emitOther(this: Up, event: string, first: object, flags: number, rawHeaders: string[]): boolean {
+  if (event === 'drain') this[peerOf].resume();
+  return emit.call(this, event, first, flags, rawHeaders);
 }
 
 function onUpData(this: Up, chunk: Buffer): void {
   if (!this[peerOf].write(chunk)) this.pause();
 }
 
-function onTrailers(this: Up, trailers: IncomingHttpHeaders): void {
-  this[peerOf][trailersOf] = trailers;
-}
-
-function onUpEnd(this: Up): void {
-  this[peerOf].end();
-}
-
-function onWantTrailers(this: Down): void {
-  this.sendTrailers(this[trailersOf]);
-}
-
 function onDownData(this: Down, chunk: Buffer): void {
   if (!this[peerOf].write(chunk)) this.pause();
-}
-
-function onDownEnd(this: Down): void {
-  this[peerOf].end();
 }
 
 function onDownDataForAll(this: Down, chunk: Buffer): void {
   if (!this[peerOf].write(chunk)) this.pause();
   for (const other of this[othersOf]) if (!other.write(chunk)) this.pause();
-}
-
-function onDownEndForAll(this: Down): void {
-  this[peerOf].end();
-  for (const other of this[othersOf]) other.end();
-}
-
-/** Resumed by the first that drains; the others then hold a little more. */
-function onDrain(this: Http2Stream & { [peerOf]: Http2Stream }): void {
-  this[peerOf].resume();
 }
 
 const server = secure

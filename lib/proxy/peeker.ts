@@ -35,10 +35,23 @@ export interface StreamPeeker {
   peek(count?: number, options?: PeekOptions): Promise<Message[]>;
 }
 
-interface Waiting {
-  readonly count: number;
-  readonly resolve: (messages: Message[]) => void;
-  readonly reject: (error: Error) => void;
+/** A peek that has not been answered. */
+class Waiting {
+  readonly messages: Promise<Message[]>;
+  resolve!: (messages: Message[]) => void;
+  #reject!: (error: Error) => void;
+
+  constructor(readonly count: number) {
+    this.messages = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  reject(error: Error): void {
+    ignoreRejection(this.messages);
+    this.#reject(error);
+  }
 }
 
 /** Holds the beginning of a request while the director has not answered. */
@@ -69,21 +82,16 @@ export class Peeker implements StreamPeeker {
   }
 
   peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
-    const messages = this.#peek(count, options);
-    // A director may answer without waiting for it. Node ends the process when nobody hears of a rejection.
-    messages.catch(() => {});
-    return messages;
-  }
-
-  async #peek(count: number, options: PeekOptions): Promise<Message[]> {
-    if (!Number.isInteger(count) || count < 1) throw new InvalidPeekCountError();
-    if (this.#taken) throw answered();
-    const messages = await new Promise<Message[]>((resolve, reject) => {
-      this.#waiting.push({ count, resolve, reject });
-      this.#scan();
-      if (this.#waiting.length > 0) this.#stream.resume();
-    });
-    return options.inflate === true ? this.#inflated(messages) : messages;
+    if (!Number.isInteger(count) || count < 1) return rejected(new InvalidPeekCountError());
+    if (this.#taken) return rejected(answered());
+    const waiting = new Waiting(count);
+    this.#waiting.push(waiting);
+    this.#scan();
+    if (this.#waiting.length > 0) this.#stream.resume();
+    if (options.inflate !== true) return waiting.messages;
+    const inflated = waiting.messages.then((messages) => this.#inflated(messages));
+    ignoreRejection(inflated);
+    return inflated;
   }
 
   /** The next DATA. */
@@ -98,8 +106,9 @@ export class Peeker implements StreamPeeker {
       this.#assembler.add(chunk, Infinity);
     }
     this.#unscanned = this.#unscanned === undefined ? chunk : Buffer.concat([this.#unscanned, chunk]);
-    this.#scan();
+    // Not as soon as all peeks are answered: mostly the director is about to answer, too.
     if (this.#waiting.length === 0) this.#stream.pause();
+    else this.#scan();
   }
 
   /** The client has half-closed. */
@@ -190,17 +199,29 @@ export class Peeker implements StreamPeeker {
     );
   }
 
-  #answer({ count, resolve, reject }: Waiting): boolean {
+  #answer(waiting: Waiting): boolean {
+    const { count } = waiting;
     if (this.#messages < count) {
       if (this.#error !== undefined) {
-        reject(this.#error);
+        waiting.reject(this.#error);
         return true;
       }
       if (!this.#ended) return false;
     }
-    resolve(messagesOf(this.#whole(), Math.min(count, this.#messages)));
+    waiting.resolve(messagesOf(this.#whole(), Math.min(count, this.#messages)));
     return true;
   }
+}
+
+/** A director may answer without waiting for it, and Node ends the process when nobody hears of a rejection. */
+function ignoreRejection(promise: Promise<unknown>): void {
+  promise.catch(() => {});
+}
+
+function rejected(error: Error): Promise<never> {
+  const promise = Promise.reject(error);
+  ignoreRejection(promise);
+  return promise;
 }
 
 function answered(): Error {
