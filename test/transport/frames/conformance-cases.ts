@@ -1,8 +1,10 @@
-import type { Test } from 'tap';
-import { Flag, FrameType } from '../../../lib/transport/frames/frame.js';
+import t, { type Test } from 'tap';
+import type { HeaderList } from '../../../lib/grpc/headers.js';
+import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
 import type { FramesServerOptions } from '../../../lib/transport/frames/index.js';
 import type { StreamAcceptor } from '../../../lib/transport/port.js';
-import { type RawPeer, REQUEST } from './raw-peer.js';
+import { Call, Echo, RawServer, REQUEST_HEADERS, startClient, startServer } from './fixtures.js';
+import { RawPeer, REQUEST } from './raw-peer.js';
 
 /** What a peer does, and how the engine must answer. */
 export interface Case {
@@ -13,6 +15,8 @@ export interface Case {
   readonly expect: Expectation;
   readonly options?: FramesServerOptions;
   readonly acceptor?: StreamAcceptor;
+  /** The request on the client's stream 1. */
+  readonly request?: HeaderList;
 }
 
 /** GOAWAY with a code; RST_STREAM with a code, the connection going on; or no objection at all. */
@@ -20,6 +24,14 @@ export type Expectation =
   | { readonly connection: number }
   | { readonly stream: number; readonly code: number }
   | 'fine';
+
+export function connection(code: number): Expectation {
+  return { connection: code };
+}
+
+export function stream(code: number, streamId = 1): Expectation {
+  return { stream: streamId, code };
+}
 
 export const END = Flag.END_STREAM | Flag.END_HEADERS;
 
@@ -50,5 +62,48 @@ export async function assertExpectation(t: Test, peer: RawPeer, expect: Expectat
       [],
       'the connection goes on',
     );
+  }
+}
+
+/** What a client can break, against the engine's server. */
+export function testServer(cases: readonly Case[]): void {
+  for (const { name, send, expect, options, acceptor } of cases) {
+    t.test(`RFC 9113 section ${name}`, async (t) => {
+      const { address } = await startServer(t, acceptor ?? Echo, options);
+      const peer = await RawPeer.client(address);
+      t.teardown(() => peer.close());
+      if (typeof send === 'function') await send(peer);
+      else peer.send(...send);
+      await assertExpectation(t, peer, expect);
+    });
+  }
+}
+
+/** What a server can break, against the engine's client, which has opened stream 1. */
+export function testClient(cases: readonly Case[]): void {
+  for (const { name, send, expect, request = REQUEST_HEADERS } of cases) {
+    t.test(`client, RFC 9113 section ${name}`, async (t) => {
+      const server = await RawServer.listen(t);
+      const call = new Call(startClient(t, server.target), request);
+      const peer = await RawPeer.server(await server.accept());
+      await peer.nextHeaders(1);
+      if (typeof send === 'function') await send(peer);
+      else peer.send(...send);
+      await assertExpectation(t, peer, expect);
+      if (expect === 'fine') {
+        t.equal(call.resetCode, -1);
+        return;
+      }
+      await call.done();
+      if ('connection' in expect) {
+        if (name.includes('closed by RST_STREAM')) return;
+        await call.until((c) => c.resetCode >= 0);
+        t.equal(call.resetCode, expect.connection);
+        t.ok(call.connectionLost);
+      } else if (expect.code !== ErrorCode.STREAM_CLOSED) {
+        t.equal(call.resetCode, expect.code);
+        t.notOk(call.connectionLost);
+      }
+    });
   }
 }
