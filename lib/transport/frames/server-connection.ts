@@ -94,8 +94,13 @@ export class ServerConnection extends Connection {
       this.checkLateHeaders(streamId);
       return;
     }
-    // Section 6.8: frames on streams above the last one of a GOAWAY are ignored; their block is decoded.
-    if (streamId > this.lastAccepted) return;
+    // "After sending a GOAWAY frame, the sender can discard frames for streams initiated by the receiver with
+    // identifiers higher than the identified last stream" (section 6.8): this block, which has been decoded,
+    // and what follows it.
+    if (streamId > this.lastAccepted) {
+      this.closedStreams.addReset(streamId);
+      return;
+    }
     this.lastPeerStreamId = streamId;
     if (this.headersTooLarge) {
       this.refuse(streamId, ErrorCode.ENHANCE_YOUR_CALM);
@@ -129,7 +134,8 @@ export class ServerConnection extends Connection {
   }
 
   protected isIdle(streamId: number): boolean {
-    return streamId > this.lastPeerStreamId || (streamId & 1) === 0;
+    // Streams above the last one of a GOAWAY may have been opened, and were ignored.
+    return (streamId > this.lastPeerStreamId && streamId <= this.lastAccepted) || (streamId & 1) === 0;
   }
 
   protected onPeerGoAway(): void {
