@@ -12,8 +12,9 @@ export class ClosedStreams {
   private next = 0;
 
   /**
-   * This side has sent RST_STREAM, or GOAWAY with a lower stream: frames that were already on their way are to be expected, and ignored.
-   * Many are remembered, since a proxy that loses a client resets all of its streams at once.
+   * This side has sent RST_STREAM, or GOAWAY with a lower stream: frames that were already on their way are
+   * to be expected, and ignored. Many are remembered, since a proxy that loses a client resets all of its
+   * streams at once.
    */
   addReset(streamId: number): void {
     this.reset ??= new Set();
