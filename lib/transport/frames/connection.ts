@@ -176,7 +176,7 @@ export abstract class Connection extends Endpoint implements FrameHandler {
       stream.fail(ErrorCode.ENHANCE_YOUR_CALM);
     } else if (!stream.headersReceived) {
       this.receiveResponse(stream, headers, endStream, this.decoder.illegal);
-    } else if (!endStream || this.decoder.illegal || !checkTrailers(headers)) {
+    } else if (!endStream || this.decoder.illegal || !checkTrailers(headers, !this.isClient)) {
       // Section 8.1: "a HEADERS frame without the END_STREAM flag set after receiving the HEADERS frame that
       // opens a request or after receiving a final (non-informational) status code" is malformed.
       stream.fail(ErrorCode.PROTOCOL_ERROR);

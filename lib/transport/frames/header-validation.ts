@@ -19,11 +19,21 @@ const SCHEME = 2;
 const PATH = 4;
 const AUTHORITY = 8;
 
+/** A method (RFC 9110 section 9.1), and a scheme (RFC 3986 section 3.1). */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const SCHEME_NAME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
+
+/** Whitespace and control characters, which no part of a URI holds (RFC 3986 section 2). */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const NOT_IN_URIS = /[\x00-\x20\x7f]/;
+
 /** Checks a request's fields (section 8.3.1). */
 export function checkRequest(headers: HeaderList): number {
   let seen = 0;
   let method = '';
+  let scheme = '';
   let path = '';
+  let authority = '';
   let i = 0;
   for (; i < headers.length && isPseudo(headers[i]!); i += 2) {
     const value = headers[i + 1]!;
@@ -35,15 +45,15 @@ export function checkRequest(headers: HeaderList): number {
         break;
       case ':scheme':
         pseudo = SCHEME;
+        scheme = value;
         break;
       case ':path':
         pseudo = PATH;
         path = value;
         break;
       case ':authority':
-        // "MUST NOT include the deprecated userinfo subcomponent".
-        if (value.includes('@')) return MALFORMED;
         pseudo = AUTHORITY;
+        authority = value;
         break;
       default:
         // "Endpoints MUST treat a request or response that contains undefined or invalid pseudo-header
@@ -60,11 +70,36 @@ export function checkRequest(headers: HeaderList): number {
   } else {
     // "All HTTP/2 requests MUST include exactly one valid value for the ":method", ":scheme", and ":path"
     // pseudo-header fields".
-    if ((seen & (METHOD | SCHEME | PATH)) !== (METHOD | SCHEME | PATH) || method === '') return MALFORMED;
+    if ((seen & (METHOD | SCHEME | PATH)) !== (METHOD | SCHEME | PATH)) return MALFORMED;
+    if (method !== 'POST' && !TOKEN.test(method)) return MALFORMED;
+    if (scheme !== 'http' && scheme !== 'https' && !SCHEME_NAME.test(scheme)) return MALFORMED;
     // "This pseudo-header field MUST NOT be empty"; it starts with "/", but for OPTIONS' "*".
     if (path.charCodeAt(0) !== SLASH && !(path === '*' && method === 'OPTIONS')) return MALFORMED;
+    if (NOT_IN_URIS.test(path)) return MALFORMED;
   }
-  return checkFields(headers, i);
+  if ((seen & AUTHORITY) !== 0) {
+    // ":authority" "MUST NOT include the deprecated userinfo subcomponent".
+    if (authority.includes('@') || NOT_IN_URIS.test(authority)) return MALFORMED;
+    if (!hostsAgree(headers, i, scheme, authority)) return MALFORMED;
+  }
+  return checkFields(headers, i, true);
+}
+
+/**
+ * "A server SHOULD treat a request as malformed if it contains a Host header field that identifies an entity
+ * that differs from the entity in the ":authority" pseudo-header field" (section 8.3.1).
+ */
+function hostsAgree(headers: HeaderList, start: number, scheme: string, authority: string): boolean {
+  for (let i = start; i < headers.length; i += 2) {
+    if (headers[i] !== 'host' || headers[i + 1] === authority) continue;
+    if (normalized(headers[i + 1]!, scheme) !== normalized(authority, scheme)) return false;
+  }
+  return true;
+}
+
+/** Case, and the scheme's own port, make no difference (RFC 9110 section 4.2.3). */
+function normalized(authority: string, scheme: string): string {
+  return authority.toLowerCase().replace(scheme === 'https' ? /:(?:443)?$/ : /:(?:80)?$/, '');
 }
 
 /** The `:status` of a response that has one and no other pseudo-header (section 8.3.2), or -1. */
@@ -76,12 +111,12 @@ export function responseStatus(headers: HeaderList): number {
 
 /** Checks a response's fields behind `:status`. */
 export function checkResponse(headers: HeaderList): number {
-  return checkFields(headers, 2);
+  return checkFields(headers, 2, false);
 }
 
-/** "Pseudo-header fields MUST NOT appear in a trailer section" (section 8.1). */
-export function checkTrailers(headers: HeaderList): boolean {
-  return checkFields(headers, 0) !== MALFORMED;
+/** "Pseudo-header fields MUST NOT appear in a trailer section" (section 8.3). */
+export function checkTrailers(headers: HeaderList, inRequest: boolean): boolean {
+  return checkFields(headers, 0, inRequest) !== MALFORMED;
 }
 
 function isPseudo(name: string): boolean {
@@ -92,7 +127,7 @@ function isPseudo(name: string): boolean {
  * Checks the fields from an index on. "All pseudo-header fields MUST appear in a field block before all
  * regular field lines" (section 8.3), so that there is no further one.
  */
-function checkFields(headers: HeaderList, start: number): number {
+function checkFields(headers: HeaderList, start: number, inRequest: boolean): number {
   let length = NO_LENGTH;
   for (let i = start; i < headers.length; i += 2) {
     const name = headers[i]!;
@@ -100,9 +135,9 @@ function checkFields(headers: HeaderList, start: number): number {
     // The length first: nearly every name is told apart by it from all of the names that matter.
     switch (name.length) {
       case 2:
-        // "The only exception to this is the TE header field ...; when it is, it MUST NOT contain any value
-        // other than "trailers"" (section 8.2.2).
-        if (name === 'te' && headers[i + 1] !== 'trailers') return MALFORMED;
+        // "The only exception to this is the TE header field, which MAY be present in an HTTP/2 request; when
+        // it is, it MUST NOT contain any value other than "trailers"" (section 8.2.2).
+        if (name === 'te' && !(inRequest && headers[i + 1] === 'trailers')) return MALFORMED;
         break;
       case 7:
         if (name === 'upgrade') return MALFORMED;

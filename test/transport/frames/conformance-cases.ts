@@ -22,6 +22,44 @@ export interface Case {
   readonly callEnds?: boolean;
 }
 
+/** Fields that make any message malformed (RFC 9113 sections 8.2.1 and 8.2.2). */
+export const ILLEGAL_FIELDS: readonly (readonly [test: string, name: string, value: string])[] = [
+  ['8.2.1 an upper case name', 'X-A', 'b'],
+  ['8.2.1 a name with A', 'xA', 'b'],
+  ['8.2.1 a name with Z', 'xZ', 'b'],
+  ['8.2.1 a name with NUL', 'x\0', 'b'],
+  ['8.2.1 a name with a space', 'x a', 'b'],
+  ['8.2.1 a name with 0x1f', 'x\x1f', 'b'],
+  ['8.2.1 a name with a colon', 'x:a', 'b'],
+  ['8.2.1 a name with 0x7f', 'x\x7f', 'b'],
+  ['8.2.1 a name with 0x80', 'x\x80', 'b'],
+  ['8.2.1 a name with 0xff', 'x\xff', 'b'],
+  ['8.2.1 an empty name', '', 'b'],
+  ['8.2.1 a value with NUL', 'a', 'b\0c'],
+  ['8.2.1 a value with LF', 'a', 'b\nc'],
+  ['8.2.1 a value with CR', 'a', 'b\rc'],
+  ['8.2.1 a value that begins with a space', 'a', ' b'],
+  ['8.2.1 a value that begins with a tab', 'a', '\tb'],
+  ['8.2.1 a value that ends with a space', 'a', 'b '],
+  ['8.2.1 a value that ends with a tab', 'a', 'b\t'],
+  ['8.2.2 connection', 'connection', 'close'],
+  ['8.2.2 proxy-connection', 'proxy-connection', 'close'],
+  ['8.2.2 keep-alive', 'keep-alive', '1'],
+  ['8.2.2 transfer-encoding', 'transfer-encoding', 'chunked'],
+  ['8.2.2 upgrade', 'upgrade', 'h2c'],
+  ['8.2.2 te other than trailers', 'te', 'deflate'],
+];
+
+/** Fields that make a request or response malformed, as they promise another length than there is. */
+export const ILLEGAL_LENGTHS: readonly (readonly [test: string, ...fields: readonly string[]])[] = [
+  ['8.1.1 content-length without DATA', 'content-length', '1'],
+  ['8.1.1 content-length that is no number', 'content-length', '0x'],
+  ['8.1.1 content-length that is empty', 'content-length', ''],
+  ['8.1.1 content-length with a sign', 'content-length', '-0'],
+  ['8.1.1 content-length that is no safe number', 'content-length', '9'.repeat(30)],
+  ['8.1.1 two different content-lengths', 'content-length', '0', 'content-length', '1'],
+];
+
 /** GOAWAY with a code; RST_STREAM with a code, the connection going on; or no objection at all. */
 export type Expectation =
   | { readonly connection: number }
