@@ -211,6 +211,8 @@ export abstract class Connection extends Endpoint implements FrameHandler {
     peer.apply(payload, start, end, this.isClient);
     // Acknowledged before anything that follows from it goes out.
     this.writer.writeSettingsAcknowledgement();
+    // The smallest size must be told even if a larger one has followed at once (RFC 7541 section 4.2).
+    this.encoder.setMaxTableSize(peer.smallestHeaderTableSize);
     this.encoder.setMaxTableSize(peer.headerTableSize);
     this.changeWindows(peer.initialWindowSize - windowBefore);
     this.settingsReceived = true;

@@ -25,12 +25,15 @@ export const HEADER_TABLE_SIZE = 4096;
 /** What the peer has asked for, initially section 6.5.2's values. */
 export class PeerSettings {
   headerTableSize = HEADER_TABLE_SIZE;
+  /** The smallest that the last frame has made it, or that it was before. */
+  smallestHeaderTableSize = HEADER_TABLE_SIZE;
   maxConcurrentStreams = Number.POSITIVE_INFINITY;
   initialWindowSize = DEFAULT_WINDOW_SIZE;
   maxFrameSize = DEFAULT_MAX_FRAME_SIZE;
 
   /** Takes the settings of one frame, which are "processed in the order in which they appear" (6.5.3). */
   apply(payload: Buffer, start: number, end: number, fromServer: boolean): void {
+    this.smallestHeaderTableSize = this.headerTableSize;
     for (let position = start; position < end; position += SETTING_LENGTH) {
       this.applyOne(payload.readUInt16BE(position), payload.readUInt32BE(position + 2), fromServer);
     }
@@ -40,6 +43,7 @@ export class PeerSettings {
     switch (identifier) {
       case Setting.HEADER_TABLE_SIZE:
         this.headerTableSize = value;
+        this.smallestHeaderTableSize = Math.min(this.smallestHeaderTableSize, value);
         break;
       case Setting.ENABLE_PUSH:
         // "Any value other than 0 or 1 MUST be treated as a connection error of type PROTOCOL_ERROR"; "a

@@ -93,6 +93,15 @@ t.test('RFC 7541 section 4.2: SETTINGS_HEADER_TABLE_SIZE is honoured with a size
   t.equal((payload[2]! & 0xc0) >> 6, 0, 'and no entry for x-a');
 });
 
+t.test('RFC 7541 section 4.2: the smallest of several table sizes in one frame is told, too', async (t) => {
+  const { stream, peer } = await openIncoming(t, true);
+  peer.send(settings([Setting.HEADER_TABLE_SIZE, 0], [Setting.HEADER_TABLE_SIZE, 4096]));
+  await peer.roundTrip();
+  stream.sendHeaders(RESPONSE, true);
+  const { payload } = await peer.nextOf(FrameType.HEADERS, 1);
+  t.equal(payload.toString('hex'), '203fe11f88', 'updates to 0 and to 4096, then :status 200');
+});
+
 t.test('sendData says when to hold back, and onDrain when to go on', async (t) => {
   const { call, peer } = await openCall(t);
   t.ok(call.stream.sendData(Buffer.alloc(65_535), false), 'the window takes it all');
