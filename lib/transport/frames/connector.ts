@@ -1,6 +1,8 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ClientConnection } from './client-connection.js';
+import { ErrorCode } from './frame.js';
+import { isAdequate } from './tls-rules.js';
 
 /** Where a backend listens: TCP, or a unix socket. */
 export type ClientTarget = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -70,6 +72,11 @@ export class Connector {
       return;
     }
     this.connection = this.owner.onSocket(this.socket);
+    if (encrypted && !isAdequate(this.socket as tls.TLSSocket)) {
+      this.error = new Error('the backend has chosen a TLS version or cipher suite that HTTP/2 prohibits');
+      this.connection.fail(ErrorCode.INADEQUATE_SECURITY, 'inadequate TLS');
+      this.fail();
+    }
   }
 
   private fail(): void {

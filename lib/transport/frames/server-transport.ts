@@ -1,8 +1,10 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
+import { ErrorCode } from './frame.js';
 import { DEFAULT_LIMITS, type FramesLimits } from './limits.js';
 import { ServerConnection, type ServerConnectionOwner } from './server-connection.js';
+import { isAdequate } from './tls-rules.js';
 import { Watchdog } from './watchdog.js';
 
 /** How {@link createFramesServerTransport} serves. */
@@ -99,20 +101,27 @@ class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
       } as tls.TlsOptions,
       (socket) => {
         // "Implementations that support HTTP/2 over TLS MUST use protocol negotiation in TLS" (section 3.2).
-        if (socket.alpnProtocol === 'h2') this.accept(socket);
-        else socket.destroy();
+        if (socket.alpnProtocol !== 'h2') {
+          socket.destroy();
+          return;
+        }
+        // "An endpoint MUST treat a TLS renegotiation as a connection error" (section 9.2.1).
+        socket.disableRenegotiation();
+        const connection = this.accept(socket);
+        if (!isAdequate(socket)) connection?.fail(ErrorCode.INADEQUATE_SECURITY, 'inadequate TLS');
       },
     );
   }
 
-  private accept(socket: net.Socket): void {
+  private accept(socket: net.Socket): ServerConnection | undefined {
     if (this.closing !== undefined) {
       socket.destroy();
-      return;
+      return undefined;
     }
     const connection = new ServerConnection(socket, this);
     this.connections.add(connection);
     this.watchdog.add(connection);
+    return connection;
   }
 
   private stopListening(): void {

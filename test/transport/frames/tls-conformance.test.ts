@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import tls from 'node:tls';
+import t, { type Test } from 'tap';
+import { ErrorCode, FrameType } from '../../../lib/transport/frames/frame.js';
+import { isAdequate } from '../../../lib/transport/frames/tls-rules.js';
+import { cert, key } from './certificate.js';
+import { Call, Echo, startClient, startServer } from './fixtures.js';
+import { RawPeer } from './raw-peer.js';
+
+/** RFC 9113 section 9.2: what HTTP/2 asks of TLS. */
+
+const PROHIBITED = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-SHA' } as const;
+const PERMITTED = { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' } as const;
+
+async function connect(t: Test, port: number, options: tls.ConnectionOptions): Promise<tls.TLSSocket> {
+  const socket = tls.connect({ port, host: 'localhost', ca: cert, ALPNProtocols: ['h2'], ...options });
+  t.teardown(() => socket.destroy());
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+async function tlsServer(t: Test, options: tls.TlsOptions) {
+  const server = tls.createServer({ key, cert, ALPNProtocols: ['h2'], ...options });
+  const accepted = once(server, 'secureConnection') as Promise<[tls.TLSSocket]>;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  return { accepted, target: { host: 'localhost', port: (server.address() as AddressInfo).port } };
+}
+
+t.test('RFC 9113 section 9.2.2: a prohibited cipher suite of TLS 1.2', async (t) => {
+  const { address } = await startServer(t, Echo, { tls: { key, cert, ciphers: PROHIBITED.ciphers } });
+  const peer = new RawPeer(await connect(t, address.port, PROHIBITED));
+  t.equal(await peer.goAwayCode(), ErrorCode.INADEQUATE_SECURITY);
+});
+
+t.test('RFC 9113 section 9.2.2: a cipher suite of TLS 1.2 that is not prohibited is legal', async (t) => {
+  const { address } = await startServer(t, Echo, { tls: { key, cert } });
+  const peer = new RawPeer(await connect(t, address.port, PERMITTED));
+  await peer.nextOf(FrameType.SETTINGS, 0);
+  t.strictSame(peer.objections, []);
+});
+
+t.test('client, RFC 9113 section 9.2.2: a prohibited cipher suite of TLS 1.2', async (t) => {
+  const { accepted, target } = await tlsServer(t, PROHIBITED);
+  const call = new Call(startClient(t, target, { tls: { ca: cert, ciphers: PROHIBITED.ciphers } }));
+  const peer = new RawPeer((await accepted)[0], 24);
+  t.match((await call.done()).error?.message, /TLS version or cipher suite/);
+  t.equal(await peer.goAwayCode(), ErrorCode.INADEQUATE_SECURITY);
+});
+
+t.test(
+  'client, RFC 9113 section 9.2.2: a cipher suite of TLS 1.2 that is not prohibited is legal',
+  async (t) => {
+    const { accepted, target } = await tlsServer(t, PERMITTED);
+    new Call(startClient(t, target, { tls: { ca: cert } }));
+    const peer = await RawPeer.server((await accepted)[0]);
+    await peer.nextHeaders(1);
+    t.strictSame(peer.objections, []);
+  },
+);
+
+for (const [protocol, standardName, adequate] of [
+  ['TLSv1.3', 'TLS_AES_128_GCM_SHA256', true],
+  ['TLSv1.2', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256', true],
+  ['TLSv1.2', 'TLS_DHE_RSA_WITH_AES_256_CCM_8', true],
+  ['TLSv1.2', 'TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256', true],
+  ['TLSv1.2', 'TLS_RSA_WITH_AES_128_GCM_SHA256', false],
+  ['TLSv1.2', 'TLS_DH_anon_WITH_AES_256_GCM_SHA384', false],
+  ['TLSv1.2', 'TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256', false],
+  ['TLSv1.2', 'TLS_ECDHE_ECDSA_WITH_NULL_SHA', false],
+  ['TLSv1.1', 'TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA', false],
+] as const) {
+  t.test(
+    `RFC 9113 section 9.2: ${protocol} with ${standardName} is ${adequate ? 'legal' : 'not'}`,
+    async (t) => {
+      const socket = { getProtocol: () => protocol, getCipher: () => ({ standardName }) };
+      t.equal(isAdequate(socket as unknown as tls.TLSSocket), adequate);
+    },
+  );
+}
+
+t.test('RFC 9113 section 9.2.1: a renegotiation ends the connection', async (t) => {
+  const { address } = await startServer(t, Echo, { tls: { key, cert } });
+  const socket = await connect(t, address.port, PERMITTED);
+  const peer = new RawPeer(socket);
+  await peer.nextOf(FrameType.SETTINGS, 0);
+  socket.renegotiate({}, () => {});
+  await peer.closed;
+  const other = new RawPeer(await connect(t, address.port, {}));
+  await other.nextOf(FrameType.SETTINGS, 0);
+  t.pass('and the server goes on');
+});
