@@ -44,6 +44,13 @@ t.test('client, RFC 9113 section 6.8: streams above the last one of a GOAWAY are
   t.equal(third.error, undefined, 'a new stream gets a new connection');
 });
 
+t.test('client, RFC 9113 section 6.8: the reserved bit of the last stream is ignored', async (t) => {
+  const { call, peer } = await openCall(t);
+  peer.send(goAway(2 ** 31, 0));
+  await call.done();
+  t.equal(call.resetCode, ErrorCode.REFUSED_STREAM);
+});
+
 t.test('client, RFC 9113 section 6.9.1: DATA above the stream window', async (t) => {
   const { call, peer } = await openCall(t, false);
   peer.send(headers(1, RESPONSE), ...Array.from({ length: 16 }, () => data(1, Buffer.alloc(16384))));
@@ -219,8 +226,8 @@ testClient([
     expect: connection(ErrorCode.FRAME_SIZE_ERROR),
   },
   {
-    name: '6.8 GOAWAY with debug data, and the reserved bit of its last stream set, is legal',
-    send: [frame(GOAWAY, 0, 0, '80000001 00000000 616263')],
+    name: '6.8 GOAWAY with debug data is legal',
+    send: [frame(GOAWAY, 0, 0, '00000001 00000000 616263')],
     expect: 'fine',
   },
   {
@@ -280,6 +287,11 @@ testClient([
   {
     name: '6.10 CONTINUATION behind END_HEADERS',
     send: [headers(1, RESPONSE), frame(CONTINUATION, 4, 1, fieldBlock(['a', 'b']))],
+    expect: connection(ErrorCode.PROTOCOL_ERROR),
+  },
+  {
+    name: '6.10 CONTINUATION without END_HEADERS behind END_HEADERS',
+    send: [headers(1, RESPONSE), frame(CONTINUATION, 0, 1, fieldBlock(['a', 'b']))],
     expect: connection(ErrorCode.PROTOCOL_ERROR),
   },
   {

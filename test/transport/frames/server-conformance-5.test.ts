@@ -16,10 +16,10 @@ const BLOCK = fieldBlock(REQUEST);
 
 /** Streams (RFC 9113 section 5). */
 
-/** Makes a request that is answered completely, so that stream 1 is closed on both sides. */
-async function complete(peer: RawPeer): Promise<void> {
-  peer.send(headers(1, REQUEST, END));
-  await peer.next((f) => f.streamId === 1 && (f.flags & Flag.END_STREAM) !== 0);
+/** Makes a request that is answered completely, so that its stream is closed on both sides. */
+async function complete(peer: RawPeer, streamId = 1): Promise<void> {
+  peer.send(headers(streamId, REQUEST, END));
+  await peer.next((f) => f.streamId === streamId && (f.flags & Flag.END_STREAM) !== 0);
 }
 
 t.test('RFC 9113 section 5.4.1: GOAWAY names the last stream, and the connection is closed', async (t) => {
@@ -125,6 +125,15 @@ testServer([
     expect: connection(ErrorCode.STREAM_CLOSED),
   },
   {
+    name: '5.1 closed by END_STREAM, and not the last stream that was: HEADERS',
+    send: async (peer) => {
+      await complete(peer, 1);
+      await complete(peer, 3);
+      peer.send(headers(1, REQUEST, END));
+    },
+    expect: connection(ErrorCode.STREAM_CLOSED),
+  },
+  {
     name: '5.1 closed by END_STREAM: CONTINUATION',
     send: async (peer) => {
       await complete(peer);
@@ -146,6 +155,18 @@ testServer([
       peer.send(headers(1, requestReplacing(':path', '')));
       await peer.resetCode(1);
       peer.send(data(1, '00'), windowUpdate(1, 5), headers(1, ['a', 'b'], END));
+    },
+    expect: 'fine',
+  },
+  {
+    name: '5.1 closed by the engine, many streams: what was on its way is ignored',
+    send: async (peer) => {
+      const ids = Array.from({ length: 100 }, (_, i) => 2 * i + 1);
+      for (const id of ids) {
+        peer.send(headers(id, requestWithout(':path')));
+        await peer.resetCode(id);
+      }
+      for (const id of ids) peer.send(data(id, '00'), headers(id, ['a', 'b'], END));
     },
     expect: 'fine',
   },

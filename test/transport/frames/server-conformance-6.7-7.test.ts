@@ -226,6 +226,11 @@ testServer([
     expect: connection(ErrorCode.PROTOCOL_ERROR),
   },
   {
+    name: '6.10 CONTINUATION without END_HEADERS behind END_HEADERS',
+    send: [headers(1, REQUEST), frame(CONTINUATION, 0, 1, fieldBlock(['a', 'b']))],
+    expect: connection(ErrorCode.PROTOCOL_ERROR),
+  },
+  {
     name: '6.10 CONTINUATION behind CONTINUATION with END_HEADERS',
     send: [
       frame(HEADERS, Flag.END_STREAM, 1, BLOCK.subarray(0, 10)),

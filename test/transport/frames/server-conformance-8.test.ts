@@ -1,4 +1,4 @@
-import { ErrorCode, Flag } from '../../../lib/transport/frames/frame.js';
+import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
 import {
   type Case,
   END,
@@ -11,9 +11,15 @@ import {
   testServer,
 } from './conformance-cases.js';
 import { Inbox } from './fixtures.js';
-import { data, headers, REQUEST } from './raw-peer.js';
+import { data, fieldBlock, frame, headers, REQUEST } from './raw-peer.js';
 
 /** HTTP semantics (RFC 9113 section 8). */
+
+/** A request, and one more field as HPACK has it. */
+function requestEndingIn(streamId: number, field: string): Buffer {
+  const block = Buffer.concat([fieldBlock(REQUEST), Buffer.from(field, 'hex')]);
+  return frame(FrameType.HEADERS, END, streamId, block);
+}
 
 function malformed(name: string, fields: string[]): Case {
   return { name, send: [headers(1, fields, END)], expect: stream(ErrorCode.PROTOCOL_ERROR) };
@@ -83,6 +89,24 @@ testServer([
       expect: stream(ErrorCode.PROTOCOL_ERROR),
     }),
   ),
+  {
+    name: '8.2.1 an illegal field by its index in the dynamic table',
+    send: async (peer) => {
+      peer.send(requestEndingIn(1, '4003582d410162'));
+      await peer.resetCode(1);
+      peer.send(requestEndingIn(3, 'be'));
+    },
+    expect: stream(ErrorCode.PROTOCOL_ERROR, 3),
+  },
+  {
+    name: '8.2.1 an illegal name by its index in the dynamic table',
+    send: async (peer) => {
+      peer.send(requestEndingIn(1, '4003582d410162'));
+      await peer.resetCode(1);
+      peer.send(requestEndingIn(3, '0f2f0163'));
+    },
+    expect: stream(ErrorCode.PROTOCOL_ERROR, 3),
+  },
   {
     name: '8.2.1 whitespace and octets above 0x7f inside a value are legal, and an empty value',
     send: [headers(1, requestWith('a', 'b \t\x80\xffc', 'd', ''), END)],

@@ -74,6 +74,8 @@ t.test('RFC 9113 section 8.2.1: illegal characters are noticed, also from the dy
     t.notOk(decoder.illegal);
     decode('be', decoder);
     t.ok(decoder.illegal, 'indexed');
+    decode('0f 2f 01 63', decoder);
+    t.ok(decoder.illegal, 'its name indexed');
   }
   for (const value of ['00', '0a', '0d', '20', '09']) {
     const decoder = new HeaderDecoder(4096, 65536);
