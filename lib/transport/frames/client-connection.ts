@@ -80,7 +80,7 @@ export class ClientConnection extends Connection {
     malformed: boolean,
   ): void {
     const status = malformed ? -1 : responseStatus(headers);
-    // "HTTP/2 removes support for the 101 (Switching Protocols) informational status code" (section 8.6).
+    // "HTTP/2 does not support the 101 (Switching Protocols) informational status code" (section 8.6).
     if (status === -1 || status === 101) {
       stream.fail(ErrorCode.PROTOCOL_ERROR);
       return;

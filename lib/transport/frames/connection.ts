@@ -152,7 +152,8 @@ export abstract class Connection extends Endpoint implements FrameHandler {
     // A connection that is idle after this must not keep the call's objects.
     this.dataStream = undefined;
     if (stream === undefined || stream.closed) return;
-    // "Padding is included in flow control" (section 6.1), and nobody else consumes it.
+    // "The entire DATA frame payload is included in flow control, including the Pad Length and Padding fields
+    // if present" (section 6.1), and nobody else consumes these.
     if (this.dataOverhead > 0) stream.credit(this.dataOverhead);
     if (endStream) stream.receiveEnd();
   }
@@ -260,7 +261,7 @@ export abstract class Connection extends Endpoint implements FrameHandler {
     } else if (increment === 0) {
       stream.fail(ErrorCode.PROTOCOL_ERROR);
     } else if (!this.scheduler.changeWindow(stream, increment)) {
-      // Section 6.9.1: "for a stream, the sender sends a RST_STREAM with an error code of FLOW_CONTROL_ERROR".
+      // "For streams, the sender sends a RST_STREAM with an error code of FLOW_CONTROL_ERROR" (section 6.9.1).
       stream.fail(ErrorCode.FLOW_CONTROL_ERROR);
     }
   }

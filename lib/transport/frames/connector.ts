@@ -66,7 +66,7 @@ export class Connector {
 
   private onConnect(encrypted: boolean): void {
     if (this.settled) return;
-    // "Implementations that support HTTP/2 over TLS MUST use protocol negotiation in TLS" (section 3.2).
+    // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS" (section 3.3).
     if (encrypted && (this.socket as tls.TLSSocket).alpnProtocol !== 'h2') {
       this.abort(new Error('the backend does not speak HTTP/2: ALPN has not agreed on h2'));
       return;

@@ -2,8 +2,8 @@ import type { HeaderList } from '../../grpc/headers.js';
 
 /**
  * What a message's fields must look like (RFC 9113 sections 8.1 to 8.3), their characters apart, which are
- * judged when they are decoded. Violations are malformed messages: "endpoints that detect malformed requests
- * or responses need to" end the stream with PROTOCOL_ERROR (section 8.1.1).
+ * judged when they are decoded. Violations make a message malformed: "Malformed requests or responses that are
+ * detected MUST be treated as a stream error of type PROTOCOL_ERROR" (section 8.1.1).
  */
 
 /** The message is malformed. Other results are its `content-length`, or {@link NO_LENGTH}. */

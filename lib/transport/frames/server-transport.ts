@@ -100,12 +100,12 @@ class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
         noDelay: true,
       } as tls.TlsOptions,
       (socket) => {
-        // "Implementations that support HTTP/2 over TLS MUST use protocol negotiation in TLS" (section 3.2).
+        // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS" (section 3.3).
         if (socket.alpnProtocol !== 'h2') {
           socket.destroy();
           return;
         }
-        // "An endpoint MUST treat a TLS renegotiation as a connection error" (section 9.2.1).
+        // "An endpoint MUST treat a TLS renegotiation as a connection error of type PROTOCOL_ERROR" (9.2.1).
         socket.disableRenegotiation();
         const connection = this.accept(socket);
         if (!isAdequate(socket)) connection?.fail(ErrorCode.INADEQUATE_SECURITY, 'inadequate TLS');

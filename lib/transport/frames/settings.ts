@@ -31,7 +31,7 @@ export class PeerSettings {
   initialWindowSize = DEFAULT_WINDOW_SIZE;
   maxFrameSize = DEFAULT_MAX_FRAME_SIZE;
 
-  /** Takes the settings of one frame, which are "processed in the order in which they appear" (6.5.3). */
+  /** Takes the settings of one frame, which are "processed in the order they appear" (6.5.3). */
   apply(payload: Buffer, start: number, end: number, fromServer: boolean): void {
     this.smallestHeaderTableSize = this.headerTableSize;
     for (let position = start; position < end; position += SETTING_LENGTH) {

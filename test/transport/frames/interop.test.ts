@@ -307,7 +307,7 @@ t.test('TLS with ALPN', async (t) => {
   t.ok((await request(session, body)).body.equals(body));
 });
 
-t.test('TLS without h2 in ALPN is refused', async (t) => {
+t.test('RFC 9113 section 3.3: TLS without h2 in ALPN is refused', async (t) => {
   const { key, cert } = await import('./certificate.js');
   const tls = await import('node:tls');
   const server = tls.createServer({ key, cert }, (socket) => socket.on('error', () => {}));

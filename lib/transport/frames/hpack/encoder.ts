@@ -144,7 +144,7 @@ export class HeaderEncoder {
     return true;
   }
 
-  /** Section 6.2.3: for "protecting values that are not to be put at risk by compressing them". */
+  /** Section 6.2.3: for "protecting header field values that are not to be put at risk by compressing them". */
   private writeNeverIndexed(text: string, value: string, target: BlockTarget): void {
     const name = this.names.get(text) ?? this.addName(text);
     this.writeLiteral(0x10, 0x0f, name, value, target);
