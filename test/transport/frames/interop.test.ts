@@ -208,7 +208,7 @@ t.test('repeated names stay apart and in order', async (t) => {
   t.strictSame(JSON.parse(headerValue(call.headers!, 'x-raw')!), fields);
 });
 
-t.test('never-indexed fields stay so in both directions', async (t) => {
+t.test('RFC 7541 section 6.2.3: never-indexed fields stay so in both directions', async (t) => {
   const inbox = new Inbox();
   const { address } = await startServer(t, inbox);
   const session = nodeClient(t, address);

@@ -15,6 +15,7 @@ import {
   settings,
   windowUpdate,
 } from './raw-peer.js';
+import { openCall } from './stream-cases.js';
 
 const calm = { connection: ErrorCode.ENHANCE_YOUR_CALM };
 
@@ -24,6 +25,19 @@ function times(count: number, make: (i: number) => Buffer): Buffer[] {
 
 function rapidReset(count: number): Buffer[] {
   return times(count, (i) => Buffer.concat([headers(2 * i + 1, REQUEST, END), resetStream(2 * i + 1, 8)]));
+}
+
+/** A field block with END_STREAM, in as few frames as it needs. */
+function continued(streamId: number, block: Buffer): Buffer[] {
+  const last = Math.ceil(block.length / 16384) - 1;
+  return times(last + 1, (i) =>
+    frame(
+      i === 0 ? FrameType.HEADERS : FrameType.CONTINUATION,
+      (i === 0 ? Flag.END_STREAM : 0) | (i === last ? Flag.END_HEADERS : 0),
+      streamId,
+      block.subarray(16384 * i, 16384 * (i + 1)),
+    ),
+  );
 }
 
 /** RFC 9113 section 10.5: what a peer makes this side do for nothing is bounded. */
@@ -79,14 +93,27 @@ t.test('a header list above the limit ends its stream, and the connection goes o
   const peer = await RawPeer.client(address);
   t.teardown(() => peer.close());
   const block = fieldBlock(requestWith('x', 'y'.repeat(70_000)));
-  peer.send(
-    frame(FrameType.HEADERS, Flag.END_STREAM, 1, block.subarray(0, 16384)),
-    ...times(3, (i) => frame(FrameType.CONTINUATION, 0, 1, block.subarray(16384 * (i + 1), 16384 * (i + 2)))),
-    frame(FrameType.CONTINUATION, 4, 1, block.subarray(16384 * 4)),
-  );
+  peer.send(...continued(1, block));
   await assertExpectation(t, peer, { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM });
   peer.send(headers(3, REQUEST, END));
   await peer.nextOf(FrameType.HEADERS, 3);
+});
+
+t.test('trailers above the limit end their stream, and the connection goes on', async (t) => {
+  const inbox = new Inbox();
+  const { address } = await startServer(t, inbox);
+  const peer = await RawPeer.client(address);
+  t.teardown(() => peer.close());
+  peer.send(headers(1, REQUEST), ...continued(1, fieldBlock(['x', 'y'.repeat(70_000)])));
+  await assertExpectation(t, peer, { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM });
+  t.equal((await inbox.at(0)).resetCode, ErrorCode.ENHANCE_YOUR_CALM);
+});
+
+t.test('a response above the limit ends its call, and the connection goes on', async (t) => {
+  const { call, peer } = await openCall(t);
+  peer.send(...continued(1, fieldBlock([':status', '200', 'x', 'y'.repeat(70_000)])));
+  await assertExpectation(t, peer, { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM });
+  t.equal(call.resetCode, ErrorCode.ENHANCE_YOUR_CALM);
 });
 
 t.test('a header list just below the limit is delivered', async (t) => {
@@ -95,11 +122,7 @@ t.test('a header list just below the limit is delivered', async (t) => {
   const peer = await RawPeer.client(address);
   t.teardown(() => peer.close());
   const block = fieldBlock(requestWith('x', 'y'.repeat(65_000)));
-  peer.send(
-    frame(FrameType.HEADERS, Flag.END_STREAM, 1, block.subarray(0, 16384)),
-    ...times(3, (i) => frame(FrameType.CONTINUATION, 0, 1, block.subarray(16384 * (i + 1), 16384 * (i + 2)))),
-    frame(FrameType.CONTINUATION, 4, 1, block.subarray(16384 * 4)),
-  );
+  peer.send(...continued(1, block));
   t.equal((await inbox.at(0)).headers?.at(-1)?.length, 65_000);
 });
 

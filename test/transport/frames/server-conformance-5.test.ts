@@ -193,6 +193,14 @@ testServer([
     expect: connection(ErrorCode.PROTOCOL_ERROR),
   },
   {
+    name: '5.1.1 PRIORITY opens no stream: HEADERS on a lower one are legal',
+    send: async (peer) => {
+      peer.send(frame(PRIORITY, 0, 5, '0000000000'));
+      await complete(peer, 3);
+    },
+    expect: 'fine',
+  },
+  {
     name: '5.1.1 a stream that was skipped is closed: DATA',
     send: [headers(3, REQUEST), data(1, '00')],
     acceptor: new Inbox(),

@@ -183,7 +183,7 @@ t.test('half-closing with trailers keeps the data before them', async (t) => {
   t.equal(length(peer, 1), 70_000);
 });
 
-t.test('what is sent on a stream that is gone is ignored', async (t) => {
+t.test('RFC 9113 section 6.4: what is sent on a stream that the peer has reset is dropped', async (t) => {
   const { stream, peer, recorder } = await openIncoming(t, true);
   peer.send(resetStream(1, 8));
   await recorder.done();

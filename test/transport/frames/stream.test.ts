@@ -77,14 +77,17 @@ t.test('RST_STREAM discards what is held, and is the last call', async (t) => {
   t.notOk(recorder.connectionLost);
 });
 
-t.test('RST_STREAM(NO_ERROR) behind a complete response comes after all of it', async (t) => {
-  const { call, peer } = await openCall(t, false);
-  peer.send(headers(1, RESPONSE), data(1, '6162'), headers(1, TRAILERS, END), resetStream(1, 0));
-  await peer.roundTrip();
-  call.stream.resume();
-  await call.until((c) => c.resetCode >= 0);
-  t.strictSame(call.events, ['headers', 'data', 'headers+end', 'reset']);
-});
+t.test(
+  'RFC 9113 section 8.1: RST_STREAM(NO_ERROR) behind a complete response comes after all of it',
+  async (t) => {
+    const { call, peer } = await openCall(t, false);
+    peer.send(headers(1, RESPONSE), data(1, '6162'), headers(1, TRAILERS, END), resetStream(1, 0));
+    await peer.roundTrip();
+    call.stream.resume();
+    await call.until((c) => c.resetCode >= 0);
+    t.strictSame(call.events, ['headers', 'data', 'headers+end', 'reset']);
+  },
+);
 
 t.test('RST_STREAM(NO_ERROR) behind half a response is told once that has been delivered', async (t) => {
   const { call, peer } = await openCall(t, false);

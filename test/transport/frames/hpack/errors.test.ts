@@ -27,6 +27,10 @@ t.test('RFC 7541 section 4.2: several size updates may begin a block', async (t)
   t.throws(() => decode('be', decoder), CompressionError, 'the first update has emptied the table');
 });
 
+t.test('RFC 7541 section 2.3.2: duplicate entries are legal', async (t) => {
+  t.strictSame(decode('40 01 61 01 62 40 01 61 01 62 be bf'), ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b']);
+});
+
 t.test('RFC 7541 section 4.4: an entry larger than the table empties it, and is no error', async (t) => {
   const decoder = new HeaderDecoder(64, 65536);
   decode('40 01 61 01 62', decoder);
