@@ -7,11 +7,13 @@ import {
   data,
   fieldBlock,
   frame,
+  goAway,
   headers,
   PING,
   RawPeer,
   REQUEST,
   resetStream,
+  SETTINGS_ACK,
   settings,
   windowUpdate,
 } from './raw-peer.js';
@@ -44,6 +46,14 @@ function continued(streamId: number, block: Buffer): Buffer[] {
 const floods: readonly [string, Buffer[], Partial<FramesLimits>?][] = [
   ['RST_STREAM (rapid reset)', rapidReset(4000)],
   ['PING', times(60000, () => PING)],
+  ['PING acknowledgements', times(60000, () => frame(FrameType.PING, Flag.ACK, 0, '00'.repeat(8)))],
+  [
+    'PING behind many frames that were of use',
+    [headers(1, REQUEST), ...times(20000, () => data(1, '00')), ...times(60000, () => PING)],
+  ],
+  ['SETTINGS acknowledgements', times(60000, () => SETTINGS_ACK)],
+  ['RST_STREAM on a closed stream', [headers(1, REQUEST), ...times(60000, () => resetStream(1, 8))]],
+  ['GOAWAY', [headers(1, REQUEST), ...times(60000, () => goAway(0, 0))]],
   ['SETTINGS', times(300, () => settings())],
   ['empty DATA', [headers(1, REQUEST), ...times(60000, () => data(1, ''))]],
   ['PRIORITY', times(60000, () => frame(FrameType.PRIORITY, 0, 1, '0000000000'))],
@@ -73,7 +83,7 @@ t.test('honest peers are not taken for floods', async (t) => {
   t.teardown(() => peer.close());
   peer.send(...rapidReset(1500));
   peer.send(
-    ...times(3000, (i) => {
+    ...times(6000, (i) => {
       const id = 3001 + 2 * i;
       return Buffer.concat([
         headers(id, REQUEST),
@@ -84,7 +94,7 @@ t.test('honest peers are not taken for floods', async (t) => {
       ]);
     }),
   );
-  await peer.nextOf(FrameType.HEADERS, 3001 + 2 * 2999);
+  await peer.nextOf(FrameType.HEADERS, 3001 + 2 * 5999);
   await assertExpectation(t, peer, 'fine');
 });
 
