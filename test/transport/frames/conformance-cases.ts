@@ -57,7 +57,7 @@ export const ILLEGAL_LENGTHS: readonly (readonly [test: string, ...fields: reado
   ['8.1.1 content-length that is empty', 'content-length', ''],
   ['8.1.1 content-length with a sign', 'content-length', '-0'],
   ['8.1.1 content-length that is no safe number', 'content-length', '9'.repeat(30)],
-  ['8.1.1 two different content-lengths', 'content-length', '0', 'content-length', '1'],
+  ['8.1.1 two different content-lengths', 'content-length', '1', 'content-length', '0'],
 ];
 
 /** GOAWAY with a code; RST_STREAM with a code, the connection going on; or no objection at all. */

@@ -31,6 +31,15 @@ t.test('RFC 7541 section 2.3.2: duplicate entries are legal', async (t) => {
   t.strictSame(decode('40 01 61 01 62 40 01 61 01 62 be bf'), ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b']);
 });
 
+t.test('RFC 7541 section 4.4: entries that fill the table exactly stay, until one more comes', async (t) => {
+  const decoder = new HeaderDecoder(68, 65536);
+  decode('40 01 61 01 62 40 01 63 01 64', decoder);
+  t.strictSame(decode('bf', decoder), ['a', 'b']);
+  decode('40 01 65 01 66', decoder);
+  t.strictSame(decode('bf', decoder), ['c', 'd']);
+  t.throws(() => decode('c0', decoder), CompressionError);
+});
+
 t.test('RFC 7541 section 4.4: an entry larger than the table empties it, and is no error', async (t) => {
   const decoder = new HeaderDecoder(64, 65536);
   decode('40 01 61 01 62', decoder);
