@@ -9,6 +9,7 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
   'te',
+  // What gRPC servers do with it beside `:authority`, too (gRFC A41).
   'host',
   'content-length',
 ]);

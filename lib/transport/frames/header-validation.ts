@@ -80,26 +80,10 @@ export function checkRequest(headers: HeaderList): number {
   if ((seen & AUTHORITY) !== 0) {
     // ":authority" "MUST NOT include the deprecated userinfo subcomponent".
     if (authority.includes('@') || NOT_IN_URIS.test(authority)) return MALFORMED;
-    if (!hostsAgree(headers, i, scheme, authority)) return MALFORMED;
+    // A Host that differs "SHOULD" make the request malformed, too. gRPC discards it instead, and so does the proxy
+    // (reserved-headers.ts): clients set metadata called so.
   }
   return checkFields(headers, i, true);
-}
-
-/**
- * "A server SHOULD treat a request as malformed if it contains a Host header field that identifies an entity
- * that differs from the entity in the ":authority" pseudo-header field" (section 8.3.1).
- */
-function hostsAgree(headers: HeaderList, start: number, scheme: string, authority: string): boolean {
-  for (let i = start; i < headers.length; i += 2) {
-    if (headers[i] !== 'host' || headers[i + 1] === authority) continue;
-    if (normalized(headers[i + 1]!, scheme) !== normalized(authority, scheme)) return false;
-  }
-  return true;
-}
-
-/** Case, and the scheme's own port, make no difference (RFC 9110 section 4.2.3). */
-function normalized(authority: string, scheme: string): string {
-  return authority.toLowerCase().replace(scheme === 'https' ? /:(?:443)?$/ : /:(?:80)?$/, '');
 }
 
 /** The `:status` of a response that has one and no other pseudo-header (section 8.3.2), or -1. */
