@@ -26,6 +26,8 @@ export async function collectAnswer(stream: ClientHttp2Stream): Promise<Response
     });
   });
   const response = await Promise.race([collectResponse(stream), ended]);
-  stream.destroy();
+  // The others close themselves. To destroy them here would reset each of them, which nghttp2 in a server takes for
+  // a rapid reset attack (a burst of 1000, then 33 a second): it ends the connection with GOAWAY(INTERNAL_ERROR).
+  if (!stream.writableFinished) stream.destroy();
   return response;
 }
