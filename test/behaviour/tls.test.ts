@@ -4,10 +4,24 @@ import type { AddressInfo } from 'node:net';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { Test } from 'tap';
 import { encodeMessage } from '../../lib/index.js';
+import { CLIENT_PREFACE } from '../../lib/transport/frames/frame.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { CERTIFICATE, PRIVATE_KEY } from '../support/certificate.js';
+import { EchoBackend } from '../support/echo-backend.js';
 import { respond } from '../support/http2-backend.js';
 import { fieldValue, type Response } from '../support/http2-client.js';
+import { ProcessEvents } from '../support/process-events.js';
+import { TLS } from '../support/wire.js';
+import {
+  data,
+  frame,
+  headers,
+  PING,
+  RawPeer,
+  REQUEST,
+  settings,
+  windowUpdate,
+} from '../transport/frames/raw-peer.js';
 
 const METHOD = '/test.Service/Method';
 const MESSAGE = encodeMessage(Buffer.from('message'));
@@ -156,4 +170,32 @@ behaviour('a call over TLS on both sides', async (t, world) => {
   stream.end(MESSAGE);
   await once(stream, 'close');
   t.same(trailers, ['grpc-status', '0']);
+});
+
+/**
+ * Frames to be sent at once, so that what follows the first DATA in `last` is one event to node:http2: the peer answers
+ * a PING in the first TLS record (16384 octets), and node:http2 puts DATA off, and all behind it, while it writes.
+ */
+function inTwoRecords(first: readonly Buffer[], last: readonly Buffer[]): Buffer[] {
+  const opening = Buffer.concat([...first, PING]);
+  const ignored = frame(0xfa, 0, 0, Buffer.alloc(16384 - opening.length - 9));
+  return [opening, ignored, ...last];
+}
+
+behaviour('a TLS client that breaks the protocol behind a new stream harms nobody', async (t, world) => {
+  const events = new ProcessEvents(t);
+  const backend = await EchoBackend.start(TLS);
+  t.teardown(() => backend.destroy());
+  const conn = world.dial(TLS.target(backend.port), TLS.dialOptions);
+  const { port } = await world.proxy(() => ({ primary: { conn } }), TLS.serverOptions);
+  const peer = new RawPeer(await TLS.connect(port));
+  t.teardown(() => peer.close());
+  // The session fails before node:http2 has told of the second stream.
+  const begun = [headers(1, REQUEST), data(1, MESSAGE), headers(3, REQUEST)];
+  peer.send(...inTwoRecords([CLIENT_PREFACE, settings()], [...begun, windowUpdate(0, 0)]));
+  await peer.closed;
+  await events.settled();
+  t.strictSame(events.fatal, []);
+  const response = await world.http2Client(port, TLS).call(METHOD, MESSAGE);
+  t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
 });

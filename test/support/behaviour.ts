@@ -16,6 +16,7 @@ import { GrpcBackend, type Handlers } from './grpc-backend.js';
 import { GrpcClient } from './grpc-client.js';
 import { Http2Backend, type OnRequest } from './http2-backend.js';
 import { Http2Client } from './http2-client.js';
+import type { Wire } from './wire.js';
 
 /** What stands behind the server's port, and behind the port of connections to backends. */
 export interface Transports {
@@ -23,7 +24,8 @@ export interface Transports {
   readonly client: TransportName;
 }
 
-const TRANSPORTS: readonly Transports[] = [
+/** All the pairs that there are. */
+export const TRANSPORTS: readonly Transports[] = [
   { server: 'http2', client: 'http2' },
   { server: 'frames', client: 'frames' },
   { server: 'http2', client: 'frames' },
@@ -124,8 +126,8 @@ export class World {
   }
 
   /** A client whose HTTP/2 frames the test decides. */
-  http2Client(port: number): Http2Client {
-    const client = new Http2Client(port);
+  http2Client(port: number, wire?: Wire): Http2Client {
+    const client = new Http2Client(port, wire);
     this.#t.teardown(() => client.destroy());
     return client;
   }

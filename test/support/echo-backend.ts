@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import net, { type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
 import { data, frame, headers, SETTINGS_ACK, settings, windowUpdate } from '../transport/frames/raw-peer.js';
 import { FrameLog } from './frame-log.js';
+import { CLEARTEXT } from './wire.js';
 
 const LARGE_WINDOW = 2 ** 30;
 
@@ -11,15 +12,15 @@ const LARGE_WINDOW = 2 ** 30;
  * calls share with hostile ones after a thousand resets, on Node 20 whatever it is told.
  */
 export class EchoBackend {
-  readonly #server: net.Server;
+  readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(server: net.Server) {
+  private constructor(server: Server) {
     this.#server = server;
   }
 
-  static async start(): Promise<EchoBackend> {
-    const server = net.createServer((socket) => {
+  static async start(wire = CLEARTEXT): Promise<EchoBackend> {
+    const server = wire.createServer({}, (socket) => {
       backend.#sockets.add(socket);
       socket.on('close', () => backend.#sockets.delete(socket));
       echo(socket);

@@ -1,4 +1,5 @@
 import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { CLEARTEXT } from './wire.js';
 
 /** A response as it came over the wire. */
 export interface Response {
@@ -16,8 +17,8 @@ export interface Response {
 export class Http2Client {
   readonly session: ClientHttp2Session;
 
-  constructor(port: number) {
-    this.session = http2.connect(`http://127.0.0.1:${port}`, { maxHeaderListPairs: 2000 });
+  constructor(port: number, wire = CLEARTEXT) {
+    this.session = http2.connect(wire.target(port), { ...wire.dialOptions.tls, maxHeaderListPairs: 2000 });
     this.session.on('error', () => {});
   }
 

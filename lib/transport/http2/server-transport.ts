@@ -134,7 +134,12 @@ export class Http2ServerTransport implements ServerTransport {
     rawHeaders: string[],
   ): void {
     const session = node.session;
-    if (session === undefined) return;
+    if (session === undefined) {
+      // The session has failed before this was called, as it can over TLS: there Node puts DATA off while it writes,
+      // and then takes that and all behind it in one tick. The stream tells of it later, and would end the process.
+      node.on('error', () => {});
+      return;
+    }
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     // A session of an attached server is its owner's to keep alive.
     const state = this.#sessions.get(session) ?? newSessionState();
