@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { Test } from 'tap';
 import { encodeMessage } from '../../lib/index.js';
-import { CLIENT_PREFACE } from '../../lib/transport/frames/frame.js';
+import { CLIENT_PREFACE, Flag } from '../../lib/transport/frames/frame.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { CERTIFICATE, PRIVATE_KEY } from '../support/certificate.js';
 import { EchoBackend } from '../support/echo-backend.js';
@@ -199,3 +199,31 @@ behaviour('a TLS client that breaks the protocol behind a new stream harms nobod
   const response = await world.http2Client(port, TLS).call(METHOD, MESSAGE);
   t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
 });
+
+behaviour(
+  'responses that come in one go over TLS keep their headers before their messages',
+  async (t, world) => {
+    const server = TLS.createServer({}, async (socket) => {
+      const peer = await RawPeer.server(socket);
+      await peer.nextHeaders(1);
+      await peer.nextHeaders(3);
+      const responses = [1, 3].flatMap((id) => [
+        headers(id, [':status', '200', 'content-type', 'application/grpc']),
+        data(id, MESSAGE),
+        headers(id, ['grpc-status', '0'], Flag.END_HEADERS | Flag.END_STREAM),
+      ]);
+      peer.send(...inTwoRecords([], responses));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const conn = world.dial(TLS.target((server.address() as AddressInfo).port), TLS.dialOptions);
+    const { port } = await world.proxy(() => ({ primary: { conn } }));
+    const client = world.http2Client(port);
+    for (const response of await Promise.all([client.call(METHOD, MESSAGE), client.call(METHOD, MESSAGE)])) {
+      t.strictSame(response.headers?.slice(0, 4), [':status', '200', 'content-type', 'application/grpc']);
+      t.strictSame(response.data, MESSAGE);
+      t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
+    }
+  },
+);

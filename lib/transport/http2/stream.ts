@@ -154,16 +154,6 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     this.receiver.onDrain();
   }
 
-  /** The headers of the response: on a stream that this side opened. */
-  response(headers: HeaderList, endStream: boolean): void {
-    this.state.heard = true;
-    if (endStream) {
-      this.remoteEnded = true;
-      this.node!.resume();
-    }
-    this.receiver.onHeaders(headers, endStream);
-  }
-
   close(): void {
     if (this.#done) return;
     this.#done = true;
@@ -218,11 +208,60 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
 /** A stream that this side opens: `sendHeaders` opens it. */
 export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
   declare protected readonly session: ClientHttp2Session;
+  #responded = false;
+  #paused = false;
+  /** DATA that Node gave before the response headers. */
+  #early: Buffer | undefined;
 
   sendHeaders(headers: HeaderList, endStream: boolean): void {
     if (endStream) this.localEnded = true;
     const node = sendAsList(headers, (fields) => this.session.request(fields, { endStream }));
     this.adopt(node);
+  }
+
+  override reset(code: number): void {
+    // From now on all is read and dropped.
+    this.#responded = true;
+    this.#early = undefined;
+    super.reset(code);
+  }
+
+  override pause(): void {
+    this.#paused = true;
+    super.pause();
+  }
+
+  override resume(): void {
+    this.#paused = false;
+    if (this.#early === undefined) super.resume();
+  }
+
+  /**
+   * DATA can come before the headers: over TLS, Node puts DATA off while it writes, and then takes that and all behind
+   * it in one tick, `response` waits for the next one, and `data` does not. What follows waits in the stream.
+   */
+  override data(chunk: Buffer): void {
+    if (this.#responded) {
+      super.data(chunk);
+    } else {
+      this.#early = chunk;
+      super.pause();
+    }
+  }
+
+  response(headers: HeaderList, endStream: boolean): void {
+    this.state.heard = true;
+    this.#responded = true;
+    if (endStream) {
+      this.remoteEnded = true;
+      this.node!.resume();
+    }
+    this.receiver.onHeaders(headers, endStream);
+    const early = this.#early;
+    if (early === undefined) return;
+    this.#early = undefined;
+    this.receiver.onData(early);
+    if (!this.#paused) super.resume();
   }
 }
 
@@ -275,7 +314,9 @@ function emitToAdapter(
   const adapter = this[adapterOf];
   switch (event) {
     case 'response':
-      adapter.response(toHeaderList(rawHeaders, first as object), (flags & END_STREAM) !== 0);
+      if (adapter instanceof NodeClientStream) {
+        adapter.response(toHeaderList(rawHeaders, first as object), (flags & END_STREAM) !== 0);
+      }
       break;
     case 'trailers':
       adapter.holdTrailers(toHeaderList(rawHeaders, first as object));
