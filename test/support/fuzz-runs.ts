@@ -13,7 +13,7 @@ import { within } from './within.js';
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
 /** Who has this many runs by default gets all of the seconds; who has fewer gets fewer. */
-const FULL_RUNS = 80;
+export const FULL_RUNS = 80;
 /** Longer than all that a run itself bounds. */
 const RUN_MILLISECONDS = 40_000;
 

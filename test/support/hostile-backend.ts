@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import net, { type AddressInfo, type Socket } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import { type HeaderList, headerValue } from '../../lib/grpc/headers.js';
 import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
@@ -17,6 +17,7 @@ import {
   messages,
 } from './hostile-frames.js';
 import type { Random } from './random.js';
+import { resetConnection, type Wire } from './wire.js';
 
 /** A backend that answers calls wrongly, or rightly until `behaves`. */
 export class HostileBackend {
@@ -25,16 +26,16 @@ export class HostileBackend {
   /** From now on no rule is broken on new connections. */
   behaves = false;
   random: Random;
-  readonly #server: net.Server;
+  readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor(server: net.Server, random: Random) {
+  private constructor(server: Server, random: Random) {
     this.#server = server;
     this.random = random;
   }
 
-  static async start(random: Random): Promise<HostileBackend> {
-    const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+  static async start(random: Random, wire: Wire): Promise<HostileBackend> {
+    const server = wire.createServer({ allowHalfOpen: true }, (socket) => {
       backend.#sockets.add(socket);
       socket.on('close', () => backend.#sockets.delete(socket));
       void new HostileConnection(socket, backend, backend.random.fork(), backend.behaves).begin();
@@ -125,7 +126,7 @@ class HostileConnection {
     await this.#tail;
     const way = random.int(0, 2);
     if (way === 0) this.socket.end();
-    else if (way === 1) this.socket.resetAndDestroy();
+    else if (way === 1) resetConnection(this.socket);
     else this.socket.destroy();
   }
 

@@ -1,5 +1,4 @@
-import { once } from 'node:events';
-import net from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
 import type { HeaderList } from '../../lib/grpc/headers.js';
 import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
@@ -17,6 +16,7 @@ import {
   messages,
 } from './hostile-frames.js';
 import type { Random } from './random.js';
+import { resetConnection, type Wire } from './wire.js';
 
 /** How long what was asked for may take, before the hostile client goes. */
 const PATIENCE_MILLISECONDS = 60;
@@ -28,10 +28,10 @@ export class HostileClient {
   readonly sent = new FrameLog(CLIENT_PREFACE.length);
   readonly received: FrameLog;
   readonly #random: Random;
-  readonly #socket: net.Socket;
+  readonly #socket: Socket;
   #calls = 0;
 
-  private constructor(socket: net.Socket, random: Random) {
+  private constructor(socket: Socket, random: Random) {
     this.#random = random;
     this.#socket = socket;
     const replies = random.fork();
@@ -46,9 +46,8 @@ export class HostileClient {
   }
 
   /** Connects, does its worst, and goes. */
-  static async attack(port: number, random: Random): Promise<HostileClient> {
-    const socket = net.connect(port, '127.0.0.1');
-    await once(socket, 'connect');
+  static async attack(port: number, random: Random, wire: Wire): Promise<HostileClient> {
+    const socket = await wire.connect(port);
     socket.setNoDelay(true);
     const client = new HostileClient(socket, random);
     await client.#run();
@@ -70,10 +69,10 @@ export class HostileClient {
     }
     if (random.chance(0.8)) this.#socket.resume();
     await this.#wait(random.chance(0.2) ? 0 : PATIENCE_MILLISECONDS);
-    const closed = once(this.#socket, 'close');
+    const closed = new Promise((resolve) => this.#socket.once('close', resolve));
     const way = random.int(0, 2);
     if (way === 0 && this.#socket.writable) this.#socket.end();
-    else if (way === 1) this.#socket.resetAndDestroy();
+    else if (way === 1) resetConnection(this.#socket);
     else this.#socket.destroy();
     if (way === 0) await sleep(random.int(0, 10));
     this.#socket.destroy();
