@@ -47,7 +47,7 @@ export const TLS: Wire = {
 /** Ends a connection by TCP's RST. A TLS socket can't; the one under it, which is missing from the types, can. */
 export function resetConnection(socket: Socket): void {
   const { _parent: under } = socket as Socket & { _parent?: Socket | null };
-  // TLS may have begun to close it: then its destruction is an error, but done.
-  under?.on('error', () => {});
-  (under ?? socket).resetAndDestroy();
+  // Once it has sent its FIN, a reset fails with EINVAL and leaves the handle open for ever.
+  if (socket.writableEnded) socket.destroy();
+  else (under ?? socket).resetAndDestroy();
 }
