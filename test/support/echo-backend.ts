@@ -21,11 +21,14 @@ export class EchoBackend {
 
   static async start(wire = CLEARTEXT): Promise<EchoBackend> {
     const server = wire.createServer({}, (socket) => {
-      backend.#sockets.add(socket);
-      socket.on('close', () => backend.#sockets.delete(socket));
       echo(socket);
     });
     const backend = new EchoBackend(server);
+    // Of TLS, the sockets under it: those that never come to speak HTTP/2 must end, too.
+    server.on('connection', (socket: Socket) => {
+      backend.#sockets.add(socket);
+      socket.on('close', () => backend.#sockets.delete(socket));
+    });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return backend;

@@ -36,11 +36,14 @@ export class HostileBackend {
 
   static async start(random: Random, wire: Wire): Promise<HostileBackend> {
     const server = wire.createServer({ allowHalfOpen: true }, (socket) => {
-      backend.#sockets.add(socket);
-      socket.on('close', () => backend.#sockets.delete(socket));
       void new HostileConnection(socket, backend, backend.random.fork(), backend.behaves).begin();
     });
     const backend = new HostileBackend(server, random);
+    // Of TLS, the sockets under it: those that never come to speak HTTP/2 must end, too.
+    server.on('connection', (socket: Socket) => {
+      backend.#sockets.add(socket);
+      socket.on('close', () => backend.#sockets.delete(socket));
+    });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     return backend;
