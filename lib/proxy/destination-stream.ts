@@ -19,7 +19,7 @@ export interface DestinationOwner {
   /** The primary's DATA. */
   onPrimaryData(chunk: Buffer): void;
   onDrain(destination: DestinationStream): void;
-  /** It takes and gives no more. */
+  /** It has ended. */
   onEnded(destination: DestinationStream): void;
   /** What that means, once its error handler has said so. */
   onVerdict(
@@ -34,6 +34,8 @@ export class DestinationStream implements CallReceiver {
   readonly isPrimary: boolean;
   /** It has no room now: the client is held back. For the fan-out. */
   full = false;
+  /** It takes and gives no more. */
+  ended = false;
   readonly #owner: DestinationOwner;
   readonly #destination: Destination;
   readonly #call: ClientCall;
@@ -122,6 +124,7 @@ export class DestinationStream implements CallReceiver {
 
   onFinish(error: StatusError | undefined, trailers: HeaderList | undefined): void {
     this.#observation?.status(error, trailers);
+    this.ended = true;
     this.#owner.onEnded(this);
     const { errHandler } = this.#destination;
     if (error === undefined || errHandler === undefined) {

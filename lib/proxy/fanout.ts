@@ -7,12 +7,12 @@ import type { DestinationStream } from './destination-stream.js';
  */
 export class RequestFanout {
   readonly #client: Stream;
-  readonly #destinations: DestinationStream[];
+  readonly #destinations: readonly DestinationStream[];
   #full = 0;
 
   constructor(client: Stream, destinations: readonly DestinationStream[]) {
     this.#client = client;
-    this.#destinations = [...destinations];
+    this.#destinations = destinations;
   }
 
   /** Whether any destination has no room. */
@@ -22,20 +22,26 @@ export class RequestFanout {
 
   /** Sends what comes before the client's first byte. */
   begin(): void {
-    for (const destination of this.#destinations) this.#note(destination, destination.begin());
+    for (const destination of this.#destinations) {
+      if (!destination.ended) this.#note(destination, destination.begin());
+    }
   }
 
   push(chunk: Buffer): void {
-    for (const destination of this.#destinations) this.#note(destination, destination.send(chunk));
+    for (const destination of this.#destinations) {
+      if (!destination.ended) this.#note(destination, destination.send(chunk));
+    }
     if (this.#full > 0) this.#client.pause();
   }
 
   /** Half-closes all destinations. */
   end(): void {
-    for (const destination of this.#destinations) destination.end();
+    for (const destination of this.#destinations) {
+      if (!destination.ended) destination.end();
+    }
   }
 
-  /** The destination has room again. */
+  /** The destination has room again, or takes no more: it holds nobody back. */
   drained(destination: DestinationStream): void {
     if (!destination.full) return;
     destination.full = false;
@@ -43,16 +49,8 @@ export class RequestFanout {
     if (this.#full === 0) this.#client.resume();
   }
 
-  /** The destination takes no more: it holds nobody back. */
-  remove(destination: DestinationStream): void {
-    const index = this.#destinations.indexOf(destination);
-    if (index < 0) return;
-    this.#destinations.splice(index, 1);
-    this.drained(destination);
-  }
-
   #note(destination: DestinationStream, hasRoom: boolean): void {
-    if (hasRoom || destination.full) return;
+    if (hasRoom || destination.full || destination.ended) return;
     destination.full = true;
     this.#full++;
   }

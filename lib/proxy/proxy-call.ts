@@ -116,7 +116,7 @@ export class ProxyCall implements CallOwner, DestinationOwner {
   }
 
   onEnded(destination: DestinationStream): void {
-    this.#fanout?.remove(destination);
+    this.#fanout?.drained(destination);
   }
 
   onVerdict(

@@ -149,7 +149,7 @@ export class Server implements StreamAcceptor {
   }
 
   #handlerOf(path: string): StreamHandler | StatusError {
-    const slash = path.lastIndexOf('/');
+    const slash = lastSlash(path);
     if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
       return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
     }
@@ -200,6 +200,15 @@ export class Server implements StreamAcceptor {
     });
   }
 }
+
+/** `lastIndexOf('/')`, without the call into V8's runtime that it takes. */
+function lastSlash(path: string): number {
+  let at = path.length - 1;
+  while (at >= 0 && path.charCodeAt(at) !== SLASH) at--;
+  return at;
+}
+
+const SLASH = 0x2f;
 
 function run(call: ServerStream, handler: StreamHandler): void {
   let result: void | Promise<void>;

@@ -27,6 +27,10 @@ const SCHEME_NAME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const NOT_IN_URIS = /[\x00-\x20\x7f]/;
 
+/** What was last seen to have none of them: mostly it comes again, out of the dynamic table. */
+let lastPath = '';
+let lastAuthority = '';
+
 /** Checks a request's fields (section 8.3.1). */
 export function checkRequest(headers: HeaderList): number {
   let seen = 0;
@@ -75,11 +79,15 @@ export function checkRequest(headers: HeaderList): number {
     if (scheme !== 'http' && scheme !== 'https' && !SCHEME_NAME.test(scheme)) return MALFORMED;
     // "This pseudo-header field MUST NOT be empty"; it starts with "/", but for OPTIONS' "*".
     if (path.charCodeAt(0) !== SLASH && !(path === '*' && method === 'OPTIONS')) return MALFORMED;
-    if (NOT_IN_URIS.test(path)) return MALFORMED;
+    if (path !== lastPath) {
+      if (NOT_IN_URIS.test(path)) return MALFORMED;
+      lastPath = path;
+    }
   }
-  if ((seen & AUTHORITY) !== 0) {
+  if ((seen & AUTHORITY) !== 0 && authority !== lastAuthority) {
     // ":authority" "MUST NOT include the deprecated userinfo subcomponent".
     if (authority.includes('@') || NOT_IN_URIS.test(authority)) return MALFORMED;
+    lastAuthority = authority;
     // A Host that differs "SHOULD" make the request malformed, too. gRPC discards it instead, and so does the proxy
     // (reserved-headers.ts): clients set metadata called so.
   }
@@ -89,8 +97,9 @@ export function checkRequest(headers: HeaderList): number {
 /** The `:status` of a response that has one and no other pseudo-header (section 8.3.2), or -1. */
 export function responseStatus(headers: HeaderList): number {
   const status = headers[1];
-  if (headers[0] !== ':status' || status === undefined || !/^[1-9][0-9][0-9]$/.test(status)) return -1;
-  return status === '200' ? 200 : Number(status);
+  if (headers[0] !== ':status' || status === undefined) return -1;
+  if (status === '200') return 200;
+  return /^[1-9][0-9][0-9]$/.test(status) ? Number(status) : -1;
 }
 
 /** Checks a response's fields behind `:status`. */

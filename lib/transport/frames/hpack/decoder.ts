@@ -18,8 +18,10 @@ export class HeaderDecoder implements BlockCursor {
   end = 0;
 
   private readonly table: DynamicTable;
-  private list: HeaderList = [];
+  /** How much of {@link fields} belongs to the list that is being decoded. */
+  private length = 0;
   private listSize = 0;
+  private neverIndexed: string[] | undefined = undefined;
 
   /**
    * @param tableSize the SETTINGS_HEADER_TABLE_SIZE that this side has advertised
@@ -44,13 +46,14 @@ export class HeaderDecoder implements BlockCursor {
     this.end = end;
     this.tooLarge = false;
     this.illegal = false;
-    this.list = [];
+    this.length = 0;
     this.listSize = 0;
+    this.neverIndexed = undefined;
     this.readTableSizeUpdates();
     while (this.position < this.end) this.readField();
-    const list = this.list;
-    this.list = [];
     this.block = EMPTY;
+    const list: HeaderList = fields.slice(0, this.length);
+    if (this.neverIndexed !== undefined) list.neverIndexed = this.neverIndexed;
     return list;
   }
 
@@ -117,15 +120,19 @@ export class HeaderDecoder implements BlockCursor {
     if (indexed) this.table.add(name, value, illegal);
     this.emit(name, value);
     if (neverIndexed && !this.tooLarge) {
-      if (this.list.neverIndexed === undefined) this.list.neverIndexed = [name];
-      else (this.list.neverIndexed as string[]).push(name);
+      this.neverIndexed ??= [];
+      this.neverIndexed.push(name);
     }
   }
 
   private emit(name: string, value: string): void {
     this.listSize += name.length + value.length + ENTRY_OVERHEAD;
-    if (this.listSize > this.maxListSize) this.tooLarge = true;
-    else this.list.push(name, value);
+    if (this.listSize > this.maxListSize) {
+      this.tooLarge = true;
+    } else {
+      fields[this.length++] = name;
+      fields[this.length++] = value;
+    }
   }
 
   private readInteger(octet: number, prefix: number): number {
@@ -150,6 +157,9 @@ export class HeaderDecoder implements BlockCursor {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** The fields of the block that is being decoded; lists are cut from it in their own lengths, with no room to grow. */
+const fields: string[] = [];
 
 /** Up to this length, making a string in JavaScript is cheaper than a call into the runtime. */
 const SHORT = 8;

@@ -34,6 +34,9 @@ class Name {
   /** The value that was sent last as a literal or found in the table, and its addition's number. */
   lastValue: string | undefined = undefined;
   lastAddition = 0;
+  /** The value that was found last in the static table, and its index there. */
+  staticValue: string | undefined = undefined;
+  staticIndex = 0;
   fruitless = 0;
 
   constructor(
@@ -111,9 +114,8 @@ export class HeaderEncoder {
 
   private writeField(text: string, value: string, target: BlockTarget): void {
     const name = this.names.get(text) ?? this.addName(text);
-    const fixed = name.fixed?.values.get(value);
-    if (fixed !== undefined) {
-      target.length = writeInteger(target.buffer, target.length, 0x80, 0x7f, fixed);
+    if (this.isStatic(name, value)) {
+      target.length = writeInteger(target.buffer, target.length, 0x80, 0x7f, name.staticIndex);
       return;
     }
     const addition = name.lastValue === value ? name.lastAddition : name.additions.get(value);
@@ -133,6 +135,17 @@ export class HeaderEncoder {
       name.lastValue = value;
       name.lastAddition = 0;
     }
+  }
+
+  /** Whether the static table has the field; the name knows the index then. Mostly a value is the one sent last. */
+  private isStatic(name: Name, value: string): boolean {
+    if (name.fixed === undefined || name.lastValue === value) return false;
+    if (name.staticValue === value) return true;
+    const index = name.fixed.values.get(value);
+    if (index === undefined) return false;
+    name.staticValue = value;
+    name.staticIndex = index;
+    return true;
   }
 
   private isWorthAdding(name: Name, value: string): boolean {
