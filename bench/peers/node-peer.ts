@@ -5,6 +5,9 @@ import type { NodeOptions, Peer, Setup } from './peer.js';
 /** What programs of this directory are given, as JSON, beside the {@link Setup}. */
 export type Extras = Readonly<Record<string, string | boolean | undefined>>;
 
+/** What the command of this package is started with, and README advises those who embed it to; see bench/README.md. */
+const V8_FLAGS = ['--initial-heap-size=64'];
+
 /** A peer that is a program of this directory, on the Node that the run asks for. */
 export function nodePeer(name: string, program: string, nodeOptions: NodeOptions, extras: Extras = {}): Peer {
   const path = fileURLToPath(new URL(program, import.meta.url));
@@ -17,7 +20,12 @@ export function nodePeer(name: string, program: string, nodeOptions: NodeOptions
     name,
     missing: () => undefined,
     start: (setup: Setup) =>
-      Child.start(node, [...profiling(setup.listenPort), path, JSON.stringify({ ...setup, ...extras })]),
+      Child.start(node, [
+        ...V8_FLAGS,
+        ...profiling(setup.listenPort),
+        path,
+        JSON.stringify({ ...setup, ...extras }),
+      ]),
   };
 }
 
