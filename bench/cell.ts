@@ -40,6 +40,8 @@ const WARM_UP_STEP_SECONDS = 0.4;
  * long. CPU rather than time, because another process's work must not make the round short.
  */
 const BUSY_SHARE = 0.5;
+/** Before each round the peer has idled while others were measured: as much of a round goes before it, unmeasured. */
+const PRELUDE_SHARE = 0.25;
 /** On a machine that is busy with other things there must be an end, too. */
 const WARM_UP_MAX_STEPS = 12;
 
@@ -117,13 +119,15 @@ export class Cell {
 
   /** One round: a number of calls, not a time, so that no call is measured in part. */
   async measure(seconds: number): Promise<Sample> {
+    const { traffic } = this.case;
+    const wanted = Math.round((seconds * 1e6 * BUSY_SHARE) / this.#cpuMicrosecondsPerCall);
+    const calls = Math.max(MINIMUM_CALLS, wanted);
+    await this.#load.run(traffic, this.#destination, { calls: Math.ceil(calls * PRELUDE_SHARE) });
     const backendBefore = processUsage(this.#backends.child.pid);
     const before = processUsage(this.#proxy.pid);
     const loadBefore = endedChildrenCpuMicroseconds();
     const start = performance.now();
-    const result = await this.#load.run(this.case.traffic, this.#destination, {
-      calls: Math.max(MINIMUM_CALLS, Math.round((seconds * 1e6 * BUSY_SHARE) / this.#cpuMicrosecondsPerCall)),
-    });
+    const result = await this.#load.run(traffic, this.#destination, { calls });
     const microseconds = (performance.now() - start) * 1000;
     const after = processUsage(this.#proxy.pid);
     const backendAfter = processUsage(this.#backends.child.pid);

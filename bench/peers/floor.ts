@@ -51,10 +51,10 @@ function onStream(down: Down, headers: IncomingHttpHeaders, _flags: number, rawH
   down[peerOf] = up;
   up[peerOf] = down;
   up.emit = emitUp as typeof up.emit;
-  up.on('data', onUpData);
+  up.on('data', ignore);
   if (secondaries.length === 0) {
     down.emit = emitDown as typeof down.emit;
-    down.on('data', onDownData);
+    down.on('data', ignore);
     return;
   }
   down[othersOf] = secondaries.map((session) => {
@@ -65,12 +65,12 @@ function onStream(down: Down, headers: IncomingHttpHeaders, _flags: number, rawH
     return other;
   });
   down.emit = emitDownForAll as typeof down.emit;
-  down.on('data', onDownDataForAll);
+  down.on('data', ignore);
 }
 
 const OPEN = { endStream: false };
 
-// In the place of listeners, each of which makes a stream emit `newListener`, too.
+// In the place of listeners, each of which makes a stream emit `newListener`, too. Streams ask whether `data` has one.
 type Emit = (
   this: object,
   event: string | symbol,
@@ -82,6 +82,10 @@ const emit = EventEmitter.prototype.emit as unknown as Emit;
 
 function emitUp(this: Up, event: string, first: object, flags: number, rawHeaders: string[]): boolean {
   const down = this[peerOf];
+  if (event === 'data') {
+    if (!down.write(first as Buffer)) this.pause();
+    return true;
+  }
   if (event === 'response')
     down.respond((takesLists ? rawHeaders : first) as OutgoingHttpHeaders, respondOptions);
   else if (event === 'trailers') down[trailersOf] = first as OutgoingHttpHeaders;
@@ -91,6 +95,10 @@ function emitUp(this: Up, event: string, first: object, flags: number, rawHeader
 }
 
 function emitDown(this: Down, event: string, first: object, flags: number, rawHeaders: string[]): boolean {
+  if (event === 'data') {
+    if (!this[peerOf].write(first as Buffer)) this.pause();
+    return true;
+  }
   if (event === 'end') this[peerOf].end();
   return emitFromClient.call(this, event, first, flags, rawHeaders);
 }
@@ -102,6 +110,11 @@ function emitDownForAll(
   flags: number,
   rawHeaders: string[],
 ): boolean {
+  if (event === 'data') {
+    if (!this[peerOf].write(first as Buffer)) this.pause();
+    for (const other of this[othersOf]) if (!other.write(first as Buffer)) this.pause();
+    return true;
+  }
   if (event === 'end') {
     this[peerOf].end();
     for (const other of this[othersOf]) other.end();
@@ -128,18 +141,7 @@ function emitOther(this: Up, event: string, first: object, flags: number, rawHea
   return emit.call(this, event, first, flags, rawHeaders);
 }
 
-function onUpData(this: Up, chunk: Buffer): void {
-  if (!this[peerOf].write(chunk)) this.pause();
-}
-
-function onDownData(this: Down, chunk: Buffer): void {
-  if (!this[peerOf].write(chunk)) this.pause();
-}
-
-function onDownDataForAll(this: Down, chunk: Buffer): void {
-  if (!this[peerOf].write(chunk)) this.pause();
-  for (const other of this[othersOf]) if (!other.write(chunk)) this.pause();
-}
+function ignore(): void {}
 
 const server = secure
   ? http2.createSecureServer({ ...options, key, cert, ALPNProtocols: ['h2'] })

@@ -115,8 +115,8 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     node.emit = emitToAdapter as typeof node.emit;
     // A `data` listener starts the flow unless it was paused before.
     node.pause();
-    // The only event that a stream asks after listeners for.
-    node.on('data', onData);
+    // It is told by `emit`, too, but this is an event that a stream asks after listeners for.
+    node.on('data', ignore);
   }
 
   data(chunk: Buffer): void {
@@ -290,9 +290,7 @@ function endNothing<S>(this: S): S {
   return this;
 }
 
-function onData(this: Adapted<Http2Stream>, chunk: Buffer): void {
-  this[adapterOf].data(chunk);
-}
+function ignore(): void {}
 
 const emit = EventEmitter.prototype.emit as (
   this: object,
@@ -313,6 +311,9 @@ function emitToAdapter(
 ): boolean {
   const adapter = this[adapterOf];
   switch (event) {
+    case 'data':
+      adapter.data(first as Buffer);
+      return true;
     case 'response':
       if (adapter instanceof NodeClientStream) {
         adapter.response(toHeaderList(rawHeaders, first as object), (flags & END_STREAM) !== 0);
