@@ -32,10 +32,14 @@ export const TRANSPORTS: readonly Transports[] = [
   { server: 'frames', client: 'http2' },
 ];
 
-/** A test of the product's behaviour: runs on every pair of transports. */
-export function behaviour(name: string, run: (t: Test, world: World) => Promise<void>): void {
+/** A test of the product's behaviour: runs on every pair of transports. `skip` says why it cannot run here. */
+export function behaviour(
+  name: string,
+  run: (t: Test, world: World) => Promise<void>,
+  skip: string | false = false,
+): void {
   for (const transports of TRANSPORTS) {
-    t.test(`${name} [${transports.server} to ${transports.client}]`, async (t) => {
+    t.test(`${name} [${transports.server} to ${transports.client}]`, { skip }, async (t) => {
       await run(t, new World(t, transports));
     });
   }
