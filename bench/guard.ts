@@ -9,7 +9,7 @@ import { run } from './run.js';
  * enough above what it takes that a busy machine passes, near enough that one more pass over the streams of
  * node:http2 does not.
  */
-const BOUND = Number(process.env.BENCH_GUARD_BOUND ?? 1.6);
+const BOUND = Number(process.env.BENCH_GUARD_BOUND ?? 1.35);
 
 const ROUNDS = 7;
 const SECONDS = 0.8;

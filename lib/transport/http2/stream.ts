@@ -61,6 +61,8 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
   /** The code of the error that ended the node stream. */
   failure: string | undefined;
   #receivedTrailers: HeaderList | undefined;
+  /** It has been resumed once: only then are there listeners, and something to pause. */
+  #flows = false;
   #done = false;
 
   constructor(session: Http2Session, state: SessionState) {
@@ -102,21 +104,24 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
   }
 
   pause(): void {
-    this.node?.pause();
+    if (this.#flows) this.node!.pause();
   }
 
   resume(): void {
-    this.node?.resume();
+    if (this.node === undefined) return;
+    if (this.#flows) {
+      this.node.resume();
+      return;
+    }
+    this.#flows = true;
+    // It starts the flow. `emit` hands the chunks on, but `data` is an event that a stream asks after listeners for.
+    this.node.on('data', ignore);
   }
 
   protected adopt(node: S): void {
     this.node = node;
     (node as Adapted<S>)[adapterOf] = this;
     node.emit = emitToAdapter as typeof node.emit;
-    // A `data` listener starts the flow unless it was paused before.
-    node.pause();
-    // It is told by `emit`, too, but this is an event that a stream asks after listeners for.
-    node.on('data', ignore);
   }
 
   data(chunk: Buffer): void {
