@@ -46,6 +46,8 @@ export async function fuzz(
   }
   const settled = await Promise.allSettled(Array.from({ length: lanes }, (_, i) => lane(i)));
   for (const result of settled) if (result.status === 'rejected') throw result.reason;
+  // What the test asserts of all runs may fail, too.
+  t.comment(`FUZZ_SEED=${firstSeed} FUZZ_RUNS=${next}`);
   return next;
 }
 
