@@ -13,7 +13,9 @@ import { within } from './within.js';
 const firstSeed = Number(process.env.FUZZ_SEED ?? Math.trunc(Math.random() * 2 ** 31));
 const seconds = Number(process.env.FUZZ_SECONDS ?? 0);
 /** Who has this many runs by default gets all of the seconds; who has fewer gets fewer. */
-export const FULL_RUNS = 80;
+export const FULL_RUNS = 60;
+/** More is wanted than what every test run can wait for. */
+export const IS_LONG = process.env.FUZZ_RUNS !== undefined || seconds > 0;
 /** Longer than all that a run itself bounds. */
 const RUN_MILLISECONDS = 40_000;
 
@@ -28,7 +30,7 @@ export async function fuzz(
   lanes: number,
   run: (random: Random, lane: number) => Promise<void>,
 ): Promise<number> {
-  if (process.env.FUZZ_RUNS !== undefined || seconds > 0) t.setTimeout(0);
+  if (IS_LONG) t.setTimeout(0);
   const most = Number(process.env.FUZZ_RUNS ?? (seconds > 0 ? Infinity : runs));
   const until = seconds > 0 ? performance.now() + (seconds * 1000 * runs) / FULL_RUNS : Infinity;
   let next = 0;
@@ -53,14 +55,31 @@ export async function fuzz(
 
 const COUNTED = { ProxyCall, FrameStream, ClientConnection, ServerConnection };
 
-/** How many objects of calls and connections of the engine there are, and bytes that it holds. Slow. */
-export function countHeld(): Record<string, number> {
-  const held: Record<string, number> = { heldBytes: heldBytes() };
-  for (const [name, type] of Object.entries(COUNTED)) held[name] = count(type);
+export type Held = Record<keyof typeof COUNTED | 'heldBytes', number>;
+
+/**
+ * How many objects of calls and connections of the engine there are, and bytes that it holds, once there are as many
+ * as there should be, or the time is up. Slow.
+ */
+export async function countHeld(expected: Held, milliseconds: number): Promise<Held> {
+  const until = performance.now() + milliseconds;
+  const held = { ...expected };
+  for (const name of Object.keys(COUNTED) as (keyof typeof COUNTED)[]) {
+    held[name] = count(COUNTED[name]);
+    // A socket is no longer counted as open some time before its connection hears of it.
+    while (held[name] !== expected[name] && performance.now() < until) {
+      await sleep(10);
+      held[name] = count(COUNTED[name]);
+    }
+  }
+  held.heldBytes = heldBytes();
   return held;
 }
 
-/** Waits until no more sockets are open than this: those that ended on an error linger for their peers. */
+/**
+ * Waits until no more sockets are open than this: those that ended on an error linger for their peers. Those that keep
+ * no process alive, as a client's idle connections, don't count.
+ */
 export async function socketsClosed(most: number): Promise<void> {
   const isSocket = (name: string) => name === 'TCPSocketWrap';
   while (process.getActiveResourcesInfo().filter(isSocket).length > most) await sleep(10);
