@@ -49,11 +49,14 @@ function echo(socket: Socket): void {
     const replies: Buffer[] = [];
     if (type === FrameType.SETTINGS && flags === 0) replies.push(SETTINGS_ACK);
     if (type === FrameType.PING && flags === 0) replies.push(frame(FrameType.PING, Flag.ACK, 0, payload));
-    if (type === FrameType.HEADERS && stream?.lists.length === 1) {
+    const isBlock = type === FrameType.HEADERS || type === FrameType.CONTINUATION;
+    // DATA before the headers would be a breach of the protocol: node:http2 hangs by it.
+    const endsBlock = isBlock && (flags & Flag.END_HEADERS) !== 0;
+    if (endsBlock && stream?.lists.length === 1) {
       replies.push(headers(streamId, [':status', '200', 'content-type', 'application/grpc']));
     }
     if (type === FrameType.DATA && payload.length > 0) replies.push(data(streamId, payload));
-    if (stream?.ended && (type === FrameType.DATA || type === FrameType.HEADERS)) {
+    if (stream?.ended && (type === FrameType.DATA || endsBlock)) {
       replies.push(headers(streamId, ['grpc-status', '0'], Flag.END_STREAM | Flag.END_HEADERS));
     }
     if (replies.length > 0 && socket.writable) socket.write(Buffer.concat(replies));
