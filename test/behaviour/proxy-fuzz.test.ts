@@ -270,3 +270,9 @@ for (const transport of ['frames', 'http2']) {
   for (const setting of SETTINGS) if (setting.server === transport) fuzzClients(setting);
   for (const setting of SETTINGS) if (setting.client === transport) fuzzBackends(setting);
 }
+
+t.test('no socket is left when all proxies are gone', async (t) => {
+  // Each would be a file descriptor that is lost.
+  await within(BOUND_MILLISECONDS, 'the end of all sockets', socketsClosed(0));
+  t.pass();
+});

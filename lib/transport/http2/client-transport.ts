@@ -105,12 +105,16 @@ export class Http2ClientTransport implements ClientTransport {
   #connected(session: ClientHttp2Session, keepalive: KeepaliveTimes | undefined): void {
     const state: SessionState = newSessionState();
     this.#sessions.set(session, state);
-    session.once('close', () => this.#sessions.delete(session));
     session.on('goaway', (_code, lastStreamId) => {
       state.goawayLastStreamId = lastStreamId;
       BackendAgent.retire(session);
     });
-    new Keepalive(session, state, () => streamCount(session) > 0, keepalive);
+    const isNeeded = (): boolean => streamCount(session) > 0;
+    const watch = new Keepalive(session, state, isNeeded, () => session.destroy(), keepalive);
+    session.once('close', () => {
+      watch.stop();
+      this.#sessions.delete(session);
+    });
   }
 
   #sessionWithRoom(): ClientHttp2Session | undefined {

@@ -33,25 +33,45 @@ export class Keepalive {
   readonly #session: Http2Session;
   readonly #state: SessionState;
   readonly #isNeeded: () => boolean;
+  readonly #destroy: () => void;
   readonly #timer: NodeJS.Timeout;
   readonly #times: KeepaliveTimes;
   #answerTimer: NodeJS.Timeout | undefined;
   #heardSincePing = true;
   #lastPing = 0;
 
-  constructor(session: Http2Session, state: SessionState, isNeeded: () => boolean, times = DEFAULT_TIMES) {
+  /** @param destroy ends the session when it is dead; {@link stop} must be called when it has ended */
+  constructor(
+    session: Http2Session,
+    state: SessionState,
+    isNeeded: () => boolean,
+    destroy: () => void,
+    times = DEFAULT_TIMES,
+  ) {
     this.#session = session;
     this.#state = state;
     this.#isNeeded = isNeeded;
+    this.#destroy = destroy;
     this.#times = times;
     this.#timer = setInterval(() => this.#check(), times.time).unref();
-    session.once('close', () => {
-      clearInterval(this.#timer);
-      clearTimeout(this.#answerTimer);
-    });
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    clearTimeout(this.#answerTimer);
+  }
+
+  #end(): void {
+    this.stop();
+    this.#destroy();
   }
 
   #check(): void {
+    // It has failed by itself, and not come to its end.
+    if (this.#session.destroyed) {
+      this.#end();
+      return;
+    }
     const { heard } = this.#state;
     this.#state.heard = false;
     if (heard) this.#heardSincePing = true;
@@ -60,11 +80,11 @@ export class Keepalive {
     if (!this.#heardSincePing && now - this.#lastPing < SILENT_PING_INTERVAL_MILLISECONDS) return;
     this.#lastPing = now;
     this.#heardSincePing = false;
-    this.#answerTimer = setTimeout(() => this.#session.destroy(), this.#times.timeout).unref();
+    this.#answerTimer = setTimeout(() => this.#end(), this.#times.timeout).unref();
     const sent = this.#session.ping(() => {
       clearTimeout(this.#answerTimer);
       this.#answerTimer = undefined;
     });
-    if (!sent) this.#session.destroy();
+    if (!sent) this.#end();
   }
 }

@@ -6,7 +6,7 @@ import http2, {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { Server as NetServer } from 'node:net';
+import type { Server as NetServer, Socket } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import { isGrpcContentType } from '../../grpc/content-type.js';
 import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
@@ -39,7 +39,7 @@ export class Http2ServerTransport implements ServerTransport {
   readonly #acceptor: StreamAcceptor;
   readonly #tls: TlsOptions | undefined;
   readonly #servers = new Set<NodeHttp2Server>();
-  readonly #sessions = new Map<Http2Session, SessionState>();
+  readonly #sessions = new Map<Http2Session, { readonly state: SessionState; readonly socket: Socket }>();
   readonly #keepalive: KeepaliveTimes;
   #closing = false;
 
@@ -54,7 +54,12 @@ export class Http2ServerTransport implements ServerTransport {
       this.#tls === undefined
         ? http2.createServer(SESSION_OPTIONS)
         : http2.createSecureServer({ ...this.#tls, ...SESSION_OPTIONS, ALPNProtocols: ['h2'] });
-    server.on('session', (session: ServerHttp2Session) => this.#takeSession(session));
+    // Node makes a socket's session, and tells of it, before this event is over.
+    let accepted!: Socket;
+    server.prependListener(this.#tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
+      accepted = socket;
+    });
+    server.on('session', (session: ServerHttp2Session) => this.#takeSession(session, accepted));
     server.on('stream', this.#takeStream.bind(this) as StreamListener);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -114,14 +119,24 @@ export class Http2ServerTransport implements ServerTransport {
   destroy(): void {
     this.#closing = true;
     for (const server of this.#servers) server.close();
-    for (const session of this.#sessions.keys()) session.destroy();
+    for (const [session, { socket }] of this.#sessions) destroySession(session, socket);
   }
 
-  #takeSession(session: ServerHttp2Session): void {
+  #takeSession(session: ServerHttp2Session, socket: Socket): void {
     const state = newSessionState();
-    this.#sessions.set(session, state);
-    session.on('close', () => this.#sessions.delete(session));
-    new Keepalive(session, state, () => true, this.#keepalive);
+    this.#sessions.set(session, { state, socket });
+    const keepalive = new Keepalive(
+      session,
+      state,
+      () => true,
+      () => destroySession(session, socket),
+      this.#keepalive,
+    );
+    // Not the session's `close`, which may never come (`destroySession`).
+    socket.once('close', () => {
+      keepalive.stop();
+      this.#sessions.delete(session);
+    });
     session.setLocalWindowSize(CONNECTION_WINDOW);
     // It was in the accept queue when the server closed.
     if (this.#closing) session.close();
@@ -142,9 +157,22 @@ export class Http2ServerTransport implements ServerTransport {
     }
     const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     // A session of an attached server is its owner's to keep alive.
-    const state = this.#sessions.get(session) ?? newSessionState();
+    const state = this.#sessions.get(session)?.state ?? newSessionState();
     state.heard = true;
     const stream = new NodeServerStream(node, session, state, ended);
     this.#acceptor.onStream(stream, toHeaderList(rawHeaders, headers), ended);
   }
+}
+
+/** How long a session that was destroyed has for its GOAWAY. */
+const LINGER_MILLISECONDS = 1000;
+
+/**
+ * Destroys a session, and its socket. Node waits for the session's last write; over TLS on a broken connection nobody
+ * tells it that it is done (nodejs/node#55804), and session and socket would stay for ever.
+ */
+function destroySession(session: Http2Session, socket: Socket): void {
+  session.destroy();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref();
+  socket.once('close', () => clearTimeout(timer));
 }

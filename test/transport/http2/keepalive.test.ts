@@ -1,5 +1,10 @@
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import t from 'tap';
+import { Keepalive } from '../../../lib/transport/http2/keepalive.js';
 import { Http2ServerTransport } from '../../../lib/transport/http2/server-transport.js';
+import { newSessionState } from '../../../lib/transport/http2/stream.js';
 import { FrameConnection, FrameType } from '../../support/frames.js';
 
 const acceptor = { onStream() {} };
@@ -37,4 +42,23 @@ t.test('a client that is silent but there is not left', async (t) => {
       .some(({ flags, payload }) => flags === 1 && payload.equals(Buffer.alloc(8))),
   );
   t.equal(connection.socket.destroyed, false);
+});
+
+t.test('a session that was destroyed is ended, not asked', async (t) => {
+  const server = http2.createServer().listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await once(session, 'connect');
+  session.destroy();
+  let ended = 0;
+  // Over TLS its `close` may never come, and nobody calls `stop`. `ping` would throw, and end the process.
+  await new Promise<void>((resolve) => {
+    const end = (): void => {
+      ended++;
+      resolve();
+    };
+    new Keepalive(session, newSessionState(), () => true, end, { time: 10, timeout: 10 });
+  });
+  t.equal(ended, 1);
 });
