@@ -196,6 +196,14 @@ export const frameSequences = fc.record({
 /** The same from a server that has been sent requests on streams 1, 3 and 5. */
 const responseId = fc.constantFrom(1, 1, 3, 3, 5, 7);
 const anyResponseFrame: fc.Arbitrary<Buffer> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(responseId, octets)
+      .map(([id, d]) =>
+        Buffer.concat([headers(id, [':status', '200']), data(id, d), headers(id, ['grpc-status', '0'], END)]),
+      ),
+  },
   { weight: 8, arbitrary: responseId.map((id) => headers(id, [':status', '200'])) },
   { weight: 5, arbitrary: responseId.map((id) => headers(id, ['grpc-status', '0'], END)) },
   { weight: 1, arbitrary: responseId.map((id) => headers(id, [':status', '200', 'grpc-status', '5'], END)) },
