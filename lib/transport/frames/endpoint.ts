@@ -72,7 +72,12 @@ export abstract class Endpoint implements OutputSource {
     this.receiveWindow.open();
     listenTo(this.socket, (chunk) => this.onChunk(chunk));
     this.socket.on('error', () => this.socket.destroy());
-    this.socket.on('end', () => this.lose(ErrorCode.CANCEL));
+    this.socket.on('end', () => {
+      this.lose(ErrorCode.CANCEL);
+      // Over TLS on a broken connection Node never tells that the last write is done (nodejs/node#55804), and then
+      // does not close the socket by itself.
+      this.linger(LINGER_MILLISECONDS);
+    });
     this.socket.on('close', () => {
       this.lose(ErrorCode.CANCEL);
       this.onClosed();
@@ -136,11 +141,11 @@ export abstract class Endpoint implements OutputSource {
    * Waits for the peer to close the half-closed connection. Its input is still taken, and dropped: closing a
    * socket with unread input would reset it, and the peer might never see what was sent last.
    */
-  private linger(): void {
+  private linger(flushMilliseconds = MAX_FLUSH_MILLISECONDS): void {
     const { socket } = this;
     if (socket.closed) return;
     socket.resume();
-    let timer = setTimeout(destroySocket, MAX_FLUSH_MILLISECONDS, socket).unref();
+    let timer = setTimeout(destroySocket, flushMilliseconds, socket).unref();
     socket.once('finish', () => {
       clearTimeout(timer);
       timer = setTimeout(destroySocket, LINGER_MILLISECONDS, socket).unref();
