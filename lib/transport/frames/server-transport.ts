@@ -36,6 +36,7 @@ class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
   private readonly watchdog: Watchdog;
   private closing: Promise<void> | undefined = undefined;
   private resolveClosed: (() => void) | undefined = undefined;
+  private destroyed = false;
 
   constructor(
     options: FramesServerOptions,
@@ -78,6 +79,7 @@ class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
   }
 
   destroy(): void {
+    this.destroyed = true;
     this.stopListening();
     for (const connection of [...this.connections]) connection.destroy();
   }
@@ -114,7 +116,8 @@ class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
   }
 
   private accept(socket: net.Socket): ServerConnection | undefined {
-    if (this.closing !== undefined) {
+    // It was in the TLS handshake, say.
+    if (this.closing !== undefined || this.destroyed) {
       socket.destroy();
       return undefined;
     }

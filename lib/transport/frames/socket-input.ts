@@ -5,7 +5,7 @@ import { lendableMemory } from '../lent-memory.js';
 const READ_MEMORY = lendableMemory(64 * 1024);
 
 /** Takes what a socket receives; the memory is valid during the call only. */
-export type ChunkListener = (chunk: Buffer) => void;
+type ChunkListener = (chunk: Buffer) => void;
 
 /**
  * Where a socket has what its option `onread` was: memory to read into, and whom to call then. Only who makes a

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import t, { type Test } from 'tap';
 import { ErrorCode, FrameType } from '../../../lib/transport/frames/frame.js';
@@ -91,4 +91,21 @@ t.test('RFC 9113 section 9.2.1: a renegotiation ends the connection', async (t) 
   const other = new RawPeer(await connect(t, address.port, {}));
   await other.nextOf(FrameType.SETTINGS, 0);
   t.pass('and the server goes on');
+});
+
+t.test('a connection that was in the TLS handshake when the server was destroyed is closed', async (t) => {
+  const { transport, address } = await startServer(t, Echo, { tls: { key, cert } });
+  const raw = net.connect(address.port, address.host);
+  t.teardown(() => raw.destroy());
+  await once(raw, 'connect');
+  // The server accepts it in this turn of the event loop or the next.
+  for (let turns = 0; turns < 2; turns++) await new Promise((resolve) => setImmediate(resolve));
+  transport.destroy();
+  const socket = tls.connect({ socket: raw, servername: 'localhost', ca: cert, ALPNProtocols: ['h2'] });
+  socket.on('error', () => {});
+  const what = await Promise.race([
+    once(socket, 'close').then(() => 'closed'),
+    once(socket, 'data').then(() => 'served'),
+  ]);
+  t.equal(what, 'closed');
 });
