@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net';
 import { Metadata as GrpcJsMetadata } from '@grpc/grpc-js';
 import { bench, do_not_optimize, group, summary } from 'mitata';
+import { now } from '../../lib/call/clock.js';
+import { CallContext, incomingToOutgoing } from '../../lib/call/context.js';
 import { requestHeaders } from '../../lib/client/request-headers.js';
-import { CallContext, incomingToOutgoing, now } from '../../lib/grpc/call-context.js';
-import type { HeaderList } from '../../lib/grpc/headers.js';
+import type { HeaderList } from '../../lib/port/headers.js';
 
 /** A request as clients of grpc-go send it, with so many fields of metadata. */
 function requestOf(fields: number): HeaderList {
@@ -28,7 +29,7 @@ export function registerMetadata(): void {
   const line = { scheme: 'http', authority: 'backend:50051', deadline: now() + 10_000 };
   for (const fields of [2, 20]) {
     const headers = requestOf(fields);
-    const context = new CallContext('/bench.Bench/Call', headers, {} as Socket, undefined);
+    const context = CallContext.ofRequest('/bench.Bench/Call', headers, {} as Socket, undefined);
     const object: Record<string, string> = {};
     for (let index = 16; index < headers.length; index += 2) object[headers[index]!] = headers[index + 1]!;
     group(`metadata: copy of a request with ${fields} fields of its own`, () => {

@@ -1,6 +1,6 @@
 import { bench, do_not_optimize, group } from 'mitata';
+import type { Stream } from '../../lib/port/stream.js';
 import { Peeker } from '../../lib/proxy/peeker.js';
-import type { Stream } from '../../lib/transport/port.js';
 import { messageOf } from '../wire/message.js';
 
 const MAX_PEEK_BYTES = 4 * 1024 * 1024;

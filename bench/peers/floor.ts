@@ -11,7 +11,7 @@ import { readSetup } from './node-peer.js';
 
 // The least code that relays a call on node:http2: what any proxy on it must cost. It has no director, no peek, no
 // statuses, no limits, no deadlines, no resets, no reconnecting; do not use it for anything but to compare with.
-// Whatever makes it faster without leaving node:http2 belongs in here (bench/README.md says what did not).
+// Whatever makes it faster without leaving node:http2 belongs in here (bench/NOTEBOOK.md says what did not).
 
 const setup = readSetup();
 const WINDOW = 256 * 1024;

@@ -5,7 +5,7 @@ import type { NodeOptions, Peer, Setup } from './peer.js';
 /** What programs of this directory are given, as JSON, beside the {@link Setup}. */
 export type Extras = Readonly<Record<string, string | boolean | undefined>>;
 
-/** What the command of this package is started with, and README advises those who embed it to; see bench/README.md. */
+/** What the command of this package is started with, and README advises those who embed it to; see bench/NOTEBOOK.md. */
 const V8_FLAGS = ['--initial-heap-size=64'];
 
 /** A peer that is a program of this directory, on the Node that the run asks for. */
