@@ -1,6 +1,15 @@
+export { CallContext, incomingToOutgoing } from './call/context.js';
+export type {
+  CallObserver,
+  CallOutcome,
+  DestinationOutcome,
+  Failure,
+  FailureReason,
+  RefusedRequest,
+} from './call/outcome.js';
 export type { CallOptions } from './client/call-options.js';
+export type { ConnectivityState, ConnectivityStateName } from './client/channel/connectivity.js';
 export { ClientConn, type DialOptions, dial } from './client/client-conn.js';
-export { CallContext, incomingToOutgoing } from './grpc/call-context.js';
 export {
   type Codec,
   codecWithParent,
@@ -18,7 +27,6 @@ export {
   MessageParser,
   PREFIX_LENGTH,
 } from './grpc/framing.js';
-export type { HeaderList } from './grpc/headers.js';
 export {
   Metadata,
   type MetadataFieldOptions,
@@ -28,6 +36,8 @@ export {
 } from './grpc/metadata.js';
 export { MessageScanner } from './grpc/scanner.js';
 export { Code, StatusError } from './grpc/status.js';
+export type { ListenAddress } from './port/address.js';
+export type { HeaderList } from './port/headers.js';
 export type {
   Destination,
   ErrorVerdict,
@@ -43,7 +53,7 @@ export {
 } from './proxy/handler.js';
 export { InvalidPeekCountError, type PeekOptions, type StreamPeeker } from './proxy/peeker.js';
 export type { ResponseObserver } from './proxy/response-observer.js';
-export { Server, type ServerOptions, type StreamHandler, type StreamInterceptor } from './server/server.js';
+export type { StreamHandler, StreamInterceptor } from './server/handler.js';
+export { Server, type ServerOptions } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
-export type { ListenAddress } from './transport/port.js';
-export type { TransportName } from './transport/transports.js';
+export type { TransportName } from './transport/transport-name.js';

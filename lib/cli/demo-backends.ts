@@ -1,6 +1,7 @@
 import { Metadata } from '../grpc/metadata.js';
-import { Server, type StreamHandler } from '../server/server.js';
-import { formatAddress } from '../transport/target.js';
+import { formatAddress } from '../port/address.js';
+import type { StreamHandler } from '../server/handler.js';
+import { Server } from '../server/server.js';
 
 /** A backend that answers every call with its own messages, and says who it is in a trailer. */
 export interface DemoBackend {

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
-import type { ListenAddress } from '../transport/port.js';
-import { parseListenAddress, parseTarget } from '../transport/target.js';
-import { TRANSPORT_NAMES, type TransportName } from '../transport/transports.js';
+import { type ListenAddress, parseListenAddress, parseTarget } from '../port/address.js';
+import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
 
 /** What the command was asked to do. */
 export type Command =

@@ -1,9 +1,8 @@
 import { type ClientConn, dial } from '../client/client-conn.js';
+import { formatAddress, type ListenAddress } from '../port/address.js';
 import type { StreamParameters } from '../proxy/director.js';
 import { transparentHandler } from '../proxy/handler.js';
 import { Server } from '../server/server.js';
-import type { ListenAddress } from '../transport/port.js';
-import { formatAddress } from '../transport/target.js';
 import { type DemoBackend, startDemoBackends, tryIt } from './demo-backends.js';
 import type { RunOptions } from './options.js';
 

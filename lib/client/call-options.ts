@@ -1,10 +1,10 @@
-import type { CallContext } from '../grpc/call-context.js';
+import type { CallContext } from '../call/context.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 
 /**
- * How a call to a backend is made. What `onHeaders`, `onTrailers` and `onFinish` throw is emitted as a process
- * warning; the call goes on.
+ * How the calls to backends are made. `onHeaders`, `onTrailers` and `onFinish` are called for each destination; one of
+ * them alone is better looked at by its `observer`. What they throw is emitted as a process warning; the call goes on.
  */
 export interface CallOptions {
   /**

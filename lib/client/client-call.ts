@@ -1,24 +1,29 @@
-import { type CallContext, now } from '../grpc/call-context.js';
-import { isGrpcContentType } from '../grpc/content-type.js';
-import { type HeaderList, headerValue, withoutContentLength } from '../grpc/headers.js';
-import { Metadata } from '../grpc/metadata.js';
+import type { CallContext } from '../call/context.js';
+import { DeadlineTimer, earlierDeadline } from '../call/deadline.js';
+import type { Failure, FailureReason } from '../call/outcome.js';
+import type { Metadata } from '../grpc/metadata.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
-import { codeFromHttpStatus, codeFromResetCode, ResetCode, resetCodeName } from '../grpc/status-mapping.js';
-import type { Stream, StreamReceiver, StreamRequester } from '../transport/port.js';
+import { codeFromErrorCode } from '../grpc/status-mapping.js';
+import { withoutContentLength } from '../grpc/trailers.js';
+import type { ClientConnection } from '../port/connection.js';
+import { ErrorCode, errorCodeName } from '../port/error-code.js';
+import { type HeaderList, headerValue } from '../port/headers.js';
+import type { Stream, StreamReceiver, StreamReset } from '../port/stream.js';
 import type { CallOptions } from './call-options.js';
+import type { WaitingCall } from './channel/waiting-calls.js';
 import type { ClientConn } from './client-conn.js';
-import { ConnectionBackoff } from './connection-backoff.js';
-import { tellOnlooker } from './onlooker.js';
 import { requestHeaders } from './request-headers.js';
+import { missingStatus, notGrpc } from './response-check.js';
 import { SentData } from './sent-data.js';
+import { connectionLost } from './unavailable.js';
 
-/** What a {@link ClientCall} delivers. */
+/** What a {@link ClientCall} delivers; `onOpen` and the two ends may come from inside its `start`. */
 export interface CallReceiver {
   /** The request's HEADERS are out: data can be sent. */
   onOpen(): void;
   /** The stream could not be opened: the call is over, and the backend knows nothing of it. */
-  onOpenFailed(error: StatusError): void;
+  onOpenFailed(failure: Failure): void;
   /** The response headers. Not called for a Trailers-Only response. */
   onHeaders(headers: HeaderList): void;
   /** DATA of the response: whole messages in the end, but cut anywhere. */
@@ -26,34 +31,35 @@ export interface CallReceiver {
   /** `sendData` may be called again after it returned false. */
   onDrain(): void;
   /**
-   * The call is over. `trailers` is the list that the backend ended it with; without one the proxy made the error
-   * itself.
+   * The call is over; a failure of undefined is OK. `trailers` is the list that the backend ended it with; without
+   * one the proxy made the error itself.
    */
-  onFinish(error: StatusError | undefined, trailers: HeaderList | undefined): void;
+  onFinish(failure: Failure | undefined, trailers: HeaderList | undefined): void;
 }
 
 /**
  * One call to a backend: waits for a connection, retries a stream that the backend refused, and turns the end of
  * the HTTP/2 stream into a gRPC status.
  */
-export class ClientCall implements StreamRequester, StreamReceiver {
+export class ClientCall implements WaitingCall, StreamReceiver {
+  /** How many streams have been opened for it. */
+  attempts = 0;
   readonly #conn: ClientConn;
   readonly #context: CallContext;
   readonly #options: CallOptions;
   readonly #receiver: CallReceiver;
   readonly #scanner: MessageScanner;
+  #connection: ClientConnection | undefined;
   #stream: Stream | undefined;
   /** What has been sent, while a refused stream can still be retried. */
   readonly #sent = new SentData();
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   readonly #watchesEnd: boolean;
-  #deadlineTimer: NodeJS.Timeout | undefined;
+  #deadlineTimer: DeadlineTimer | undefined;
   #abortListener: (() => void) | undefined;
-  #backoff: ConnectionBackoff | undefined;
-  #opened = false;
-  #retried = false;
-  #holdBack = false;
+  /** `sendData` has returned false, and `onDrain` has not been called since. */
+  #holdsBack = false;
   #done = false;
 
   /** @param inheritsEnd whether the receiver sees to the context's deadline and cancellation */
@@ -70,8 +76,22 @@ export class ClientCall implements StreamRequester, StreamReceiver {
     this.#receiver = receiver;
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
     const { deadline } = options;
-    this.#deadline = earlier(context.deadline, deadline === undefined ? undefined : Number(deadline));
+    this.#deadline = earlierDeadline(context.deadline, deadline === undefined ? undefined : Number(deadline));
     this.#watchesEnd = !inheritsEnd || this.#deadline !== context.deadline;
+  }
+
+  /** Clients take turns by the connection that they came on. */
+  get client(): object {
+    return this.#context.socket;
+  }
+
+  get waitForReady(): boolean {
+    return this.#options.waitForReady === true;
+  }
+
+  /** Complete messages of the response so far. */
+  get messagesReceived(): number {
+    return this.#scanner.messages;
   }
 
   /** Opens the stream. */
@@ -79,7 +99,7 @@ export class ClientCall implements StreamRequester, StreamReceiver {
     if (this.#watchesEnd) this.#watchEnd();
     if (this.#done) return;
     const { credentials } = this.#options;
-    if (credentials === undefined) this.#conn.transport.openStream(this);
+    if (credentials === undefined) this.#open();
     else void this.#openWithCredentials(credentials);
   }
 
@@ -87,12 +107,10 @@ export class ClientCall implements StreamRequester, StreamReceiver {
   sendData(chunk: Buffer, endStream: boolean): boolean {
     if (this.#done) return true;
     this.#sent.add(chunk, endStream);
-    if (this.#stream === undefined) {
-      // A retry is waiting for its connection.
-      this.#holdBack = true;
-      return false;
-    }
-    return this.#stream.sendData(chunk, endStream);
+    // Without a stream, a retry is waiting for its connection.
+    const hasRoom = this.#stream?.sendData(chunk, endStream) ?? false;
+    if (!hasRoom) this.#holdsBack = true;
+    return hasRoom;
   }
 
   /** Holds the response back. */
@@ -106,46 +124,26 @@ export class ClientCall implements StreamRequester, StreamReceiver {
   }
 
   /** Ends the call, with RST_STREAM(CANCEL) if the backend knows of it; nothing is delivered any more. */
-  cancel(error: StatusError): void {
-    if (this.#done) return;
-    this.#leave();
-    this.#tellFinish(error);
+  cancel(): void {
+    if (!this.#done) this.#leave();
   }
 
-  onStream(stream: Stream): void {
+  onConnection(connection: ClientConnection): void {
+    const headers = this.#requestHeaders();
+    if (headers === undefined) return;
+    this.#connection = connection;
+    const stream = connection.openStream();
     this.#stream = stream;
     stream.receiver = this;
-    try {
-      stream.sendHeaders(
-        requestHeaders(
-          this.#context,
-          { scheme: this.#conn.scheme, authority: this.#authority(), deadline: this.#deadline },
-          this.#credentials,
-        ),
-        false,
-      );
-    } catch (error) {
-      this.#openFailed(new StatusError(Code.INTERNAL, `cannot send the request headers: ${String(error)}`));
-      return;
-    }
+    stream.sendHeaders(headers, false);
     stream.resume();
-    if (!this.#opened) {
-      this.#opened = true;
-      this.#receiver.onOpen();
-    } else if (this.#sent.replay(stream) && this.#holdBack) {
-      this.onDrain();
-    }
+    this.attempts++;
+    if (this.attempts === 1) this.#receiver.onOpen();
+    else if (this.#sent.replay(stream)) this.onDrain();
   }
 
-  onConnectError(error: Error): void {
-    if (this.#options.waitForReady === true) {
-      this.#backoff ??= new ConnectionBackoff();
-      this.#backoff.wait(() => this.#conn.transport.openStream(this));
-      return;
-    }
-    this.#openFailed(
-      new StatusError(Code.UNAVAILABLE, `cannot connect to ${this.#conn.target}: ${describe(error)}`),
-    );
+  onUnavailable(failure: Failure): void {
+    this.#finish(failure, undefined);
   }
 
   onHeaders(received: HeaderList, endStream: boolean): void {
@@ -155,21 +153,16 @@ export class ClientCall implements StreamRequester, StreamReceiver {
       this.#onTrailers(headers);
       return;
     }
-    const error = notGrpc(headers);
-    if (error !== undefined) {
-      this.#finish(error, undefined);
-      return;
-    }
-    const { onHeaders } = this.#options;
-    if (onHeaders !== undefined) tellOnlooker(() => onHeaders(Metadata.fromHeaders(headers)));
-    this.#receiver.onHeaders(headers);
+    const error = notGrpc(this.#conn.target, headers);
+    if (error !== undefined) this.#fail(error, 'backend_protocol');
+    else this.#receiver.onHeaders(headers);
   }
 
   onData(chunk: Buffer): void {
     try {
       this.#scanner.push(chunk);
     } catch (error) {
-      this.#finish(error as StatusError, undefined);
+      this.#failFraming(error as StatusError);
       return;
     }
     this.#receiver.onData(chunk);
@@ -177,51 +170,94 @@ export class ClientCall implements StreamRequester, StreamReceiver {
 
   onEnd(): void {
     // "Response → (Response-Headers *Length-Prefixed-Message Trailers) / Trailers-Only" (PROTOCOL-HTTP2).
-    this.#finish(
-      new StatusError(Code.INTERNAL, `${this.#conn.target} ended the response without trailers`),
-      undefined,
+    this.#fail(
+      StatusError.withoutStack(Code.INTERNAL, `${this.#conn.target} ended the response without trailers`),
+      'backend_protocol',
     );
   }
 
-  onReset(code: number, connectionLost: boolean): void {
-    if (code === ResetCode.REFUSED_STREAM && this.#sent.complete && !this.#retried) {
-      // "If the RPC […] has not been processed by the server-side application logic, gRPC will retry it once"
-      // (gRFC A6, transparent retries).
-      this.#retried = true;
-      this.#sent.keep();
-      this.#stream = undefined;
-      this.#conn.transport.openStream(this);
-      return;
+  onReset(reset: StreamReset): void {
+    if (reset.code === ErrorCode.REFUSED_STREAM && this.#sent.complete && this.attempts === 1) {
+      this.#retry(this.#connection!);
+    } else {
+      this.#finish(this.#failureOf(reset), undefined);
     }
-    this.#finish(
-      connectionLost
-        ? new StatusError(Code.UNAVAILABLE, `the connection to ${this.#conn.target} was lost`)
-        : new StatusError(
-            codeFromResetCode(code),
-            `${this.#conn.target} reset the stream: ${resetCodeName(code)}`,
-          ),
-      undefined,
-    );
   }
 
   onDrain(): void {
-    this.#holdBack = false;
+    if (!this.#holdsBack) return;
+    this.#holdsBack = false;
     this.#receiver.onDrain();
+  }
+
+  #open(): void {
+    const connection = this.#conn.channel.pick();
+    if (connection !== undefined) {
+      this.onConnection(connection);
+      return;
+    }
+    const failure = this.#conn.channel.wait(this);
+    if (failure !== undefined) this.#finish(failure, undefined);
   }
 
   async #openWithCredentials(credentials: NonNullable<CallOptions['credentials']>): Promise<void> {
     try {
       this.#credentials = await credentials(this.#context);
     } catch (error) {
-      this.#openFailed(StatusError.from(error));
+      this.#fail(StatusError.from(error), 'director');
       return;
     }
-    if (!this.#done) this.#conn.transport.openStream(this);
+    if (!this.#done) this.#open();
+  }
+
+  /**
+   * The backend says that its application has not seen the call: such a call is tried again once, without being asked
+   * (gRFC A6, transparent retries).
+   */
+  #retry(refusedBy: ClientConnection): void {
+    this.#sent.keep();
+    this.#stream = undefined;
+    const failure = this.#conn.channel.waitRefused(this, refusedBy);
+    if (failure !== undefined) this.#finish(failure, undefined);
+  }
+
+  #failureOf({ code, by, text, lost }: StreamReset): Failure {
+    const { target } = this.#conn;
+    if (lost !== undefined) return connectionLost(target, lost);
+    const name = errorCodeName(code);
+    const status = codeFromErrorCode(code);
+    if (by === 'peer') {
+      const why = text === undefined ? name : `${name}, ${text}`;
+      return {
+        error: StatusError.withoutStack(status, `${target} reset the stream: ${why}`),
+        reason: 'backend_reset',
+      };
+    }
+    const why = text === undefined ? name : `${text} (${name})`;
+    return {
+      error: StatusError.withoutStack(status, `the stream to ${target} failed: ${why}`),
+      reason: 'backend_protocol',
+    };
+  }
+
+  /** Undefined if the context or the credentials, which are the application's, are nonsense; then the call is over. */
+  #requestHeaders(): HeaderList | undefined {
+    const line = { scheme: this.#conn.scheme, authority: this.#authority(), deadline: this.#deadline };
+    try {
+      return requestHeaders(this.#context, line, this.#credentials);
+    } catch (error) {
+      this.#fail(
+        new StatusError(Code.INTERNAL, `cannot make the request headers: ${String(error)}`),
+        'director',
+      );
+      return undefined;
+    }
   }
 
   #authority(): string | undefined {
     const { authority, preserveAuthority } = this.#options;
-    return authority ?? (preserveAuthority === true ? this.#context.authority : this.#conn.authority);
+    const preserved = preserveAuthority === true ? this.#context.authority : undefined;
+    return authority ?? preserved ?? this.#conn.authority;
   }
 
   #watchEnd(): void {
@@ -231,104 +267,61 @@ export class ClientCall implements StreamRequester, StreamReceiver {
       return;
     }
     if (signal !== undefined) {
-      this.#abortListener = () => this.#onAbort();
-      signal.addEventListener('abort', this.#abortListener, { once: true });
+      const listener = (): void => this.#onAbort();
+      signal.addEventListener('abort', listener, { once: true });
+      this.#abortListener = listener;
     }
-    if (this.#deadline !== undefined) this.#armDeadline(this.#deadline);
+    if (this.#deadline !== undefined) {
+      this.#deadlineTimer = new DeadlineTimer(this.#deadline, () => {
+        this.#fail(StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline has passed'), 'deadline');
+      });
+    }
   }
 
   #onAbort(): void {
-    this.#finish(new StatusError(Code.CANCELLED, 'the call was cancelled by its context'), undefined);
-  }
-
-  #armDeadline(deadline: number): void {
-    this.#deadlineTimer = setTimeout(
-      () => {
-        if (now() < deadline) this.#armDeadline(deadline);
-        else this.#finish(new StatusError(Code.DEADLINE_EXCEEDED, 'the deadline has passed'), undefined);
-      },
-      Math.min(Math.max(0, deadline - now()), 2 ** 31 - 1),
-    );
+    this.#fail(StatusError.withoutStack(Code.CANCELLED, 'the call was cancelled by its context'), 'director');
   }
 
   #onTrailers(trailers: HeaderList): void {
     const hasStatus = headerValue(trailers, 'grpc-status') !== undefined;
-    let error = hasStatus ? StatusError.fromTrailers(trailers) : missingStatus(trailers);
-    if (error === undefined) {
-      try {
-        this.#scanner.end();
-      } catch (truncated) {
-        error = truncated as StatusError;
-      }
-    }
-    const { onTrailers } = this.#options;
-    if (onTrailers !== undefined) tellOnlooker(() => onTrailers(Metadata.fromHeaders(trailers)));
-    this.#finish(error, trailers);
-  }
-
-  #finish(error: StatusError | undefined, trailers: HeaderList | undefined): void {
-    if (this.#done) return;
-    if (!this.#opened && error !== undefined) {
-      this.#openFailed(error);
+    const error = hasStatus ? StatusError.fromTrailers(trailers) : missingStatus(this.#conn.target, trailers);
+    if (error !== undefined) {
+      this.#finish({ error, reason: hasStatus ? 'backend_status' : 'backend_protocol' }, trailers);
       return;
     }
-    this.#leave();
-    this.#tellFinish(error);
-    this.#receiver.onFinish(error, trailers);
+    try {
+      this.#scanner.end();
+    } catch (truncated) {
+      this.#finish({ error: truncated as StatusError, reason: 'backend_protocol' }, trailers);
+      return;
+    }
+    this.#finish(undefined, trailers);
   }
 
-  #openFailed(error: StatusError): void {
+  #failFraming(error: StatusError): void {
+    this.#fail(error, error.code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'backend_protocol');
+  }
+
+  #fail(error: StatusError, reason: FailureReason): void {
+    this.#finish({ error, reason }, undefined);
+  }
+
+  #finish(failure: Failure | undefined, trailers: HeaderList | undefined): void {
     if (this.#done) return;
     this.#leave();
-    this.#tellFinish(error);
-    if (this.#opened) this.#receiver.onFinish(error, undefined);
-    else this.#receiver.onOpenFailed(error);
-  }
-
-  #tellFinish(error: StatusError | undefined): void {
-    const { onFinish } = this.#options;
-    if (onFinish !== undefined) tellOnlooker(() => onFinish(error));
+    if (this.attempts === 0 && failure !== undefined) this.#receiver.onOpenFailed(failure);
+    else this.#receiver.onFinish(failure, trailers);
   }
 
   #leave(): void {
     this.#done = true;
     this.#sent.drop();
-    clearTimeout(this.#deadlineTimer);
-    this.#backoff?.cancel();
+    this.#deadlineTimer?.stop();
     if (this.#abortListener !== undefined) {
       this.#context.ownSignal?.removeEventListener('abort', this.#abortListener);
     }
     // Without effect on a stream that has ended on both sides; else the backend must know that nobody listens.
-    if (this.#stream !== undefined) this.#stream.reset(ResetCode.CANCEL);
-    else this.#conn.transport.cancelOpen(this);
+    if (this.#stream !== undefined) this.#stream.reset(ErrorCode.CANCEL);
+    else this.#conn.channel.stopWaiting(this);
   }
-}
-
-function earlier(a: number | undefined, b: number | undefined): number | undefined {
-  if (a === undefined || b === undefined) return a ?? b;
-  return Math.min(a, b);
-}
-
-/** The error that a response is by its headers, when they aren't gRPC's. */
-function notGrpc(headers: HeaderList): StatusError | undefined {
-  const status = Number(headerValue(headers, ':status'));
-  if (status !== 200) {
-    return new StatusError(codeFromHttpStatus(status), `the backend answered with HTTP status ${status}`);
-  }
-  const contentType = headerValue(headers, 'content-type');
-  if (isGrpcContentType(contentType)) return undefined;
-  const what = contentType === undefined ? 'no content-type' : `content-type ${JSON.stringify(contentType)}`;
-  return new StatusError(Code.UNKNOWN, `the backend answered with ${what}, which is not gRPC`);
-}
-
-function missingStatus(trailers: HeaderList): StatusError {
-  const status = headerValue(trailers, ':status');
-  const notGrpcAtAll = status === undefined ? undefined : notGrpc(trailers);
-  return notGrpcAtAll ?? new StatusError(Code.UNKNOWN, 'the backend ended the call without a grpc-status');
-}
-
-function describe(error: Error): string {
-  // What `net` reports when each of a name's addresses failed has no message of its own.
-  if (error instanceof AggregateError) return error.errors.map((each: Error) => each.message).join('; ');
-  return error.message;
 }

@@ -1,9 +1,14 @@
-import type { ClientHttp2Session } from 'node:http2';
 import type { ConnectionOptions } from 'node:tls';
-import { Http2SessionTransport } from '../transport/http2/client-transport.js';
-import type { ClientTransport } from '../transport/port.js';
-import { parseTarget } from '../transport/target.js';
-import { createClientTransport, type TransportName } from '../transport/transports.js';
+import { parseTarget } from '../port/address.js';
+import type { ClientHttp2Session } from '../transport/http2/node-types.js';
+import { isClientHttp2Session } from '../transport/http2/session-connection.js';
+import { SessionDialer } from '../transport/http2/session-dialer.js';
+import { DEFAULT_LIMITS } from '../transport/limits.js';
+import type { TransportName } from '../transport/transport-name.js';
+import { createDialer } from '../transport/transports.js';
+import { Channel } from './channel/channel.js';
+import type { ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
+import { CLIENT_DEFAULTS } from './defaults.js';
 
 /** How connections to a backend are made. */
 export interface DialOptions {
@@ -19,8 +24,8 @@ export interface DialOptions {
   /** Milliseconds from the start of a connection attempt until it is usable. Default 20 000. */
   readonly connectTimeoutMilliseconds?: number | undefined;
   /**
-   * Connections at a time at most, for a backend that limits the streams on each; calls beyond wait for room.
-   * Default 100.
+   * Connections at a time at most, those that are being made or go away included, for a backend that limits the
+   * streams on each; calls beyond wait for room. An integer from 1; default 100.
    */
   readonly maxConnections?: number | undefined;
 }
@@ -32,28 +37,70 @@ export interface DialOptions {
 export class ClientConn {
   /** The address it was dialled by. */
   readonly target: string;
-  readonly scheme: string;
   /** The default `:authority` of requests; undefined leaves it to the transport. */
   readonly authority: string | undefined;
   /** @internal */
-  readonly transport: ClientTransport;
+  readonly channel: Channel;
+  readonly #isSecure: () => boolean;
 
-  /** @internal Use {@link dial}. */
-  constructor(target: string, scheme: string, authority: string | undefined, transport: ClientTransport) {
+  private constructor(
+    target: string,
+    authority: string | undefined,
+    channel: Channel,
+    isSecure: () => boolean,
+  ) {
     this.target = target;
-    this.scheme = scheme;
     this.authority = authority;
-    this.transport = transport;
+    this.channel = channel;
+    this.#isSecure = isSecure;
   }
 
-  /** Refuses new calls, lets running ones finish, and closes the connections; resolves when that is done. */
-  async close(): Promise<void> {
-    await this.transport.close();
+  /** @internal For {@link dial}; `isSecure` is asked once there is a connection. */
+  static over(
+    channel: Channel,
+    target: string,
+    authority: string | undefined,
+    isSecure: () => boolean,
+  ): ClientConn {
+    return new ClientConn(target, authority, channel, isSecure);
+  }
+
+  /** `https` over TLS, else `http`; of a session that is connecting it is known once it is connected. */
+  get scheme(): 'http' | 'https' {
+    return this.#isSecure() ? 'https' : 'http';
+  }
+
+  /** Whether the backend can be reached, by the states of gRPC's connectivity API. */
+  get state(): ConnectivityState {
+    return this.channel.state;
+  }
+
+  /** Makes a connection now if there is none, in place of with the next call. */
+  connect(): void {
+    this.channel.connect();
+  }
+
+  /**
+   * Waits until the state is another than `from`.
+   *
+   * @returns the new state
+   * @throws the signal's reason when it aborts
+   */
+  waitForStateChange(from: ConnectivityStateName, signal?: AbortSignal): Promise<ConnectivityState> {
+    return this.channel.waitForStateChange(from, signal);
+  }
+
+  /**
+   * Fails new calls, and those that wait for a connection, with UNAVAILABLE, lets running ones finish, and closes the
+   * connections; resolves when that is done.
+   */
+  close(): Promise<void> {
+    return this.channel.close();
   }
 
   /** Closes the connections at once: running calls fail with UNAVAILABLE. */
   destroy(): void {
-    this.transport.destroy();
+    this.channel.destroy();
   }
 }
 
@@ -62,17 +109,31 @@ export class ClientConn {
  *
  * @param target `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, or `HOST:PORT`, which
  *   means `http://`
- * @throws TypeError for a target that is none of these
+ * @throws TypeError for a target that is none of these; RangeError for an option out of its range
  */
 export function dial(target: string, options: DialOptions = {}): ClientConn {
-  const { connect, scheme, authority } = parseTarget(target);
+  const { address, scheme, authority } = parseTarget(target);
   const secure = scheme === 'https' || options.tls !== undefined;
-  const transport = createClientTransport(options.transport ?? 'http2', connect, {
+  const {
+    connectTimeoutMilliseconds = CLIENT_DEFAULTS.connectTimeoutMilliseconds,
+    maxConnections = CLIENT_DEFAULTS.maxConnections,
+  } = options;
+  if (!Number.isInteger(maxConnections) || maxConnections < 1) {
+    throw new RangeError(`maxConnections must be an integer from 1, not ${String(maxConnections)}`);
+  }
+  if (!(connectTimeoutMilliseconds > 0)) {
+    throw new RangeError(
+      `connectTimeoutMilliseconds must be above 0, not ${String(connectTimeoutMilliseconds)}`,
+    );
+  }
+  const dialer = createDialer(options.transport ?? 'http2', {
+    address,
     tls: secure ? (options.tls ?? {}) : undefined,
-    connectTimeoutMilliseconds: options.connectTimeoutMilliseconds,
-    maxConnections: options.maxConnections,
+    connectTimeoutMilliseconds,
+    limits: DEFAULT_LIMITS,
   });
-  return new ClientConn(target, secure ? 'https' : 'http', options.authority ?? authority, transport);
+  const channel = new Channel(target, dialer, maxConnections);
+  return ClientConn.over(channel, target, options.authority ?? authority, () => secure);
 }
 
 const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
@@ -80,14 +141,16 @@ const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
 /** The connection itself, or the one over a session that its owner connected and will close. */
 export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn {
   if (conn instanceof ClientConn) return conn;
-  if (typeof conn?.request !== 'function') {
+  if (!isClientHttp2Session(conn)) {
     throw new TypeError('a destination needs a conn: what dial() gave, or a ClientHttp2Session');
   }
   let known = connsOfSessions.get(conn);
   if (known === undefined) {
+    const name = 'the given HTTP/2 session';
+    // Two, so that one that goes away leaves room for the attempt that tells so.
+    const channel = new Channel(name, new SessionDialer(conn), 2);
     // node:http2 fills in the authority that the session was connected with.
-    const scheme = conn.encrypted === true ? 'https' : 'http';
-    known = new ClientConn('the given HTTP/2 session', scheme, undefined, new Http2SessionTransport(conn));
+    known = ClientConn.over(channel, name, undefined, () => conn.encrypted === true);
     connsOfSessions.set(conn, known);
   }
   return known;

@@ -1,7 +1,9 @@
-import { type CallContext, now } from '../grpc/call-context.js';
-import type { HeaderList } from '../grpc/headers.js';
-import { isConnectionHeader, isProtocolHeader, type Metadata } from '../grpc/metadata.js';
+import { now } from '../call/clock.js';
+import type { CallContext } from '../call/context.js';
+import type { Metadata } from '../grpc/metadata.js';
+import { isConnectionHeader, isProtocolHeader } from '../grpc/reserved-headers.js';
 import { formatTimeout } from '../grpc/timeout.js';
+import { appendHeaders, type HeaderList } from '../port/headers.js';
 
 /** Where a request goes, and by when it must have ended. */
 export interface RequestLine {
@@ -22,7 +24,7 @@ export function requestHeaders(
   const incoming = ctx.headers;
   const headers: HeaderList = [':method', 'POST', ':scheme', scheme, ':path', ctx.method];
   if (authority !== undefined) headers.push(':authority', authority);
-  // It speaks to the next hop, whatever the client said to this one (BEHAVIOUR section 1).
+  // It speaks to the next hop, whatever the client said to this one (lib/BEHAVIOUR.md section 1).
   headers.push('te', 'trailers');
   const own = ctx.hasOwnMetadata ? ctx.metadata.toHeaders() : undefined;
   for (let i = 0; i < incoming.length; i += 2) {
@@ -30,18 +32,11 @@ export function requestHeaders(
     if (name.charCodeAt(0) === COLON || name === 'grpc-timeout' || isConnectionHeader(name)) continue;
     if (own === undefined || isProtocolHeader(name)) headers.push(name, incoming[i + 1]!);
   }
-  headers.neverIndexed = (own ?? incoming).neverIndexed;
-  if (own !== undefined) append(headers, own);
-  if (credentials !== undefined) append(headers, credentials.toHeaders());
+  if (own === undefined) headers.neverIndexed = incoming.neverIndexed;
+  else appendHeaders(headers, own);
+  if (credentials !== undefined) appendHeaders(headers, credentials.toHeaders());
   if (deadline !== undefined) headers.push('grpc-timeout', formatTimeout(deadline - now()));
   return headers;
 }
 
 const COLON = 0x3a;
-
-function append(headers: HeaderList, more: HeaderList): void {
-  for (const text of more) headers.push(text);
-  if (more.neverIndexed !== undefined) {
-    headers.neverIndexed = [...(headers.neverIndexed ?? []), ...more.neverIndexed];
-  }
-}

@@ -1,12 +1,12 @@
-import { keep } from '../transport/lent-memory.js';
-import type { Stream } from '../transport/port.js';
+import { keep } from '../port/lent-memory.js';
+import type { Stream } from '../port/stream.js';
 
 /** A call that has sent more than this is not retried: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;
 
 /**
  * A refusal comes within a round trip or two. What is held for longer than one to two of these only keeps memory:
- * each chunk is a slice that pins all of what was read with it (FINDINGS: up to 64 KiB).
+ * each chunk is a slice that pins all of what was read with it, up to 64 KiB.
  */
 const HOLD_MILLISECONDS = 5_000;
 

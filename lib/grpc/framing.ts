@@ -12,7 +12,7 @@ export interface Message {
 }
 
 /** The limit on a message that is to be held in memory, 4 MiB, as in gRPC's implementations. */
-const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+export const DEFAULT_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
 
 const MAX_PAYLOAD_BYTES = 2 ** 32 - 1;
 

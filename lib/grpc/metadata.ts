@@ -1,7 +1,5 @@
-import type { HeaderList } from './headers.js';
+import { copyHeaders, type HeaderList } from '../port/headers.js';
 import { isConnectionHeader, isReservedHeader } from './reserved-headers.js';
-
-export { isConnectionHeader, isProtocolHeader, isReservedHeader } from './reserved-headers.js';
 
 /** What a name's values are: bytes if it ends in `-bin`, else text; either if the name is not known. */
 export type MetadataValue<Name extends string> = string extends Name
@@ -46,7 +44,7 @@ export class Metadata implements Iterable<[name: string, value: string]> {
   constructor(init?: MetadataInit) {
     if (init === undefined) return;
     if (init instanceof Metadata) {
-      this.#fields = copy(init.#fields);
+      this.#fields = copyHeaders(init.#fields);
     } else if (isPairs(init)) {
       for (const [name, value] of init) this.append(name, value);
     } else {
@@ -173,7 +171,7 @@ export class Metadata implements Iterable<[name: string, value: string]> {
 
   /** The fields as a new header list, with the names that must never be indexed. */
   toHeaders(): HeaderList {
-    return copy(this.#fields);
+    return copyHeaders(this.#fields);
   }
 
   #text(key: string): string | undefined {
@@ -192,12 +190,6 @@ export class Metadata implements Iterable<[name: string, value: string]> {
       fields.neverIndexed = [...(fields.neverIndexed ?? []), key];
     }
   }
-}
-
-function copy(fields: HeaderList): HeaderList {
-  const result: HeaderList = fields.slice();
-  if (fields.neverIndexed) result.neverIndexed = fields.neverIndexed;
-  return result;
 }
 
 function isPairs(init: MetadataInit): init is Iterable<readonly [string, string | Uint8Array]> {

@@ -1,6 +1,7 @@
-import { type HeaderList, headerValue, trailersOf } from './headers.js';
-import { Metadata } from './metadata.js';
+import { appendHeaders, type HeaderList, headerValue } from '../port/headers.js';
+import { Metadata, type MetadataInit } from './metadata.js';
 import { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
+import { trailersOf } from './trailers.js';
 
 export { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
 
@@ -35,16 +36,17 @@ export class StatusError extends Error {
   /**
    * @param code any code but OK
    * @param message for people, any text; it becomes `grpc-message`
-   * @param trailers sent beside the status; none by default
-   * @throws RangeError if the code is OK or none of gRPC's
+   * @param trailers sent beside the status, or what they can be made of; none by default
+   * @throws RangeError if the code is OK or none of gRPC's; TypeError if the trailers can't be metadata
    */
-  constructor(code: Code, message: string, trailers?: Metadata) {
+  constructor(code: Code, message: string, trailers?: Metadata | MetadataInit) {
     super(message);
     if (!isErrorCode(code)) {
       throw new RangeError(`a StatusError's code must be an integer from 1 to 16, not ${String(code)}`);
     }
     this.code = code;
-    this.#trailers = trailers;
+    this.#trailers =
+      trailers === undefined || trailers instanceof Metadata ? trailers : new Metadata(trailers);
   }
 
   // On the prototype rather than a field, so that `stack`, which is written by Error's constructor, shows it.
@@ -88,13 +90,16 @@ export class StatusError extends Error {
     const code = Number(text);
     if (code === Code.OK) return undefined;
     const message = decodeStatusMessage(headerValue(headers, 'grpc-message') ?? '');
-    const status = StatusError.#withoutStack(isErrorCode(code) ? code : Code.UNKNOWN, message);
+    const status = StatusError.withoutStack(isErrorCode(code) ? code : Code.UNKNOWN, message);
     status.#wireTrailers = headers;
     return status;
   }
 
-  /** Where the proxy reads a backend's error says nothing, and taking the stack costs more than the rest of it. */
-  static #withoutStack(code: Code, message: string): StatusError {
+  /**
+   * @internal An error that comes from a peer or the network: where the proxy notices it says nothing, and taking the
+   * stack costs more than the rest of it.
+   */
+  static withoutStack(code: Code, message: string): StatusError {
     if (!stackTraceLimitIsWritable) return new StatusError(code, message);
     const limit = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
@@ -114,12 +119,7 @@ export class StatusError extends Error {
     if (this.#wireTrailers) return trailersOf(this.#wireTrailers);
     const trailers: HeaderList = ['grpc-status', String(this.code)];
     if (this.message !== '') trailers.push('grpc-message', encodeStatusMessage(this.message));
-    if (this.#trailers) {
-      const metadata = this.#trailers.toHeaders();
-      for (const text of metadata) trailers.push(text);
-      if (metadata.neverIndexed) trailers.neverIndexed = metadata.neverIndexed;
-    }
-    return trailers;
+    return this.#trailers === undefined ? trailers : appendHeaders(trailers, this.#trailers.toHeaders());
   }
 }
 

@@ -1,63 +1,93 @@
+import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { type CallReceiver, ClientCall } from '../client/client-call.js';
-import { toClientConn } from '../client/client-conn.js';
-import type { HeaderList } from '../grpc/headers.js';
+import { type ClientConn, toClientConn } from '../client/client-conn.js';
 import { StatusError } from '../grpc/status.js';
-import type { ServerStream } from '../server/server-stream.js';
+import type { HeaderList } from '../port/headers.js';
+import type { ServerCall } from '../server/server-call.js';
 import type { Destination, ErrorVerdict } from './director.js';
 import { FirstMessageReplacement } from './first-message.js';
 import { Observation } from './response-observer.js';
+import type { Role } from './role.js';
 
 const NOTHING = Buffer.alloc(0);
 
 /** Who is told what a {@link DestinationStream} meets with. */
 export interface DestinationOwner {
+  /** It takes data. */
   onOpen(): void;
-  onOpenFailed(destination: DestinationStream, error: StatusError): void;
-  /** The primary's response headers. */
-  onPrimaryHeaders(headers: HeaderList): void;
-  /** The primary's DATA. */
-  onPrimaryData(chunk: Buffer): void;
-  onDrain(destination: DestinationStream): void;
-  /** It has ended. */
+  /** It could not be opened. {@link DestinationOwner.onVerdict} follows, unless it answers. */
+  onOpenFailed(destination: DestinationStream, failure: Failure): void;
+  /** The response headers of the one that answers. */
+  onResponseHeaders(headers: HeaderList): void;
+  /** The DATA of the one that answers. */
+  onResponseData(chunk: Buffer): void;
+  onDestinationDrain(destination: DestinationStream): void;
+  /** It has ended: it holds nobody back any more. */
   onEnded(destination: DestinationStream): void;
-  /** What that means, once its error handler has said so. */
+  /** What its end means, once its error handler has said so; a failure of undefined is OK. */
   onVerdict(
     destination: DestinationStream,
-    error: StatusError | undefined,
+    failure: Failure | undefined,
     trailers: HeaderList | undefined,
   ): void;
 }
 
 /** A call's stream to one of its destinations. */
 export class DestinationStream implements CallReceiver {
-  readonly isPrimary: boolean;
+  readonly role: Role;
   /** It has no room now: the client is held back. For the fan-out. */
   full = false;
   /** It takes and gives no more. */
   ended = false;
   readonly #owner: DestinationOwner;
+  readonly #stream: ServerCall;
   readonly #destination: Destination;
+  readonly #conn: ClientConn;
   readonly #call: ClientCall;
   readonly #replacement: FirstMessageReplacement | undefined;
   readonly #observation: Observation | undefined;
+  #failure: Failure | undefined;
 
   constructor(
     owner: DestinationOwner,
-    stream: ServerStream,
+    stream: ServerCall,
     destination: Destination,
     callOptions: CallOptions,
-    isPrimary: boolean,
+    role: Role,
   ) {
     this.#owner = owner;
+    this.#stream = stream;
     this.#destination = destination;
-    this.isPrimary = isPrimary;
-    const { msg, observer } = destination;
+    this.role = role;
+    const { msg, observer, errHandler } = destination;
     this.#replacement = msg === undefined ? undefined : new FirstMessageReplacement(msg);
-    this.#observation = observer === undefined ? undefined : new Observation(observer);
+    const { onHeaders, onTrailers, onFinish } = callOptions;
+    if (observer !== undefined || (onHeaders ?? onTrailers ?? onFinish) !== undefined) {
+      stream.captureScope();
+      this.#observation = new Observation(observer, callOptions, (hook) => stream.inScope(hook));
+    } else if (errHandler !== undefined) {
+      stream.captureScope();
+    }
     const context = destination.ctx ?? stream.context;
     const inheritsEnd = context.deadline === stream.deadline && context.ownSignal === undefined;
-    this.#call = new ClientCall(toClientConn(destination.conn), context, callOptions, this, inheritsEnd);
+    this.#conn = toClientConn(destination.conn);
+    this.#call = new ClientCall(this.#conn, context, callOptions, this, inheritsEnd);
+  }
+
+  /** How it ended. */
+  get outcome(): DestinationOutcome {
+    return {
+      role: this.role.name,
+      target: this.#conn.target,
+      attempts: this.#call.attempts,
+      failure: this.#failure,
+    };
+  }
+
+  /** Complete messages of the response so far. */
+  get messagesReceived(): number {
+    return this.#call.messagesReceived;
   }
 
   start(): void {
@@ -69,7 +99,7 @@ export class DestinationStream implements CallReceiver {
     return this.#replacement === undefined || this.#call.sendData(this.#replacement.message, false);
   }
 
-  /** Sends a chunk of the request; false: no room for more until `onDrain`. */
+  /** Sends a chunk of the request; false: no room for more until it has drained. */
   send(chunk: Buffer): boolean {
     const rest = this.#replacement === undefined ? chunk : this.#replacement.rest(chunk);
     return rest === undefined || this.#call.sendData(rest, false);
@@ -88,69 +118,93 @@ export class DestinationStream implements CallReceiver {
     this.#call.resume();
   }
 
-  /** Ends the stream with RST_STREAM(CANCEL); nothing more is heard of it. */
-  cancel(reason: StatusError): void {
-    this.#call.cancel(reason);
-    this.#observation?.status(reason, undefined);
+  /** Ends the stream with RST_STREAM(CANCEL) if it has not ended; nothing more is heard of it. */
+  cancel(reason: Failure): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.#failure = reason;
+    this.#call.cancel();
+    this.#observation?.status(reason.error, undefined);
   }
 
   /** Tells the error handler of a failure that is not its to decide about. */
   async tell(error: StatusError): Promise<void> {
-    await this.#destination.errHandler?.(error);
+    const { errHandler } = this.#destination;
+    if (errHandler !== undefined) await this.#stream.inScope(() => errHandler(error));
   }
 
   onOpen(): void {
     this.#owner.onOpen();
   }
 
-  onOpenFailed(error: StatusError): void {
-    this.#observation?.status(error, undefined);
-    this.#owner.onOpenFailed(this, error);
+  onOpenFailed(failure: Failure): void {
+    this.#end(failure, undefined);
+    this.#owner.onOpenFailed(this, failure);
+    if (this.role.answers) return;
+    const { error, reason } = failure;
+    const told = StatusError.withoutStack(error.code, `initiate ${this.role.name} stream: ${error.message}`);
+    told.cause = error.cause;
+    this.#decide({ error: told, reason }, undefined);
   }
 
   onHeaders(headers: HeaderList): void {
     this.#observation?.headers(headers);
-    if (this.isPrimary) this.#owner.onPrimaryHeaders(headers);
+    if (this.role.answers) this.#owner.onResponseHeaders(headers);
   }
 
   onData(chunk: Buffer): void {
     this.#observation?.data(chunk);
-    if (this.isPrimary) this.#owner.onPrimaryData(chunk);
+    if (this.role.answers) this.#owner.onResponseData(chunk);
   }
 
   onDrain(): void {
-    this.#owner.onDrain(this);
+    this.#owner.onDestinationDrain(this);
   }
 
-  onFinish(error: StatusError | undefined, trailers: HeaderList | undefined): void {
-    this.#observation?.status(error, trailers);
+  onFinish(failure: Failure | undefined, trailers: HeaderList | undefined): void {
+    this.#end(failure, trailers);
+    if (failure === undefined) this.#owner.onVerdict(this, undefined, trailers);
+    else this.#decide(failure, trailers);
+  }
+
+  #end(failure: Failure | undefined, trailers: HeaderList | undefined): void {
     this.ended = true;
+    this.#failure = failure;
+    this.#observation?.status(failure?.error, trailers);
     this.#owner.onEnded(this);
+  }
+
+  /** Lets the error handler say what a failure means. */
+  #decide(failure: Failure, trailers: HeaderList | undefined): void {
     const { errHandler } = this.#destination;
-    if (error === undefined || errHandler === undefined) {
-      this.#owner.onVerdict(this, error, trailers);
+    if (errHandler === undefined) {
+      this.#owner.onVerdict(this, failure, trailers);
       return;
     }
     let verdict: ErrorVerdict | Promise<ErrorVerdict>;
     try {
-      verdict = errHandler(error);
+      verdict = this.#stream.inScope(() => errHandler(failure.error));
     } catch (thrown) {
-      this.#owner.onVerdict(this, StatusError.from(thrown), undefined);
+      this.#onVerdict(StatusError.from(thrown), failure, trailers);
       return;
     }
-    if (verdict === undefined || verdict instanceof Error) {
-      this.#onVerdict(verdict, error, trailers);
+    if (verdict === undefined || verdict === null || verdict instanceof Error) {
+      this.#onVerdict(verdict, failure, trailers);
       return;
     }
     // A promise, or something like one; or what is no verdict, and fails the call.
     Promise.resolve(verdict).then(
-      (answer) => this.#onVerdict(answer, error, trailers),
-      (thrown) => this.#owner.onVerdict(this, StatusError.from(thrown), undefined),
+      (answer) => this.#onVerdict(answer, failure, trailers),
+      (thrown) => this.#onVerdict(StatusError.from(thrown), failure, trailers),
     );
   }
 
-  #onVerdict(verdict: ErrorVerdict | null, error: StatusError, trailers: HeaderList | undefined): void {
-    if (verdict === undefined || verdict === null) this.#owner.onVerdict(this, undefined, undefined);
-    else this.#owner.onVerdict(this, StatusError.from(verdict), verdict === error ? trailers : undefined);
+  #onVerdict(verdict: ErrorVerdict, failure: Failure, trailers: HeaderList | undefined): void {
+    if (verdict === null) this.#owner.onVerdict(this, undefined, undefined);
+    else if (verdict === undefined || verdict === failure.error) {
+      this.#owner.onVerdict(this, failure, trailers);
+    } else {
+      this.#owner.onVerdict(this, { error: StatusError.from(verdict), reason: failure.reason }, undefined);
+    }
   }
 }

@@ -1,8 +1,8 @@
-import type { ClientHttp2Session } from 'node:http2';
+import type { CallContext } from '../call/context.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { ClientConn } from '../client/client-conn.js';
-import type { CallContext } from '../grpc/call-context.js';
 import type { StatusError } from '../grpc/status.js';
+import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import type { StreamPeeker } from './peeker.js';
 import type { ResponseObserver } from './response-observer.js';
 
@@ -38,8 +38,11 @@ export interface StreamParameters {
   readonly callOptions?: CallOptions | undefined;
 }
 
-/** What an error handler answers: an error fails the call, nothing swallows the failure. */
-export type ErrorVerdict = Error | undefined | void;
+/**
+ * What an error handler answers: an error fails the call with it, `null` swallows the failure, and nothing leaves it as
+ * it is, so that the failure fails the call.
+ */
+export type ErrorVerdict = Error | null | undefined | void;
 
 /** One backend of a call. */
 export interface Destination {
@@ -50,9 +53,10 @@ export interface Destination {
   /** Replaces the first message, for this destination alone; uncompressed. */
   readonly msg?: Uint8Array | undefined;
   /**
-   * Is told of the failure of this destination, and decides what it means: return the error, or another, to fail
-   * the call; return nothing to go on as if it had succeeded. What it throws counts as returned. If the stream of
-   * any destination cannot be opened, all are told, and the call fails whatever they return.
+   * Is told of the failure of this destination, and decides what it means: return `null` to go on as if it had
+   * succeeded; another error to fail the call with that; the same or nothing to fail it with this one. What it throws
+   * counts as returned. If the primary's stream cannot be opened, the handlers of all destinations are told, and the
+   * call fails whatever they return.
    */
   readonly errHandler?: ((error: StatusError) => ErrorVerdict | Promise<ErrorVerdict>) | undefined;
   /** Sees the response of this destination, a secondary's too. */

@@ -1,4 +1,4 @@
-import type { Stream } from '../transport/port.js';
+import type { Stream } from '../port/stream.js';
 import type { DestinationStream } from './destination-stream.js';
 
 /**
@@ -6,11 +6,11 @@ import type { DestinationStream } from './destination-stream.js';
  * any of them is full.
  */
 export class RequestFanout {
-  readonly #client: Stream;
+  readonly #client: Pick<Stream, 'pause' | 'resume'>;
   readonly #destinations: readonly DestinationStream[];
   #full = 0;
 
-  constructor(client: Stream, destinations: readonly DestinationStream[]) {
+  constructor(client: Pick<Stream, 'pause' | 'resume'>, destinations: readonly DestinationStream[]) {
     this.#client = client;
     this.#destinations = destinations;
   }
@@ -50,7 +50,7 @@ export class RequestFanout {
   }
 
   #note(destination: DestinationStream, hasRoom: boolean): void {
-    if (hasRoom || destination.full || destination.ended) return;
+    if (hasRoom || destination.full || destination.ended || !destination.role.holdsClientBack) return;
     destination.full = true;
     this.#full++;
   }

@@ -1,6 +1,10 @@
-import type { StatusError } from '../grpc/status.js';
-import type { Server, StreamHandler } from '../server/server.js';
+import { Code, StatusError } from '../grpc/status.js';
+import type { StreamHandler } from '../server/handler.js';
+import type { Server } from '../server/server.js';
+import { ServerCall } from '../server/server-call.js';
 import type { ServerStream } from '../server/server-stream.js';
+
+import { PROXY_DEFAULTS } from './defaults.js';
 import type { StreamDirector, StreamParameters } from './director.js';
 import { ProxyCall } from './proxy-call.js';
 
@@ -10,24 +14,23 @@ export interface ProxyOptions {
   readonly maxPeekBytes?: number | undefined;
 }
 
-const MAX_PEEK_BYTES = 4 * 1024 * 1024;
-
 /**
  * A handler that sends calls where the director says, whatever they are: for a `Server`'s
  * `unknownServiceHandler`.
  */
 export function transparentHandler(director: StreamDirector, options: ProxyOptions = {}): StreamHandler {
-  const maxPeekBytes = options.maxPeekBytes ?? MAX_PEEK_BYTES;
+  const maxPeekBytes = options.maxPeekBytes ?? PROXY_DEFAULTS.maxPeekBytes;
   return (stream) => {
-    new ProxyCall(stream, maxPeekBytes).direct(director);
+    new ProxyCall(callOf(stream), maxPeekBytes).direct(director);
   };
 }
 
 /**
- * Proxies one call from inside a handler that has found out itself where it goes. The handler must not have read
- * from the stream or answered on it.
+ * Proxies one call from inside a handler that has found out itself where it goes.
  *
- * @returns the outcome: undefined for OK. The client has been told, or is once the interceptors are through.
+ * @returns the outcome: undefined for OK. The client has been told, or is once the interceptors are through. Rejected
+ *   with a StatusError INTERNAL if the handler, or an interceptor, has read from the stream or answered on it, or if
+ *   the call is proxied already.
  */
 export function handleStream(
   stream: ServerStream,
@@ -35,8 +38,10 @@ export function handleStream(
   parameters: StreamParameters,
 ): Promise<StatusError | undefined> {
   return new Promise((resolve) => {
-    stream.context = stream.context.withMethod(fullMethodName);
-    new ProxyCall(stream, MAX_PEEK_BYTES, resolve).open(parameters);
+    const call = callOf(stream);
+    call.context = call.context.withMethod(fullMethodName);
+    // Nobody peeks.
+    new ProxyCall(call, 0, resolve).open(parameters);
   });
 }
 
@@ -68,4 +73,13 @@ export function registerStreamHandlers(
   handlers: Readonly<Record<string, StreamHandler>>,
 ): void {
   server.register(service, handlers);
+}
+
+/** The server's own object behind what handlers see of a call. */
+function callOf(stream: ServerStream): ServerCall {
+  if (ServerCall.is(stream)) return stream;
+  throw new StatusError(
+    Code.INTERNAL,
+    'the stream to proxy must be the one that a Server gave to its handler',
+  );
 }

@@ -1,11 +1,11 @@
 import { PayloadAssembler } from '../grpc/assembler.js';
 import { decompress } from '../grpc/compression.js';
 import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
-import { type HeaderList, headerValue } from '../grpc/headers.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
-import { keep } from '../transport/lent-memory.js';
-import type { Stream } from '../transport/port.js';
+import { type HeaderList, headerValue } from '../port/headers.js';
+import { keep } from '../port/lent-memory.js';
+import type { Stream } from '../port/stream.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
@@ -56,7 +56,7 @@ class Waiting {
 
 /** Holds the beginning of a request while the director has not answered. */
 export class Peeker implements StreamPeeker {
-  readonly #stream: Stream;
+  readonly #client: Pick<Stream, 'pause' | 'resume'>;
   readonly #headers: HeaderList;
   readonly #maxBytes: number;
   /** Made by the first peek: most calls are not peeked at. */
@@ -74,8 +74,13 @@ export class Peeker implements StreamPeeker {
   #taken = false;
   #error: Error | undefined;
 
-  constructor(stream: Stream, ended: boolean, headers: HeaderList, maxBytes: number) {
-    this.#stream = stream;
+  constructor(
+    client: Pick<Stream, 'pause' | 'resume'>,
+    ended: boolean,
+    headers: HeaderList,
+    maxBytes: number,
+  ) {
+    this.#client = client;
     this.#ended = ended;
     this.#headers = headers;
     this.#maxBytes = maxBytes;
@@ -87,7 +92,7 @@ export class Peeker implements StreamPeeker {
     const waiting = new Waiting(count);
     this.#waiting.push(waiting);
     this.#scan();
-    if (this.#waiting.length > 0) this.#stream.resume();
+    if (this.#waiting.length > 0) this.#client.resume();
     if (options.inflate !== true) return waiting.messages;
     const inflated = waiting.messages.then((messages) => this.#inflated(messages));
     ignoreRejection(inflated);
@@ -107,7 +112,7 @@ export class Peeker implements StreamPeeker {
     }
     this.#unscanned = this.#unscanned === undefined ? chunk : Buffer.concat([this.#unscanned, chunk]);
     // Not as soon as all peeks are answered: mostly the director is about to answer, too.
-    if (this.#waiting.length === 0) this.#stream.pause();
+    if (this.#waiting.length === 0) this.#client.pause();
     else this.#scan();
   }
 
@@ -115,6 +120,11 @@ export class Peeker implements StreamPeeker {
   end(): void {
     this.#ended = true;
     this.#scan();
+  }
+
+  /** What the peeks have been rejected with, if they have. */
+  get failure(): Error | undefined {
+    return this.#error;
   }
 
   /** Ends all peeks, and those to come, with this error. */

@@ -1,63 +1,86 @@
-import { warn } from '../client/onlooker.js';
-import { type HeaderList, headerValue, trailersOf } from '../grpc/headers.js';
+import { warn } from '../call/hooks.js';
+import type { DestinationOutcome, Failure, FailureReason } from '../call/outcome.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
-import type { CallOwner, ServerStream } from '../server/server-stream.js';
-import type { IncomingStream } from '../transport/port.js';
+import { trailersOf } from '../grpc/trailers.js';
+import { type HeaderList, headerValue } from '../port/headers.js';
+import type { RequestConsumer } from '../server/request-consumer.js';
+import type { ServerCall } from '../server/server-call.js';
 import { type DestinationOwner, DestinationStream } from './destination-stream.js';
 import type { StreamDirector, StreamParameters } from './director.js';
 import { RequestFanout } from './fanout.js';
 import { Peeker } from './peeker.js';
+import { decisiveFailure } from './precedence.js';
+import { PRIMARY, SECONDARY } from './role.js';
+
+/** Where a call is. */
+type Phase =
+  /** The director thinks; it may peek. */
+  | { readonly name: 'directing' }
+  /** Streams are being opened, this many still. */
+  | { readonly name: 'opening'; remaining: number }
+  /** The request is poured into the destinations, and the primary's response to the client. */
+  | { readonly name: 'pouring'; readonly fanout: RequestFanout }
+  /** The outcome is known. */
+  | { readonly name: 'settled' };
+
+const DIRECTING: Phase = { name: 'directing' };
+const SETTLED: Phase = { name: 'settled' };
 
 /** One call on its way: asks the director, opens the destinations, pours, and decides how the call ends. */
-export class ProxyCall implements CallOwner, DestinationOwner {
-  readonly #stream: ServerStream;
-  readonly #client: IncomingStream;
+export class ProxyCall implements RequestConsumer, DestinationOwner {
+  readonly #call: ServerCall;
   readonly #peeker: Peeker;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
-  /** Of the request; set before anything is poured. */
-  #scanner!: MessageScanner;
-  /** The director has. */
-  #answered = false;
+  #phase: Phase = DIRECTING;
+  /** Of the request; made when the director has answered. */
+  #scanner: MessageScanner | undefined;
   #parameters: StreamParameters | undefined;
-  readonly #destinations: DestinationStream[] = [];
+  readonly #streams: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
-  /** Set from when all destinations are open. */
-  #fanout: RequestFanout | undefined;
-  /** How many destinations have not been opened, and how many have not ended. */
-  #opening = 0;
+  /** How many destinations hold the status. */
   #running = 0;
-  /** What ends the call at once: the client's error, the primary's, or that a stream could not be opened. */
-  #fatalError: StatusError | undefined;
-  #secondaryError: StatusError | undefined;
-  #settled = false;
+  #clientFailure: Failure | undefined;
+  #primaryFailure: Failure | undefined;
+  #secondaryFailure: Failure | undefined;
 
-  /** @param onSettled called with the outcome, once */
-  constructor(
-    stream: ServerStream,
-    maxPeekBytes: number,
-    onSettled?: (error: StatusError | undefined) => void,
-  ) {
-    this.#stream = stream;
+  /**
+   * @param onSettled called with the outcome, once
+   * @throws StatusError if somebody has read from the call or answered it
+   */
+  constructor(call: ServerCall, maxPeekBytes: number, onSettled?: (error: StatusError | undefined) => void) {
+    call.giveTo(this);
+    this.#call = call;
     this.#onSettled = onSettled;
-    this.#client = stream.takeOver(this);
-    this.#peeker = new Peeker(this.#client, stream.inputEnded, stream.context.headers, maxPeekBytes);
+    this.#peeker = new Peeker(call, call.inputEnded, call.context.headers, maxPeekBytes);
     // While an interceptor was thinking, say.
-    if (stream.cancelled !== undefined) this.#fail(stream.cancelled);
+    if (call.cancellation !== undefined) this.onCancel(call.cancellation);
+  }
+
+  get messagesReceived(): number {
+    return this.#scanner?.messages ?? 0;
+  }
+
+  get messagesSent(): number {
+    return this.#primary?.messagesReceived ?? 0;
+  }
+
+  get destinations(): readonly DestinationOutcome[] {
+    return this.#streams.map(({ outcome }) => outcome);
   }
 
   /** Asks the director, and goes where it says. */
   direct(director: StreamDirector): void {
-    if (this.#fatalError !== undefined) {
-      this.#refuse(this.#fatalError);
+    if (this.#clientFailure !== undefined) {
+      this.#refuse(this.#clientFailure);
       return;
     }
-    const { context } = this.#stream;
+    const { context } = this.#call;
     let answer: StreamParameters | Promise<StreamParameters>;
     try {
       answer = director(context, context.method, this.#peeker);
     } catch (error) {
-      this.#refuse(error);
+      this.#refuseFor(error);
       return;
     }
     if (isParameters(answer)) {
@@ -66,152 +89,167 @@ export class ProxyCall implements CallOwner, DestinationOwner {
       // A promise, or something like one; or nonsense.
       Promise.resolve(answer).then(
         (parameters) => this.open(parameters),
-        (error) => this.#refuse(error),
+        (error) => this.#refuseFor(error),
       );
     }
   }
 
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
-    this.#answered = true;
     this.#parameters = parameters;
-    if (this.#fatalError !== undefined) {
+    if (this.#clientFailure !== undefined) {
       this.#settle();
       return;
     }
     try {
       if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
-      this.#createDestinations(parameters);
-      for (const destination of this.#destinations) {
-        destination.start();
-        if (this.#settled) return;
+      this.#createStreams(parameters);
+      for (const stream of this.#streams) {
+        stream.start();
+        if (this.#isSettled) return;
       }
     } catch (error) {
-      this.#fail(StatusError.from(error));
+      this.#primaryFailure = { error: StatusError.from(error), reason: 'director' };
+      this.#settle();
     }
   }
 
   onOpen(): void {
-    this.#opening--;
-    if (this.#opening === 0 && !this.#settled) this.#pour();
+    this.#onOneOpen();
   }
 
-  onOpenFailed(failed: DestinationStream, error: StatusError): void {
-    const role = failed.isPrimary ? 'primary' : 'secondary';
-    const told = new StatusError(error.code, `initiate ${role} stream: ${error.message}`);
-    for (const destination of this.#destinations) {
-      // The seed tells them all and ignores what they answer; an error of their own must not be lost.
-      destination.tell(told).catch(warn);
+  onOpenFailed(failed: DestinationStream, failure: Failure): void {
+    if (!failed.role.answers) {
+      this.#onOneOpen();
+      return;
     }
-    this.#fail(error);
+    const { error } = failure;
+    const told = StatusError.withoutStack(error.code, `initiate primary stream: ${error.message}`);
+    // They are all told, and what they answer is ignored; an error of their own must not be lost.
+    for (const stream of this.#streams) stream.tell(told).catch(warn);
+    this.#primaryFailure = failure;
+    this.#settle();
   }
 
-  onPrimaryHeaders(headers: HeaderList): void {
-    if (!this.#settled) this.#stream.sendHeaderList(headers);
+  onResponseHeaders(headers: HeaderList): void {
+    if (!this.#isSettled) this.#call.sendHeaderList(headers);
   }
 
-  onPrimaryData(chunk: Buffer): void {
-    if (this.#settled) return;
-    if (!this.#client.sendData(chunk, false)) this.#primary?.pause();
+  onResponseData(chunk: Buffer): void {
+    if (this.#isSettled) return;
+    if (!this.#call.sendData(chunk)) this.#primary?.pause();
   }
 
-  onEnded(destination: DestinationStream): void {
-    this.#fanout?.drained(destination);
+  onDestinationDrain(stream: DestinationStream): void {
+    if (this.#phase.name === 'pouring') this.#phase.fanout.drained(stream);
   }
 
-  onVerdict(
-    destination: DestinationStream,
-    error: StatusError | undefined,
-    trailers: HeaderList | undefined,
-  ): void {
-    if (this.#settled) return;
-    this.#running--;
-    if (!destination.isPrimary) {
-      if (error !== undefined) {
-        this.#secondaryError ??= new StatusError(
-          Code.INTERNAL,
-          `failed proxying to secondary: ${error.message}`,
-        );
-      }
-    } else {
-      if (trailers !== undefined) this.#keepTrailers(trailers, error);
-      if (error !== undefined) {
-        this.#fail(error);
+  onEnded(stream: DestinationStream): void {
+    if (this.#phase.name === 'pouring') this.#phase.fanout.drained(stream);
+  }
+
+  onVerdict(stream: DestinationStream, failure: Failure | undefined, trailers: HeaderList | undefined): void {
+    if (this.#isSettled) return;
+    if (stream.role.holdsStatus) this.#running--;
+    if (stream.role.answers) {
+      if (trailers !== undefined) this.#keepTrailers(trailers, failure);
+      this.#primaryFailure = failure;
+      if (failure !== undefined) {
+        this.#settle();
         return;
       }
+    } else if (failure !== undefined) {
+      this.#secondaryFailure ??= failureOfSecondary(failure.error);
     }
     if (this.#running === 0) this.#settle();
   }
 
-  // What follows is the client's side.
-
-  onHeaders(): void {
-    // Request trailers: gRPC has none, so they say no more than that the client half-closes.
-    this.onEnd();
-  }
-
   onData(chunk: Buffer): void {
-    if (this.#settled) return;
-    if (this.#fanout === undefined) this.#peeker.push(chunk);
-    else this.#push(this.#fanout, chunk);
+    switch (this.#phase.name) {
+      case 'pouring':
+        this.#push(this.#phase.fanout, chunk);
+        break;
+      case 'directing':
+      case 'opening':
+        this.#peeker.push(chunk);
+    }
   }
 
   onEnd(): void {
-    this.#stream.markInputEnded();
-    if (this.#settled) return;
-    if (this.#fanout === undefined) this.#peeker.end();
-    else this.#end(this.#fanout);
-  }
-
-  onReset(code: number, connectionLost: boolean): void {
-    this.#fail(this.#stream.cancelByReset(code, connectionLost));
-  }
-
-  onCancel(error: StatusError): void {
-    this.#fail(error);
-  }
-
-  onDrain(destination?: DestinationStream): void {
-    if (destination === undefined) this.#primary?.resume();
-    else this.#fanout?.drained(destination);
-  }
-
-  #refuse(error: unknown): void {
-    this.#settled = true;
-    this.#peeker.take();
-    const outcome = this.#fatalError ?? StatusError.from(error);
-    this.#stream.end(outcome);
-    this.#onSettled?.(outcome);
-  }
-
-  #createDestinations({ primary, secondaries = [], callOptions = {} }: StreamParameters): void {
-    this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
-    this.#primary = new DestinationStream(this, this.#stream, primary, callOptions, true);
-    this.#destinations.push(this.#primary);
-    for (const secondary of secondaries) {
-      this.#destinations.push(new DestinationStream(this, this.#stream, secondary, callOptions, false));
+    switch (this.#phase.name) {
+      case 'pouring':
+        this.#end(this.#phase.fanout);
+        break;
+      case 'directing':
+      case 'opening':
+        this.#peeker.end();
     }
-    this.#opening = this.#destinations.length;
-    this.#running = this.#destinations.length;
   }
 
-  /** Everybody is there: sends what has been peeked at, and lets the client go on. */
+  /** The client has room again. */
+  onDrain(): void {
+    this.#primary?.resume();
+  }
+
+  onCancel(failure: Failure): void {
+    if (this.#isSettled) return;
+    this.#clientFailure ??= failure;
+    this.#peeker.fail(failure.error);
+    // While the director thinks there is nobody to cancel; the call ends when it answers.
+    if (this.#phase.name !== 'directing') this.#settle();
+  }
+
+  get #isSettled(): boolean {
+    return this.#phase.name === 'settled';
+  }
+
+  #refuseFor(thrown: unknown): void {
+    const error = StatusError.from(thrown);
+    const reason = error === this.#peeker.failure ? reasonOfRequest(error) : 'director';
+    this.#refuse(this.#clientFailure ?? { error, reason });
+  }
+
+  /** No destination is contacted. */
+  #refuse(failure: Failure): void {
+    this.#phase = SETTLED;
+    this.#peeker.take();
+    this.#tell(failure);
+  }
+
+  #createStreams({ primary, secondaries = [], callOptions = {}, requestFinalizer }: StreamParameters): void {
+    if (requestFinalizer !== undefined) this.#call.captureScope();
+    this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
+    this.#primary = new DestinationStream(this, this.#call, primary, callOptions, PRIMARY);
+    this.#streams.push(this.#primary);
+    for (const secondary of secondaries) {
+      this.#streams.push(new DestinationStream(this, this.#call, secondary, callOptions, SECONDARY));
+    }
+    this.#phase = { name: 'opening', remaining: this.#streams.length };
+    for (const { role } of this.#streams) if (role.holdsStatus) this.#running++;
+  }
+
+  /** A stream is open, or has failed: once all are, the request is poured. */
+  #onOneOpen(): void {
+    if (this.#phase.name === 'opening' && --this.#phase.remaining === 0) this.#pour();
+  }
+
+  /** Sends what has been peeked at, and lets the client go on. */
   #pour(): void {
-    const fanout = new RequestFanout(this.#client, this.#destinations);
-    this.#fanout = fanout;
+    const fanout = new RequestFanout(this.#call, this.#streams);
+    this.#phase = { name: 'pouring', fanout };
     fanout.begin();
     const held = this.#peeker.take();
     if (held !== undefined) this.#push(fanout, held);
-    if (this.#settled) return;
-    if (this.#stream.inputEnded) this.#end(fanout);
-    else if (!fanout.full) this.#client.resume();
+    if (this.#isSettled) return;
+    if (this.#call.inputEnded) this.#end(fanout);
+    else if (!fanout.full) this.#call.resume();
   }
 
   #push(fanout: RequestFanout, chunk: Buffer): void {
     try {
-      this.#scanner.push(chunk);
+      this.#scanner?.push(chunk);
     } catch (error) {
-      this.#fail(error as StatusError);
+      this.#failRequest(error as StatusError);
       return;
     }
     fanout.push(chunk);
@@ -219,69 +257,89 @@ export class ProxyCall implements CallOwner, DestinationOwner {
 
   #end(fanout: RequestFanout): void {
     try {
-      this.#scanner.end();
+      this.#scanner?.end();
     } catch (error) {
       // Half a message must not look like a whole request to the destinations.
-      this.#fail(error as StatusError);
+      this.#failRequest(error as StatusError);
       return;
     }
     fanout.end();
   }
 
-  /** Keeps what the primary ended with, to send it on as it is. */
-  #keepTrailers(trailers: HeaderList, error: StatusError | undefined): void {
-    const contentType = headerValue(trailers, 'content-type');
-    // Only a Trailers-Only response has one there.
-    if (contentType !== undefined) this.#stream.responseContentType = contentType;
-    if (error === undefined) {
-      this.#stream.setTrailerList(trailers[0]?.startsWith(':') ? trailersOf(trailers) : trailers);
-    }
+  /** The request is no sequence of messages, or one is too long. */
+  #failRequest(error: StatusError): void {
+    this.onCancel({ error, reason: reasonOfRequest(error) });
   }
 
-  #fail(error: StatusError): void {
-    if (this.#settled) return;
-    this.#fatalError ??= error;
-    this.#peeker.fail(error);
-    // While the director thinks there is nobody to cancel; the call ends when it answers.
-    if (this.#answered) this.#settle();
+  /** Keeps what the primary ended with, to send it on as it is. */
+  #keepTrailers(trailers: HeaderList, failure: Failure | undefined): void {
+    const contentType = headerValue(trailers, 'content-type');
+    // Only a Trailers-Only response has one there.
+    if (contentType !== undefined) this.#call.responseContentType = contentType;
+    if (failure === undefined) {
+      this.#call.setTrailerList(trailers[0]?.startsWith(':') ? trailersOf(trailers) : trailers);
+    }
   }
 
   #settle(): void {
-    this.#settled = true;
-    const error = this.#fatalError ?? this.#secondaryError;
+    if (this.#isSettled) return;
+    this.#phase = SETTLED;
+    const failures = {
+      client: this.#clientFailure,
+      primary: this.#primaryFailure,
+      secondary: this.#secondaryFailure,
+      finalizer: undefined,
+    };
+    const failure = decisiveFailure(failures);
     if (this.#running > 0) {
-      const reason = error ?? new StatusError(Code.CANCELLED, 'the call has ended');
-      for (const destination of this.#destinations) destination.cancel(reason);
+      const reason = failure ?? callEnded();
+      for (const stream of this.#streams) stream.cancel(reason);
     }
     const finalizer = this.#parameters?.requestFinalizer;
     if (finalizer === undefined) {
-      this.#finish(error);
+      this.#tell(failure);
       return;
     }
-    let finalized: void | Promise<void>;
+    const finalized = (thrown: unknown): void => {
+      const own: Failure = { error: StatusError.from(thrown), reason: 'finalizer' };
+      this.#tell(decisiveFailure({ ...failures, finalizer: own }));
+    };
+    let result: void | Promise<void>;
     try {
-      finalized = finalizer(error);
+      result = this.#call.inScope(() => finalizer(failure?.error));
     } catch (thrown) {
-      this.#finish(error ?? StatusError.from(thrown));
+      finalized(thrown);
       return;
     }
-    if (finalized !== undefined) {
-      Promise.resolve(finalized).then(
-        () => this.#finish(error),
-        (thrown) => this.#finish(error ?? StatusError.from(thrown)),
-      );
-    } else {
-      this.#finish(error);
-    }
+    if (result === undefined) this.#tell(failure);
+    else Promise.resolve(result).then(() => this.#tell(failure), finalized);
   }
 
-  #finish(error: StatusError | undefined): void {
-    this.#stream.end(error);
-    this.#onSettled?.(error);
+  #tell(failure: Failure | undefined): void {
+    this.#call.settle(failure);
+    this.#onSettled?.(failure?.error);
   }
 }
 
 /** Whether a director's answer is one, as far as the types' word is worth: it is the application's. */
 function isParameters(answer: StreamParameters | Promise<StreamParameters>): answer is StreamParameters {
   return (answer as Partial<StreamParameters> | null | undefined)?.primary !== undefined;
+}
+
+/** Whose fault it is that a request could not be read. */
+function reasonOfRequest({ code }: StatusError): FailureReason {
+  return code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'client_protocol';
+}
+
+function failureOfSecondary({ message, cause }: StatusError): Failure {
+  const error = StatusError.withoutStack(Code.INTERNAL, `failed proxying to secondary: ${message}`);
+  error.cause = cause;
+  return { error, reason: 'secondary' };
+}
+
+function callEnded(): Failure {
+  return {
+    error: StatusError.withoutStack(Code.CANCELLED, 'the call has ended'),
+    reason: 'client_cancelled',
+  };
 }

@@ -1,9 +1,10 @@
-import { tellOnlooker } from '../client/onlooker.js';
+import { tellOnlooker } from '../call/hooks.js';
+import type { CallOptions } from '../client/call-options.js';
 import { MessageParser } from '../grpc/framing.js';
-import type { HeaderList } from '../grpc/headers.js';
 import { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
-import { keep } from '../transport/lent-memory.js';
+import type { HeaderList } from '../port/headers.js';
+import { keep } from '../port/lent-memory.js';
 
 /**
  * Sees what a destination answers, to compare answers or vote on them. It is called as things come; payloads are
@@ -19,14 +20,21 @@ export interface ResponseObserver {
   onStatus?(error: StatusError | undefined, trailers: Metadata): void;
 }
 
-/** Feeds a {@link ResponseObserver}. */
+/** Runs a hook in the async context of its call. */
+type Scope = <T>(hook: () => T) => T;
+
+/** Feeds the onlookers at one response: the destination's observer, and the hooks of the call options. */
 export class Observation {
   #observer: ResponseObserver | undefined;
+  readonly #hooks: CallOptions;
+  readonly #inScope: Scope;
   readonly #parser: MessageParser | undefined;
 
-  constructor(observer: ResponseObserver) {
+  constructor(observer: ResponseObserver | undefined, hooks: CallOptions, inScope: Scope) {
     this.#observer = observer;
-    if (observer.onMessage !== undefined) {
+    this.#hooks = hooks;
+    this.#inScope = inScope;
+    if (observer !== undefined && observer.onMessage !== undefined) {
       // The response's own limit has been applied before.
       this.#parser = new MessageParser(
         (payload, compressed) => this.#tell((observer) => observer.onMessage?.(payload, compressed)),
@@ -36,6 +44,8 @@ export class Observation {
   }
 
   headers(headers: HeaderList): void {
+    const { onHeaders } = this.#hooks;
+    if (onHeaders !== undefined) this.#call(() => onHeaders(Metadata.fromHeaders(headers)));
     this.#tell((observer) => observer.onHeaders?.(Metadata.fromHeaders(headers)));
   }
 
@@ -44,6 +54,11 @@ export class Observation {
   }
 
   status(error: StatusError | undefined, trailers: HeaderList | undefined): void {
+    const { onTrailers, onFinish } = this.#hooks;
+    if (onTrailers !== undefined && trailers !== undefined) {
+      this.#call(() => onTrailers(Metadata.fromHeaders(trailers)));
+    }
+    if (onFinish !== undefined) this.#call(() => onFinish(error));
     this.#tell((observer) => observer.onStatus?.(error, Metadata.fromHeaders(trailers ?? [])));
     this.#observer = undefined;
   }
@@ -51,11 +66,15 @@ export class Observation {
   #tell(call: (observer: ResponseObserver) => unknown): void {
     const observer = this.#observer;
     if (observer === undefined) return;
-    tellOnlooker(
+    this.#call(
       () => call(observer),
       () => {
         this.#observer = undefined;
       },
     );
+  }
+
+  #call(hook: () => unknown, onFailed?: () => void): void {
+    this.#inScope(() => tellOnlooker(hook, onFailed));
   }
 }

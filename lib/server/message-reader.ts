@@ -1,10 +1,15 @@
+import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import { decompress } from '../grpc/compression.js';
 import { type Message, MessageParser } from '../grpc/framing.js';
-import { keep } from '../transport/lent-memory.js';
-import type { Stream } from '../transport/port.js';
+import { keep } from '../port/lent-memory.js';
+import type { Stream } from '../port/stream.js';
+import type { RequestConsumer } from './request-consumer.js';
 
 /** A call's messages, pulled one by one; the client is held back while nobody pulls. */
-export class MessageReader implements AsyncIterator<Buffer> {
+export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
+  messagesReceived = 0;
+  readonly messagesSent = 0;
+  readonly destinations: readonly DestinationOutcome[] = [];
   readonly #stream: Stream;
   readonly #encoding: string;
   readonly #maxMessageBytes: number;
@@ -18,10 +23,10 @@ export class MessageReader implements AsyncIterator<Buffer> {
     this.#stream = stream;
     this.#encoding = encoding;
     this.#maxMessageBytes = maxMessageBytes;
-    this.#parser = new MessageParser(
-      (payload, compressed) => this.#messages.push({ payload, compressed }),
-      maxMessageBytes,
-    );
+    this.#parser = new MessageParser((payload, compressed) => {
+      this.messagesReceived++;
+      this.#messages.push({ payload, compressed });
+    }, maxMessageBytes);
   }
 
   async next(): Promise<IteratorResult<Buffer, undefined>> {
@@ -33,8 +38,7 @@ export class MessageReader implements AsyncIterator<Buffer> {
     return { done: false, value: payload };
   }
 
-  /** The next DATA. */
-  push(chunk: Buffer): void {
+  onData(chunk: Buffer): void {
     try {
       this.#parser.push(keep(chunk));
     } catch (error) {
@@ -44,8 +48,7 @@ export class MessageReader implements AsyncIterator<Buffer> {
     if (this.#messages.length > 0) this.#stream.pause();
   }
 
-  /** The client has half-closed. */
-  end(): void {
+  onEnd(): void {
     try {
       this.#parser.end();
       this.#ended = true;
@@ -53,6 +56,12 @@ export class MessageReader implements AsyncIterator<Buffer> {
       this.#error ??= error as Error;
     }
     this.#deliver();
+  }
+
+  onDrain(): void {}
+
+  onCancel({ error }: Failure): void {
+    this.fail(error);
   }
 
   /** No more will come, for this reason. Messages that are already here are still given out. */

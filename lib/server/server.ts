@@ -1,29 +1,26 @@
 import type { TlsOptions } from 'node:tls';
-import { CallContext, now } from '../grpc/call-context.js';
+import { now } from '../call/clock.js';
+import { CallContext } from '../call/context.js';
+import type { CallObserver } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
-import { type HeaderList, headerValue } from '../grpc/headers.js';
 import { Code, StatusError } from '../grpc/status.js';
-import { ResetCode } from '../grpc/status-mapping.js';
 import { parseTimeout } from '../grpc/timeout.js';
-import { Http2ServerTransport, type NodeHttp2Server } from '../transport/http2/server-transport.js';
-import type { IncomingStream, ListenAddress, ServerTransport, StreamAcceptor } from '../transport/port.js';
-import { parseListenAddress } from '../transport/target.js';
-import { createServerTransport, type TransportName } from '../transport/transports.js';
-import { intercept } from './intercept.js';
-import { ServerStream } from './server-stream.js';
-import { removeStaleSocket } from './stale-socket.js';
-
-/**
- * Handles one call. It ends OK when the handler returns (or its promise resolves), and with the error's status
- * when it throws; anything but a `StatusError` is UNKNOWN.
- */
-export type StreamHandler = (stream: ServerStream) => void | Promise<void>;
-
-/**
- * Runs around a handler: `next()` runs the next interceptor or the handler, and settles with its outcome.
- * What an interceptor throws is the call's status; without `next()` the handler, and the director, never run.
- */
-export type StreamInterceptor = (stream: ServerStream, next: () => Promise<void>) => void | Promise<void>;
+import { type ListenAddress, parseListenAddress } from '../port/address.js';
+import type { ServerTransport } from '../port/connection.js';
+import { ErrorCode } from '../port/error-code.js';
+import { type HeaderList, headerValue } from '../port/headers.js';
+import type { IncomingStream } from '../port/stream.js';
+import type { NodeHttp2Server } from '../transport/http2/node-types.js';
+import { Http2ServerTransport } from '../transport/http2/server-transport.js';
+import { DEFAULT_LIMITS } from '../transport/limits.js';
+import type { TransportName } from '../transport/transport-name.js';
+import { createServerTransport } from '../transport/transports.js';
+import { SERVER_DEFAULTS } from './defaults.js';
+import type { StreamHandler, StreamInterceptor } from './handler.js';
+import { runIntercepted } from './interceptors.js';
+import { runHandler } from './run-handler.js';
+import { RunningCalls } from './running-calls.js';
+import { Services } from './services.js';
 
 /** What a {@link Server} can be told. */
 export interface ServerOptions {
@@ -31,6 +28,8 @@ export interface ServerOptions {
   unknownServiceHandler?: StreamHandler | undefined;
   /** Run in this order around every handler; none by default. */
   interceptors?: readonly StreamInterceptor[] | undefined;
+  /** Hears of every call at its end; none by default, which costs nothing. */
+  observer?: CallObserver | undefined;
   /** TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). */
   tls?: TlsOptions | undefined;
   /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
@@ -39,26 +38,29 @@ export interface ServerOptions {
   maxReceiveMessageBytes?: number | undefined;
 }
 
-const MAX_RECEIVE_MESSAGE_BYTES = 4 * 1024 * 1024;
-
 /** Takes gRPC calls in, and gives each to its handler. */
-export class Server implements StreamAcceptor {
-  readonly #services = new Map<string, ReadonlyMap<string, StreamHandler>>();
-  readonly #unknownServiceHandler: StreamHandler | undefined;
+export class Server {
+  readonly #services: Services;
   readonly #interceptors: readonly StreamInterceptor[];
-  readonly #maxReceiveMessageBytes: number;
+  readonly #calls: RunningCalls;
   readonly #transport: ServerTransport;
+  readonly #acceptor = {
+    onStream: (stream: IncomingStream, headers: HeaderList, endStream: boolean) =>
+      this.#accept(stream, headers, endStream),
+  };
   #attached: Http2ServerTransport | undefined;
-  readonly #onCallFinished = (): void => this.#callFinished();
-  #runningCalls = 0;
-  #idle: (() => void) | undefined;
   #closed: Promise<unknown> | undefined;
 
   constructor(options: ServerOptions = {}) {
-    this.#unknownServiceHandler = options.unknownServiceHandler;
+    const {
+      transport = SERVER_DEFAULTS.transport,
+      maxReceiveMessageBytes = SERVER_DEFAULTS.maxReceiveMessageBytes,
+    } = options;
+    this.#services = new Services(options.unknownServiceHandler);
     this.#interceptors = options.interceptors ?? [];
-    this.#maxReceiveMessageBytes = options.maxReceiveMessageBytes ?? MAX_RECEIVE_MESSAGE_BYTES;
-    this.#transport = createServerTransport(options.transport ?? 'http2', this, options.tls);
+    this.#calls = new RunningCalls(maxReceiveMessageBytes, options.observer);
+    const { tls } = options;
+    this.#transport = createServerTransport(transport, this.#acceptor, { tls, limits: DEFAULT_LIMITS });
   }
 
   /**
@@ -68,12 +70,7 @@ export class Server implements StreamAcceptor {
    * @throws Error if the service has been registered before
    */
   register(service: string, handlers: Readonly<Record<string, StreamHandler>>): void {
-    if (this.#services.has(service)) {
-      throw new Error(
-        `service ${JSON.stringify(service)} is registered already: give all its methods at once`,
-      );
-    }
-    this.#services.set(service, new Map(Object.entries(handlers)));
+    this.#services.register(service, handlers);
   }
 
   /**
@@ -81,12 +78,11 @@ export class Server implements StreamAcceptor {
    *
    * @param address `HOST:PORT`, `:PORT` or `unix:/path`, or the same as an object; port 0 takes a free one
    * @returns the address in use
-   * @throws TypeError for a malformed address; Node's error (EADDRINUSE, say) if it cannot listen there
+   * @throws TypeError for a malformed address; Node's error (EADDRINUSE, say) if it cannot listen there; Error once
+   *   the server is closed
    */
   async listen(address: string | ListenAddress): Promise<ListenAddress> {
-    const where = typeof address === 'string' ? parseListenAddress(address) : address;
-    if ('path' in where) await removeStaleSocket(where.path);
-    return this.#transport.listen(where);
+    return this.#transport.listen(typeof address === 'string' ? parseListenAddress(address) : address);
   }
 
   /**
@@ -95,8 +91,8 @@ export class Server implements StreamAcceptor {
    * clients may retry elsewhere) and lets running ones finish.
    */
   attach(server: NodeHttp2Server): void {
-    this.#attached ??= new Http2ServerTransport(this);
-    this.#attached.attach(server);
+    this.#attached ??= new Http2ServerTransport(this.#acceptor, { tls: undefined, limits: DEFAULT_LIMITS });
+    this.#attached.attach(server, (headers) => isGrpcContentType(headerValue(headers, 'content-type')));
   }
 
   /**
@@ -104,7 +100,7 @@ export class Server implements StreamAcceptor {
    * done, which is as long as the longest call; {@link destroy} cuts it short.
    */
   async close(): Promise<void> {
-    this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#callsFinished()]);
+    this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#calls.finished()]);
     await this.#closed;
   }
 
@@ -113,125 +109,38 @@ export class Server implements StreamAcceptor {
     this.#transport.destroy();
   }
 
-  /** @internal */
-  onStream(stream: IncomingStream, headers: HeaderList, endStream: boolean): void {
+  #accept(stream: IncomingStream, headers: HeaderList, endStream: boolean): void {
     if (headerValue(headers, ':method') !== 'POST') {
-      refuse(stream, [':status', '405', 'allow', 'POST']);
+      this.#refuse(stream, headers, 405, 'allow', 'POST');
       return;
     }
     if (!isGrpcContentType(headerValue(headers, 'content-type'))) {
       // "If Content-Type does not begin with "application/grpc", gRPC servers SHOULD respond with HTTP status of
       // 415" (PROTOCOL-HTTP2, Requests).
-      refuse(stream, [':status', '415']);
+      this.#refuse(stream, headers, 415);
       return;
     }
     const method = headerValue(headers, ':path') ?? '';
     const timeoutText = headerValue(headers, 'grpc-timeout');
     const timeout = timeoutText === undefined ? undefined : parseTimeout(timeoutText);
     const deadline = timeout === undefined ? undefined : now() + timeout;
-    const context = new CallContext(method, headers, stream.socket, deadline);
-    this.#runningCalls++;
-    const call = new ServerStream(
-      stream,
-      context,
-      endStream,
-      this.#maxReceiveMessageBytes,
-      this.#onCallFinished,
-    );
+    const context = CallContext.ofRequest(method, headers, stream.socket, deadline);
+    const call = this.#calls.begin(stream, context, endStream);
     if (timeoutText !== undefined && timeout === undefined) {
-      call.finish(new StatusError(Code.INTERNAL, `malformed grpc-timeout: ${JSON.stringify(timeoutText)}`));
+      const message = `malformed grpc-timeout: ${JSON.stringify(timeoutText)}`;
+      call.end({ error: new StatusError(Code.INTERNAL, message), reason: 'rejected' });
       return;
     }
-    const handler = this.#handlerOf(method);
-    if (handler instanceof StatusError) call.finish(handler);
-    else if (this.#interceptors.length === 0) run(call, handler);
-    else void this.#runIntercepted(call, handler);
+    const handler = this.#services.handlerOf(method);
+    if (handler instanceof StatusError) call.end({ error: handler, reason: 'no_route' });
+    else if (this.#interceptors.length === 0) runHandler(call, handler);
+    else void runIntercepted(call, handler, this.#interceptors);
   }
 
-  #handlerOf(path: string): StreamHandler | StatusError {
-    const slash = lastSlash(path);
-    if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
-      return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
-    }
-    if (this.#services.size === 0 && this.#unknownServiceHandler !== undefined) {
-      return this.#unknownServiceHandler;
-    }
-    const service = path.slice(1, slash);
-    const method = path.slice(slash + 1);
-    const handlers = this.#services.get(service);
-    const handler = handlers?.get(method) ?? this.#unknownServiceHandler;
-    if (handler !== undefined) return handler;
-    return new StatusError(
-      Code.UNIMPLEMENTED,
-      handlers === undefined
-        ? `unknown service ${service}`
-        : `unknown method ${method} for service ${service}`,
-    );
+  /** Answers what is no gRPC call by HTTP's own means. */
+  #refuse(stream: IncomingStream, headers: HeaderList, httpStatus: number, ...fields: string[]): void {
+    stream.sendHeaders([':status', String(httpStatus), ...fields], true);
+    stream.reset(ErrorCode.NO_ERROR);
+    this.#calls.refused(stream, headers, httpStatus);
   }
-
-  async #runIntercepted(call: ServerStream, handler: StreamHandler): Promise<void> {
-    let next = (): Promise<void> =>
-      new Promise((resolve, reject) => {
-        call.interceptOutcome((error) => (error === undefined ? resolve() : reject(error)));
-        if (call.cancelled === undefined) run(call, handler);
-        else call.end(call.cancelled);
-      });
-    for (const interceptor of this.#interceptors.toReversed()) {
-      const inner = next;
-      next = () => intercept(call, interceptor, inner);
-    }
-    try {
-      await next();
-      call.finish(undefined);
-    } catch (error) {
-      call.finish(StatusError.from(error));
-    }
-  }
-
-  #callFinished(): void {
-    this.#runningCalls--;
-    if (this.#runningCalls === 0) this.#idle?.();
-  }
-
-  #callsFinished(): Promise<void> {
-    if (this.#runningCalls === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#idle = resolve;
-    });
-  }
-}
-
-/** `lastIndexOf('/')`, without the call into V8's runtime that it takes. */
-function lastSlash(path: string): number {
-  let at = path.length - 1;
-  while (at >= 0 && path.charCodeAt(at) !== SLASH) at--;
-  return at;
-}
-
-const SLASH = 0x2f;
-
-function run(call: ServerStream, handler: StreamHandler): void {
-  let result: void | Promise<void>;
-  try {
-    result = handler(call);
-  } catch (error) {
-    call.end(StatusError.from(error));
-    return;
-  }
-  if (result !== undefined) {
-    Promise.resolve(result).then(
-      () => {
-        if (!call.takenOver) call.end();
-      },
-      (error) => call.end(StatusError.from(error)),
-    );
-  } else if (!call.takenOver) {
-    call.end();
-  }
-}
-
-/** Answers what is no gRPC call by HTTP's own means. */
-function refuse(stream: IncomingStream, headers: HeaderList): void {
-  stream.sendHeaders(headers, true);
-  stream.reset(ResetCode.NO_ERROR);
 }

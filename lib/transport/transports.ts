@@ -1,52 +1,34 @@
-import type { ConnectionOptions, TlsOptions } from 'node:tls';
-import { createFramesClientTransport, createFramesServerTransport } from './frames/index.js';
-import { Http2ClientTransport } from './http2/client-transport.js';
+import type { Dialer, ServerTransport, StreamAcceptor } from '../port/connection.js';
+import { FramesDialer } from './frames/dialer.js';
+import { FramesServerTransport } from './frames/server-transport.js';
+import { Http2Dialer } from './http2/dialer.js';
 import { Http2ServerTransport } from './http2/server-transport.js';
-import type { ClientTransport, ServerTransport, StreamAcceptor } from './port.js';
-import type { ConnectTarget } from './target.js';
-
-/**
- * What speaks HTTP/2: `http2` is `node:http2`, the default; `frames` is this package's own frame engine on
- * `node:net` and `node:tls`, which takes a small part of the CPU per call.
- */
-export type TransportName = 'http2' | 'frames';
-
-export const TRANSPORT_NAMES: readonly TransportName[] = ['http2', 'frames'];
-
-/** How connections to a backend are made, whatever the transport. */
-export interface ConnectOptions {
-  readonly tls: ConnectionOptions | undefined;
-  readonly connectTimeoutMilliseconds: number | undefined;
-  readonly maxConnections: number | undefined;
-}
+import type { DialerOptions, ServerTransportOptions } from './options.js';
+import { TRANSPORT_NAMES, type TransportName } from './transport-name.js';
 
 /** @throws TypeError for an unknown name */
 export function createServerTransport(
   name: TransportName,
   acceptor: StreamAcceptor,
-  tls: TlsOptions | undefined,
+  options: ServerTransportOptions,
 ): ServerTransport {
   switch (name) {
     case 'http2':
-      return new Http2ServerTransport(acceptor, tls);
+      return new Http2ServerTransport(acceptor, options);
     case 'frames':
-      return createFramesServerTransport({ tls }, acceptor);
+      return new FramesServerTransport(acceptor, options);
     default:
       throw unknownTransport(name);
   }
 }
 
 /** @throws TypeError for an unknown name */
-export function createClientTransport(
-  name: TransportName,
-  target: ConnectTarget,
-  options: ConnectOptions,
-): ClientTransport {
+export function createDialer(name: TransportName, options: DialerOptions): Dialer {
   switch (name) {
     case 'http2':
-      return new Http2ClientTransport(target, options);
+      return new Http2Dialer(options);
     case 'frames':
-      return createFramesClientTransport(target, options);
+      return new FramesDialer(options);
     default:
       throw unknownTransport(name);
   }

@@ -6,14 +6,19 @@ import {
   type StreamInterceptor,
 } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
+import { REQUEST, RESPONSE, TRAILERS } from '../support/fields.js';
 import {
-  END_STREAM,
-  type FrameConnection,
+  data,
+  dataOf,
+  END,
+  errorCode,
+  Flag,
   FrameType,
-  REQUEST_HEADERS,
-  RESPONSE_HEADERS,
-  resetCode,
-} from '../support/frames.js';
+  headers,
+  resetStream,
+  settings,
+} from '../support/frame.js';
+import type { FramePeer } from '../support/frame-peer.js';
 import { respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
 
@@ -22,22 +27,17 @@ const MESSAGE = encodeMessage(Buffer.from('message'));
 
 /** Backends that take requests and never answer, but for response headers if `respond` says so. */
 async function silentBackends(world: World, count: number, answers = false) {
-  const connections: Promise<FrameConnection>[] = [];
+  const connections: Promise<FramePeer>[] = [];
   const destinations: Destination[] = [];
   for (let i = 0; i < count; i++) {
-    let connected!: (connection: FrameConnection) => void;
-    connections.push(
-      new Promise((resolve) => {
-        connected = resolve;
-      }),
-    );
-    const backend = await world.frameBackend((connection) => {
-      connection.settings({});
+    const backend = await world.frameBackend(async (connection) => {
+      connection.send(settings());
       if (answers) {
-        void connection.first(1, FrameType.HEADERS).then(() => connection.headers(1, RESPONSE_HEADERS));
+        await connection.first(1, FrameType.HEADERS);
+        connection.send(headers(1, RESPONSE));
       }
-      connected(connection);
     });
+    connections.push(backend.accept());
     destinations.push({ conn: world.dial(backend.port) });
   }
   return { connections, destinations };
@@ -89,21 +89,21 @@ for (const cancel of CANCELS) {
         { interceptors: [interceptor] },
       );
       const client = await world.frameClient(proxy.port);
-      client.headers(1, REQUEST_HEADERS);
-      client.data(1, MESSAGE, state.startsWith('half-closed'));
+      client.send(headers(1, REQUEST));
+      client.send(data(1, MESSAGE, state.startsWith('half-closed') ? Flag.END_STREAM : 0));
       const all = await Promise.all(connections);
       for (const connection of all) await connection.first(1, FrameType.DATA);
       if (state.endsWith('received')) await client.first(1, FrameType.HEADERS);
       if (state.startsWith('half-closed'))
-        for (const connection of all) await connection.until(() => halfClosed(connection));
-      if (cancel === 'resets with CANCEL') client.reset(1, 8);
-      else if (cancel === 'resets with NO_ERROR') client.reset(1, 0);
-      else if (cancel === 'resets with INTERNAL_ERROR') client.reset(1, 2);
+        for (const connection of all) await connection.until(() => connection.hasEnded(1));
+      if (cancel === 'resets with CANCEL') client.send(resetStream(1, 8));
+      else if (cancel === 'resets with NO_ERROR') client.send(resetStream(1, 0));
+      else if (cancel === 'resets with INTERNAL_ERROR') client.send(resetStream(1, 2));
       else if (cancel === 'closes') client.socket.end();
       else client.socket.resetAndDestroy();
       for (const connection of all) {
-        t.equal(resetCode(await connection.first(1, FrameType.RST_STREAM)), 8);
-        t.equal(halfClosed(connection), state.startsWith('half-closed'));
+        t.equal(errorCode(await connection.first(1, FrameType.RST_STREAM)), 8);
+        t.equal(connection.hasEnded(1), state.startsWith('half-closed'));
       }
       await finished;
       t.same(
@@ -130,8 +130,8 @@ behaviour('the deadline passes: DEADLINE_EXCEEDED, and CANCEL at every destinati
   t.equal(fieldValue(response.headers, 'grpc-status'), '4');
   t.equal(response.resetCode, 0);
   for (const connection of await Promise.all(connections)) {
-    t.equal(resetCode(await connection.first(1, FrameType.RST_STREAM)), 8);
-    t.equal(halfClosed(connection), false);
+    t.equal(errorCode(await connection.first(1, FrameType.RST_STREAM)), 8);
+    t.equal(connection.hasEnded(1), false);
   }
 });
 
@@ -148,6 +148,7 @@ behaviour("a secondary's own deadline is its error alone", async (t, world) => {
         ctx: ctx.withTimeout(500),
         errHandler: (error) => {
           told.push(error);
+          return null;
         },
       },
     ],
@@ -155,7 +156,7 @@ behaviour("a secondary's own deadline is its error alone", async (t, world) => {
   const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
   t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
   t.match(told, [{ code: Code.DEADLINE_EXCEEDED }]);
-  t.equal(resetCode(await (await connections[0]!).first(1, FrameType.RST_STREAM)), 8);
+  t.equal(errorCode(await (await connections[0]!).first(1, FrameType.RST_STREAM)), 8);
 });
 
 behaviour("the call option's deadline ends the call", async (t, world) => {
@@ -166,7 +167,7 @@ behaviour("the call option's deadline ends the call", async (t, world) => {
   }));
   const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
   t.equal(fieldValue(response.trailers, 'grpc-status'), '4');
-  t.equal(resetCode(await (await connections[0]!).first(1, FrameType.RST_STREAM)), 8);
+  t.equal(errorCode(await (await connections[0]!).first(1, FrameType.RST_STREAM)), 8);
 });
 
 behaviour("a destination's own signal cancels it alone", async (t, world) => {
@@ -186,6 +187,7 @@ behaviour("a destination's own signal cancels it alone", async (t, world) => {
         ctx: ctx.withSignal(controller.signal),
         errHandler: (error) => {
           told.push(error);
+          return null;
         },
       },
     ],
@@ -196,7 +198,7 @@ behaviour("a destination's own signal cancels it alone", async (t, world) => {
   const connection = await connections[0]!;
   await connection.first(1, FrameType.DATA);
   controller.abort();
-  t.equal(resetCode(await connection.first(1, FrameType.RST_STREAM)), 8);
+  t.equal(errorCode(await connection.first(1, FrameType.RST_STREAM)), 8);
   stream.end();
   t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
   t.match(told, [{ code: Code.CANCELLED }]);
@@ -224,9 +226,9 @@ behaviour('a client that cancels while the director thinks: no backend is contac
     };
   });
   const client = await world.frameClient(proxy.port);
-  client.headers(1, REQUEST_HEADERS);
+  client.send(headers(1, REQUEST));
   await asking;
-  client.reset(1, 8);
+  client.send(resetStream(1, 8));
   t.match(await outcome, { code: Code.CANCELLED });
   t.same(opened, []);
 });
@@ -247,18 +249,17 @@ behaviour('a client that cancels while a stream waits for its connection', async
     return { primary: { conn }, requestFinalizer: finalized };
   });
   const client = await world.frameClient(proxy.port);
-  client.headers(1, REQUEST_HEADERS);
+  client.send(headers(1, REQUEST));
   await asking;
-  client.reset(1, 8);
+  client.send(resetStream(1, 8));
   t.match(await outcome, { code: Code.CANCELLED });
   // The next call finds the connection, and the cancelled one leaves no trace on it.
-  client.headers(3, REQUEST_HEADERS, true);
-  while (backend.connections[0] === undefined) await new Promise(setImmediate);
-  const [connection] = backend.connections;
-  connection.settings({});
+  client.send(headers(3, REQUEST, END));
+  const connection = await backend.accept();
+  connection.send(settings());
   await connection.first(1, FrameType.HEADERS);
-  connection.headers(1, RESPONSE_HEADERS);
-  connection.headers(1, { 'grpc-status': '0' }, true);
+  connection.send(headers(1, RESPONSE));
+  connection.send(headers(1, TRAILERS, END));
   await client.until(() => client.of(3, FrameType.HEADERS).length === 2);
   t.equal(backend.connections.length, 1);
 });
@@ -274,13 +275,12 @@ behaviour('a secondary that dies during the upload is dropped alone', async (t, 
       });
       ports.push(backend.port);
     }
-    const dying = await world.frameBackend((connection) => {
-      connection.settings({});
-      void connection.first(1, FrameType.DATA).then(() => {
-        if (death === 'reset') connection.reset(1, 2);
-        else if (death === 'connection') connection.destroy();
-        else connection.headers(1, { ...RESPONSE_HEADERS, 'grpc-status': '8' }, true);
-      });
+    const dying = await world.frameBackend(async (connection) => {
+      connection.send(settings());
+      await connection.first(1, FrameType.DATA);
+      if (death === 'reset') connection.send(resetStream(1, 2));
+      else if (death === 'connection') connection.destroy();
+      else connection.send(headers(1, [...RESPONSE, 'grpc-status', '8'], END));
     });
     let died!: () => void;
     const dead = new Promise<void>((resolve) => {
@@ -289,7 +289,16 @@ behaviour('a secondary that dies during the upload is dropped alone', async (t, 
     const [primary, other, third] = [...ports, dying.port].map((port) => world.dial(port));
     const proxy = await world.proxy(() => ({
       primary: { conn: primary! },
-      secondaries: [{ conn: third!, errHandler: () => died() }, { conn: other! }],
+      secondaries: [
+        {
+          conn: third!,
+          errHandler: () => {
+            died();
+            return null;
+          },
+        },
+        { conn: other! },
+      ],
     }));
     const stream = world.http2Client(proxy.port).open(METHOD);
     const response = collectResponse(stream);
@@ -310,31 +319,21 @@ behaviour('a secondary that dies while it is full frees the client', async (t, w
     received.push((await body()).data);
     respond(stream);
   });
-  let connection!: FrameConnection;
   // It never opens its window of 64 KiB.
-  const stuck = await world.frameBackend((one) => {
-    connection = one;
-    one.settings({});
-  });
+  const stuck = await world.frameBackend((connection) => connection.send(settings()));
   const [conn, other] = [world.dial(backend.port), world.dial(stuck.port)];
   const proxy = await world.proxy(() => ({
     primary: { conn },
-    secondaries: [{ conn: other, errHandler: () => {} }],
+    secondaries: [{ conn: other, errHandler: () => null }],
   }));
   const stream = world.http2Client(proxy.port).open(METHOD);
   const response = collectResponse(stream);
   const body = encodeMessage(Buffer.alloc(4 * 1024 * 1024, 7));
   stream.end(body);
-  await new Promise<void>((resolve) => stream.once('ready', resolve));
-  while (connection === undefined) await new Promise(setImmediate);
-  const bytes = () => connection.of(1, FrameType.DATA).reduce((sum, { payload }) => sum + payload.length, 0);
-  await connection.until(() => bytes() === 65_535);
+  const connection = await stuck.accept();
+  await connection.until(() => dataOf(connection.of(1, FrameType.DATA)).length === 65_535);
   t.equal(received.length, 0);
-  connection.reset(1, 2);
+  connection.send(resetStream(1, 2));
   t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
   t.ok(received[0]?.equals(body));
 });
-
-function halfClosed(connection: FrameConnection): boolean {
-  return connection.of(1).some(({ type, flags }) => type <= FrameType.HEADERS && (flags & END_STREAM) !== 0);
-}

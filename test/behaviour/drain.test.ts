@@ -5,10 +5,11 @@ import net from 'node:net';
 import { Code, encodeMessage, Server, type StreamHandler } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
+import { requestTo } from '../support/fields.js';
+import { END, errorCode, Flag, FrameType, headers } from '../support/frame.js';
 import { echo as grpcEcho } from '../support/grpc-backend.js';
 import { collect } from '../support/grpc-client.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
-import { END_STREAM, FrameType, RawHttp2Client } from '../support/raw-http2.js';
 
 const METHOD = '/test.Echo/Bidi';
 
@@ -86,40 +87,41 @@ behaviour('close() answers the calls that its last GOAWAY includes, and no other
       await go.promise;
     },
   });
-  const client = new RawHttp2Client(port);
-  t.teardown(() => client.destroy());
-  client.request(1, METHOD, true);
+  const client = await world.frameClient(port);
+  await client.first(0, FrameType.SETTINGS);
+  client.acknowledges = false;
+  client.send(headers(1, requestTo(METHOD), END));
   await entered.promise;
   const closed = server.close();
-  await client.frame(FrameType.GOAWAY);
+  await client.first(0, FrameType.GOAWAY);
   // This one was on its way. A client knows by the last GOAWAY whether to send it elsewhere: the engine takes it
   // (RFC 9113 section 6.8, in two steps), nghttp2 takes none after its first GOAWAY.
-  client.request(3, METHOD, true);
+  client.send(headers(3, requestTo(METHOD), END));
   t.equal(await settled(closed), false, 'the running call is waited for');
   go.resolve();
   await closed;
   await client.closed;
-  const goaway = client.frames.filter(({ type }) => type === FrameType.GOAWAY).at(-1)!;
-  t.equal(goaway.payload.readUInt32BE(4), http2.constants.NGHTTP2_NO_ERROR);
+  const goaway = client.of(0, FrameType.GOAWAY).at(-1)!;
+  t.equal(errorCode(goaway), http2.constants.NGHTTP2_NO_ERROR);
   const included = [1, 3].filter((id) => id <= goaway.payload.readUInt32BE(0));
   const answers = client.frames.filter(({ type }) => type === FrameType.HEADERS);
   t.same(
-    answers.map(({ streamId, flags }) => [streamId, flags & END_STREAM]),
-    included.map((id) => [id, END_STREAM]),
+    answers.map(({ streamId, flags }) => [streamId, flags & Flag.END_STREAM]),
+    included.map((id) => [id, Flag.END_STREAM]),
   );
   t.equal(started, included.length);
 });
 
 behaviour('a client that neither calls nor answers does not keep the server open', async (t, world) => {
   const { server, port } = await world.serve({ unknownServiceHandler: echo });
-  const client = new RawHttp2Client(port);
-  t.teardown(() => client.destroy());
-  await client.frame(FrameType.SETTINGS);
+  const client = await world.frameClient(port);
+  await client.first(0, FrameType.SETTINGS);
+  client.acknowledges = false;
   const started = performance.now();
   await server.close();
   await client.closed;
   t.ok(performance.now() - started < 900, 'not even for long');
-  t.equal(client.frames.filter(({ type }) => type === FrameType.GOAWAY).length >= 1, true);
+  t.equal(client.of(0, FrameType.GOAWAY).length >= 1, true);
 });
 
 behaviour('destroy() ends running calls at once, on both sides', async (t, world) => {

@@ -1,16 +1,22 @@
 import { encodeMessage } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
+import { REQUEST, RESPONSE, TRAILERS } from '../support/fields.js';
 import {
+  data,
   dataOf,
-  END_STREAM,
+  END,
+  errorCode,
+  Flag,
   type Frame,
-  type FrameConnection,
   FrameType,
-  INITIAL_WINDOW_SIZE,
-  REQUEST_HEADERS,
-  RESPONSE_HEADERS,
-  resetCode,
-} from '../support/frames.js';
+  headers,
+  ping,
+  resetStream,
+  Setting,
+  settings,
+  windowUpdate,
+} from '../support/frame.js';
+import type { FramePeer } from '../support/frame-peer.js';
 import { echo } from '../support/grpc-backend.js';
 import { collect } from '../support/grpc-client.js';
 
@@ -22,22 +28,21 @@ async function earlyBackend(
   world: World,
   body: Buffer,
   status: string,
-  then: (connection: FrameConnection) => void = () => {},
+  then: (connection: FramePeer) => void = () => {},
 ) {
-  return world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.DATA).then(() => {
-      connection.headers(1, RESPONSE_HEADERS);
-      for (let i = 0; i < body.length; i += 16_384) connection.data(1, body.subarray(i, i + 16_384));
-      connection.headers(1, { 'grpc-status': status, 'x-trailer': '1' }, true);
-      then(connection);
-    });
+  return world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.DATA);
+    connection.send(headers(1, RESPONSE));
+    for (let i = 0; i < body.length; i += 16_384) connection.send(data(1, body.subarray(i, i + 16_384)));
+    connection.send(headers(1, ['grpc-status', status, 'x-trailer', '1'], END));
+    then(connection);
   });
 }
 
-const ENDINGS: Record<string, (connection: FrameConnection) => void> = {
+const ENDINGS: Record<string, (connection: FramePeer) => void> = {
   'and leaves it at that': () => {},
-  'and resets with NO_ERROR': (connection) => connection.reset(1, 0),
+  'and resets with NO_ERROR': (connection) => connection.send(resetStream(1, 0)),
 };
 
 for (const status of ['0', '9']) {
@@ -49,24 +54,24 @@ for (const status of ['0', '9']) {
         const conn = world.dial(backend.port);
         const proxy = await world.proxy(() => ({ primary: { conn } }));
         const client = await world.frameClient(proxy.port);
-        client.headers(1, REQUEST_HEADERS);
-        client.data(1, MESSAGE);
+        client.send(headers(1, REQUEST));
+        client.send(data(1, MESSAGE));
         const reset = await client.first(1, FrameType.RST_STREAM);
-        t.equal(resetCode(reset), 0);
+        t.equal(errorCode(reset), 0);
         const frames = withoutNoise(client.of(1));
         t.same(
-          frames.map(({ type, flags }) => [type, flags & END_STREAM]),
+          frames.map(({ type, flags }) => [type, flags & Flag.END_STREAM]),
           [
             [FrameType.HEADERS, 0],
             [FrameType.DATA, 0],
-            [FrameType.HEADERS, END_STREAM],
+            [FrameType.HEADERS, Flag.END_STREAM],
             [FrameType.RST_STREAM, 0],
           ],
         );
         t.same(frames[1]!.payload, MESSAGE);
         if (ending.endsWith('that')) {
           const [connection] = backend.connections;
-          t.equal(resetCode(await connection!.first(1, FrameType.RST_STREAM)), 8);
+          t.equal(errorCode(await connection!.first(1, FrameType.RST_STREAM)), 8);
         }
       },
     );
@@ -74,21 +79,20 @@ for (const status of ['0', '9']) {
 }
 
 behaviour('a Trailers-Only answer before the half-close', async (t, world) => {
-  const backend = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.HEADERS).then(() => {
-      connection.headers(1, { ...RESPONSE_HEADERS, 'grpc-status': '7' }, true);
-    });
+  const backend = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.HEADERS);
+    connection.send(headers(1, [...RESPONSE, 'grpc-status', '7'], END));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
   const client = await world.frameClient(proxy.port);
-  client.headers(1, REQUEST_HEADERS);
-  t.equal(resetCode(await client.first(1, FrameType.RST_STREAM)), 0);
+  client.send(headers(1, REQUEST));
+  t.equal(errorCode(await client.first(1, FrameType.RST_STREAM)), 0);
   t.same(
-    withoutNoise(client.of(1)).map(({ type, flags }) => [type, flags & END_STREAM]),
+    withoutNoise(client.of(1)).map(({ type, flags }) => [type, flags & Flag.END_STREAM]),
     [
-      [FrameType.HEADERS, END_STREAM],
+      [FrameType.HEADERS, Flag.END_STREAM],
       [FrameType.RST_STREAM, 0],
     ],
   );
@@ -100,12 +104,12 @@ behaviour('an error of the director before the half-close', async (t, world) => 
     throw new Error('no way');
   });
   const client = await world.frameClient(proxy.port);
-  client.headers(1, REQUEST_HEADERS);
-  t.equal(resetCode(await client.first(1, FrameType.RST_STREAM)), 0);
+  client.send(headers(1, REQUEST));
+  t.equal(errorCode(await client.first(1, FrameType.RST_STREAM)), 0);
   t.same(
-    withoutNoise(client.of(1)).map(({ type, flags }) => [type, flags & END_STREAM]),
+    withoutNoise(client.of(1)).map(({ type, flags }) => [type, flags & Flag.END_STREAM]),
     [
-      [FrameType.HEADERS, END_STREAM],
+      [FrameType.HEADERS, Flag.END_STREAM],
       [FrameType.RST_STREAM, 0],
     ],
   );
@@ -116,29 +120,29 @@ behaviour('a client that reads slowly gets the whole early answer before the res
   const backend = await earlyBackend(world, body, '0');
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
-  const client = await world.frameClient(proxy.port, { [INITIAL_WINDOW_SIZE]: 10_000 });
-  client.headers(1, REQUEST_HEADERS);
-  client.data(1, MESSAGE);
+  const client = await world.frameClient(proxy.port, [Setting.INITIAL_WINDOW_SIZE, 10_000]);
+  client.send(headers(1, REQUEST));
+  client.send(data(1, MESSAGE));
   const received = () => dataOf(client.of(1, FrameType.DATA));
   await client.until(() => received().length === 10_000);
   // Twice around, so that what the proxy would send too early would be here.
   for (let i = 1; i <= 2; i++) {
-    client.send(FrameType.PING, 0, 0, Buffer.alloc(8, i));
+    client.send(ping(Buffer.alloc(8, i)));
     await client.until(() => client.of(0, FrameType.PING).length === i);
   }
   t.equal(client.of(1, FrameType.RST_STREAM).length, 0);
   for (let sent = 10_000; sent < body.length; sent += 10_000) {
-    client.windowUpdate(1, 10_000);
+    client.send(windowUpdate(1, 10_000));
     await client.until(() => received().length >= Math.min(sent + 10_000, body.length));
   }
-  t.equal(resetCode(await client.first(1, FrameType.RST_STREAM)), 0);
+  t.equal(errorCode(await client.first(1, FrameType.RST_STREAM)), 0);
   t.ok(received().equals(body));
   const ends = withoutNoise(client.of(1))
     .filter(({ type }) => type !== FrameType.DATA)
-    .map(({ type, flags }) => [type, flags & END_STREAM]);
+    .map(({ type, flags }) => [type, flags & Flag.END_STREAM]);
   t.same(ends, [
     [FrameType.HEADERS, 0],
-    [FrameType.HEADERS, END_STREAM],
+    [FrameType.HEADERS, Flag.END_STREAM],
     [FrameType.RST_STREAM, 0],
   ]);
 });
@@ -148,39 +152,35 @@ behaviour('a client that half-closes while the early answer waits for its window
   const backend = await earlyBackend(world, body, '0');
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
-  const client = await world.frameClient(proxy.port, { [INITIAL_WINDOW_SIZE]: 10_000 });
-  client.headers(1, REQUEST_HEADERS);
-  client.data(1, MESSAGE);
+  const client = await world.frameClient(proxy.port, [Setting.INITIAL_WINDOW_SIZE, 10_000]);
+  client.send(headers(1, REQUEST));
+  client.send(data(1, MESSAGE));
   await client.until(() => dataOf(client.of(1, FrameType.DATA)).length === 10_000);
-  client.data(1, MESSAGE, true);
-  client.windowUpdate(1, 100_000);
+  client.send(data(1, MESSAGE, Flag.END_STREAM));
+  client.send(windowUpdate(1, 100_000));
   await client.until(() => client.of(1, FrameType.HEADERS).length === 2);
   t.ok(dataOf(client.of(1, FrameType.DATA)).equals(body));
-  t.equal(client.of(1, FrameType.HEADERS)[1]!.flags & END_STREAM, END_STREAM);
-  for (const reset of client.of(1, FrameType.RST_STREAM)) t.equal(resetCode(reset), 0);
+  t.equal(client.of(1, FrameType.HEADERS)[1]!.flags & Flag.END_STREAM, Flag.END_STREAM);
+  for (const reset of client.of(1, FrameType.RST_STREAM)) t.equal(errorCode(reset), 0);
 });
 
 behaviour(
   'the early answer of a primary leaves the secondaries the rest of the request',
   async (t, world) => {
     const primary = await earlyBackend(world, MESSAGE, '0');
-    const secondary = await world.frameBackend((connection) => {
-      connection.settings({});
-      void connection
-        .until(() => connection.of(1, FrameType.DATA).some(({ flags }) => (flags & END_STREAM) !== 0))
-        .then(() => {
-          connection.headers(1, RESPONSE_HEADERS);
-          connection.headers(1, { 'grpc-status': '0' }, true);
-        });
+    const secondary = await world.frameBackend(async (connection) => {
+      connection.send(settings());
+      await connection.until(() => connection.hasEnded(1));
+      connection.send(headers(1, RESPONSE), headers(1, TRAILERS, END));
     });
     const [conn, other] = [world.dial(primary.port), world.dial(secondary.port)];
     const proxy = await world.proxy(() => ({ primary: { conn }, secondaries: [{ conn: other }] }));
     const client = await world.frameClient(proxy.port);
-    client.headers(1, REQUEST_HEADERS);
-    client.data(1, MESSAGE);
+    client.send(headers(1, REQUEST));
+    client.send(data(1, MESSAGE));
     await client.first(1, FrameType.DATA);
-    client.data(1, MESSAGE);
-    client.data(1, MESSAGE, true);
+    client.send(data(1, MESSAGE));
+    client.send(data(1, MESSAGE, Flag.END_STREAM));
     await client.until(() => client.of(1, FrameType.HEADERS).length === 2);
     t.same(
       dataOf(secondary.connections[0]!.of(1, FrameType.DATA)),

@@ -149,7 +149,7 @@ behaviour('a secondary’s error handler that throws anything: INTERNAL with its
   for (const [thrown, text] of THROWN) {
     const { code, details } = await call(
       (primary) => ({
-        primary: { ...primary, errHandler: () => undefined },
+        primary: { ...primary, errHandler: () => null },
         secondaries: [{ ...primary, errHandler: throwing(thrown) }],
       }),
       FAIL,
@@ -163,14 +163,14 @@ behaviour(
   async (t, world) => {
     const { call } = await setUp(t, world);
     const verdicts: readonly (readonly [unknown, status, string])[] = [
-      [undefined, status.OK, ''],
+      [undefined, status.ABORTED, 'the backend’s own'],
       [null, status.OK, ''],
       [Promise.resolve(null), status.OK, ''],
       ['text', status.UNKNOWN, 'text'],
       [false, status.UNKNOWN, 'false'],
       [new Error('another'), status.UNKNOWN, 'another'],
       // biome-ignore lint/suspicious/noThenProperty: that is what is tested
-      [{ then: (resolve: (value: undefined) => void) => resolve(undefined) }, status.OK, ''],
+      [{ then: (resolve: (value: null) => void) => resolve(null) }, status.OK, ''],
     ];
     for (const [verdict, code, text] of verdicts) {
       const errHandler = () => untyped<undefined>(verdict);
@@ -183,7 +183,7 @@ behaviour(
   },
 );
 
-behaviour('error handlers that fail at a stream that cannot be opened: warnings', async (t, world) => {
+behaviour('error handlers that fail at a primary that cannot be opened: warnings', async (t, world) => {
   const { call, events } = await setUp(t, world);
   const gone = await world.http2Backend(() => {});
   gone.destroy();
@@ -191,8 +191,8 @@ behaviour('error handlers that fail at a stream that cannot be opened: warnings'
   for (const [thrown, text] of THROWN) {
     events.warnings.length = 0;
     const result = await call((primary) => ({
-      primary: { ...primary, errHandler: throwing(thrown) },
-      secondaries: [{ conn, errHandler: () => Promise.reject(thrown) }],
+      primary: { conn, errHandler: throwing(thrown) },
+      secondaries: [{ ...primary, errHandler: () => Promise.reject(thrown) }],
     }));
     t.equal(result.code, status.UNAVAILABLE);
     t.strictSame(events.warnings, [text, text]);

@@ -228,8 +228,8 @@ behaviour('a director that does not wait for its peek, or peeks late, does no ha
   const pending: Promise<unknown>[] = [];
   let late: StreamPeeker | undefined;
   const proxy = await world.proxy((_ctx, _method, peeker) => {
-    peeker.peek(0);
-    peeker.peek(3);
+    void peeker.peek(0);
+    void peeker.peek(3);
     pending.push(peeker.peek(3));
     late = peeker;
     return { primary: { conn } };

@@ -3,9 +3,9 @@ import type { Test } from 'tap';
 import { Code, encodeMessage } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { Countdown } from '../support/countdown.js';
-import { ForkedProxy } from '../support/forked-proxy.js';
 import { type Http2Backend, respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue, type Http2Client, type Response } from '../support/http2-client.js';
+import { ProxyChild } from '../support/proxy-child.js';
 import { within } from '../support/within.js';
 
 const METHOD = '/test.Service/Method';
@@ -101,7 +101,9 @@ behaviour('however calls end, nothing of them stays, and the process can end', a
   const opens = { countdown: new Countdown(1) };
   const backends: Http2Backend[] = [];
   for (let i = 0; i < 3; i++) backends.push(await startBackend(world, () => opens.countdown.tick()));
-  const proxy = await ForkedProxy.start(t, world.transports, ...backends.map(({ port }) => port));
+  const [primary, ...secondaries] = backends.map(({ port }) => `127.0.0.1:${port}`);
+  const { transports } = world;
+  const proxy = await ProxyChild.start(t, { transports, primary: primary!, secondaries, maxPeekBytes: 1000 });
   const client = world.http2Client(proxy.port);
   await endAll(t, client, opens);
   const before = await proxy.measure();

@@ -8,9 +8,9 @@ import * as grpc from '@grpc/grpc-js';
 import type { Test } from 'tap';
 import { Code, encodeMessage, Server, type StreamHandler } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
+import { cert, key } from '../support/certificate.js';
 import { GrpcClient } from '../support/grpc-client.js';
 import { fieldValue, Http2Client } from '../support/http2-client.js';
-import { certificate } from '../support/localhost-certificate.js';
 
 const METHOD = '/test.Local/Call';
 
@@ -68,12 +68,12 @@ behaviour('a server listens at a unix socket, beside TCP', async (t) => {
 });
 
 behaviour('a server speaks TLS', async (t) => {
-  const server = newServer(t, { tls: certificate });
+  const server = newServer(t, { tls: { key, cert } });
   const address = await server.listen('127.0.0.1:0');
   // Node 26 refuses an IP address as the TLS server name, which grpc-js would make of it.
   const target = `localhost:${Reflect.get(address, 'port')}`;
-  t.same(await call(t, target, grpc.credentials.createSsl(Buffer.from(certificate.cert))), fine);
-  const session = http2.connect(`https://${target}`, { ca: certificate.cert, ALPNProtocols: ['h2'] });
+  t.same(await call(t, target, grpc.credentials.createSsl(Buffer.from(cert))), fine);
+  const session = http2.connect(`https://${target}`, { ca: cert, ALPNProtocols: ['h2'] });
   t.teardown(() => session.destroy());
   await once(session, 'connect');
   t.equal(session.alpnProtocol, 'h2');

@@ -12,9 +12,10 @@ import {
 } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
+import { requestTo } from '../support/fields.js';
+import { data, errorCode, Flag, FrameType, headers } from '../support/frame.js';
 import { collect } from '../support/grpc-client.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
-import { END_STREAM, FrameType, RawHttp2Client } from '../support/raw-http2.js';
 
 const METHOD = '/test.Local/Call';
 const MIB = 1024 * 1024;
@@ -203,24 +204,22 @@ behaviour('a handler that returns early answers completely, then resets with NO_
       return;
     }
   });
-  const raw = new RawHttp2Client(port);
-  t.teardown(() => raw.destroy());
+  const raw = await world.frameClient(port);
   const message = encodeMessage(Buffer.from('one'));
-  raw.request(1, METHOD);
-  raw.send(FrameType.DATA, 0, 1, message);
-  const reset = await raw.frame(FrameType.RST_STREAM);
-  const frames = raw.frames.filter(({ streamId }) => streamId === 1);
+  raw.send(headers(1, requestTo(METHOD)), data(1, message));
+  const reset = await raw.first(1, FrameType.RST_STREAM);
+  const frames = raw.of(1);
   t.same(
-    frames.map(({ type, flags }) => [type, flags & END_STREAM]),
+    frames.map(({ type, flags }) => [type, flags & Flag.END_STREAM]),
     [
       [FrameType.HEADERS, 0],
       [FrameType.DATA, 0],
-      [FrameType.HEADERS, END_STREAM],
+      [FrameType.HEADERS, Flag.END_STREAM],
       [FrameType.RST_STREAM, 0],
     ],
   );
   t.same(frames[1]?.payload, message);
-  t.equal(reset.payload.readUInt32BE(0), http2.constants.NGHTTP2_NO_ERROR);
+  t.equal(errorCode(reset), http2.constants.NGHTTP2_NO_ERROR);
 
   const call = grpcClient.open(METHOD);
   const result = collect(call);

@@ -2,9 +2,9 @@ import type { ServerHttp2Stream } from 'node:http2';
 import { encodeMessage } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
 import { Countdown } from '../support/countdown.js';
-import { ForkedProxy } from '../support/forked-proxy.js';
 import { respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
+import { ProxyChild } from '../support/proxy-child.js';
 import { within } from '../support/within.js';
 
 const METHOD = '/test.Service/Method';
@@ -20,7 +20,10 @@ behaviour('a primary that does not read holds the client back, not memory', asyn
     primary = stream;
     arrived.tick();
   });
-  const proxy = await ForkedProxy.start(t, world.transports, backend.port);
+  const proxy = await ProxyChild.start(t, {
+    transports: world.transports,
+    primary: `127.0.0.1:${backend.port}`,
+  });
   const client = world.http2Client(proxy.port);
   const stream = client.open(METHOD);
   const response = collectResponse(stream);

@@ -84,7 +84,7 @@ behaviour('observers see what the primary and each secondary answer', async (t, 
         conn,
         ctx: ctx.withMetadata(metadata),
         observer: recorders[name],
-        errHandler: () => undefined,
+        errHandler: () => null,
       };
     };
     return { primary: destination('a'), secondaries: [destination('b'), destination('c')] };
@@ -180,7 +180,7 @@ behaviour('the status is observed however the destination ends, once', async (t,
   client.destroy();
   await within(2000, 'the end', finalized.done);
   for (const recorder of recorders)
-    t.strictSame(recorder.seen, ['status CANCELLED the client disconnected ']);
+    t.strictSame(recorder.seen, ['status CANCELLED the client disconnected: GOAWAY NO_ERROR ']);
 
   const reset = [new Recorder(), new Recorder()];
   const second = await world.proxy(() => ({
@@ -244,7 +244,7 @@ behaviour('voting: a minority of failures among the secondaries does not fail th
           if (error === undefined) votes++;
         },
       };
-      return { conn, ctx: ctx.withMetadata(metadata), observer, errHandler: () => undefined };
+      return { conn, ctx: ctx.withMetadata(metadata), observer, errHandler: () => null };
     });
     return {
       primary: primary!,

@@ -8,9 +8,11 @@ import {
   type StreamParameters,
 } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
-import { type Http2Backend, type OnRequest, respond } from '../support/http2-backend.js';
+import { type OnRequest, respond } from '../support/http2-backend.js';
 import type { Collected } from '../support/http2-body.js';
 import { collectResponse, fieldValue, type Response } from '../support/http2-client.js';
+
+import { dialled } from '../support/unary.js';
 
 const METHOD = '/test.Service/Method';
 const MESSAGE = encodeMessage(Buffer.from('message'));
@@ -192,8 +194,10 @@ const verdicts: Record<
   string,
   [(error: StatusError) => ErrorVerdict | Promise<ErrorVerdict>, string | undefined]
 > = {
-  'that swallows': [() => undefined, undefined],
-  'that swallows later': [async () => undefined, undefined],
+  'that swallows': [() => null, undefined],
+  'that swallows later': [async () => null, undefined],
+  'that returns nothing': [() => {}, 'aborted'],
+  'that returns nothing, later': [async () => undefined, 'aborted'],
   'that returns the error': [(error) => error, 'aborted'],
   'that returns the error later': [async (error) => error, 'aborted'],
   'that returns another error': [() => new Error('another'), 'another'],
@@ -241,11 +245,22 @@ for (const later of [false, true]) {
     const { status, response, finalized } = await outcome(
       world,
       [failing(Code.ABORTED, 'aborted'), ok],
-      [{ errHandler: () => answer(undefined) }],
+      [{ errHandler: () => answer(null) }],
     );
     t.equal(status, '0');
     t.same(response.data, ANSWER);
     t.same(finalized, [undefined]);
+  });
+
+  behaviour(`the primary's error handler returns nothing${when}: its failure as it is`, async (t, world) => {
+    const { status, message, finalized } = await outcome(
+      world,
+      [failing(Code.ABORTED, 'aborted'), ok],
+      [{ errHandler: () => answer(undefined) }],
+    );
+    t.equal(status, '10');
+    t.equal(message, 'aborted');
+    t.match(finalized, [{ code: Code.ABORTED }]);
   });
 
   behaviour(`the primary's error handler replaces the error${when}`, async (t, world) => {
@@ -290,53 +305,6 @@ behaviour('the final status waits for every secondary', async (t, world) => {
   t.equal(ended, false);
   release();
   t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
-});
-
-behaviour('a stream that cannot be opened: every error handler is told, and ignored', async (t, world) => {
-  for (const broken of [0, 1, 2]) {
-    const told: string[][] = [[], [], []];
-    const cancelled: Promise<Collected>[] = [];
-    const { destinations } = await dialled(
-      world,
-      [0, 1, 2].map(
-        () =>
-          ({ body }) =>
-            cancelled.push(body()),
-      ),
-    );
-    const nowhere = world.dial(await closedPort(world));
-    const finalized: (StatusError | undefined)[] = [];
-    const [primary, ...secondaries] = destinations.map((destination, i) => ({
-      conn: i === broken ? nowhere : destination.conn,
-      errHandler: (error: StatusError) => {
-        told[i]!.push(`${error.code} ${error.message}`);
-        if (i === 1) throw new Error('not lost');
-        // Not an Error: a warning cannot be made of it.
-        return i === 2 ? Promise.reject(undefined) : undefined;
-      },
-    }));
-    const warning = new Promise<Error>((resolve) => process.once('warning', resolve));
-    const proxy = await world.proxy(() => ({
-      primary: primary!,
-      secondaries,
-      requestFinalizer: (error) => {
-        finalized.push(error);
-      },
-    }));
-    const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
-    t.equal(response.trailersOnly, true);
-    t.equal(fieldValue(response.headers, 'grpc-status'), '14');
-    t.match(fieldValue(response.headers, 'grpc-message'), /^cannot connect to .*ECONNREFUSED/);
-    const role = broken === 0 ? 'primary' : 'secondary';
-    for (const texts of told) {
-      t.equal(texts.length, 1);
-      t.match(texts[0], new RegExp(`^14 initiate ${role} stream: .*ECONNREFUSED`));
-    }
-    t.match(finalized, [{ code: Code.UNAVAILABLE }]);
-    t.equal(finalized.length, 1);
-    t.equal((await warning).message, 'not lost');
-    for (const body of await Promise.all(cancelled)) t.match(body, { aborted: true, resetCode: 8 });
-  }
 });
 
 const finalizers: Record<string, () => void | Promise<void>> = {
@@ -404,22 +372,3 @@ behaviour('no finalizer runs when the director threw', async (t, world) => {
   t.equal(fieldValue(response.headers, 'grpc-status'), '7');
   t.equal(response.trailersOnly, true);
 });
-
-async function dialled(world: World, onRequests: readonly OnRequest[]) {
-  const backends: Http2Backend[] = [];
-  const destinations: Destination[] = [];
-  for (const onRequest of onRequests) {
-    const backend = await world.http2Backend(onRequest);
-    backends.push(backend);
-    destinations.push({ conn: world.dial(backend.port) });
-  }
-  return { backends, destinations };
-}
-
-/** A port where nobody listens any more. */
-async function closedPort(world: World): Promise<number> {
-  const backend = await world.frameBackend(() => {});
-  const { port } = backend;
-  await backend.close();
-  return port;
-}

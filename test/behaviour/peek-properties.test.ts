@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { encodeMessage, type Message } from '../../lib/index.js';
-import { cut } from '../grpc/chunks.js';
 import { behaviour } from '../support/behaviour.js';
+import { cut } from '../support/chunks.js';
 import { respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
 

@@ -4,18 +4,19 @@ import t, { type Test } from 'tap';
 import { encodeMessage } from '../../lib/index.js';
 import { collectAnswer } from '../support/answer.js';
 import { TRANSPORTS, type Transports, World } from '../support/behaviour.js';
-import { EchoBackend } from '../support/echo-backend.js';
+import { startEchoBackend } from '../support/echo-backend.js';
+import type { FrameBackend } from '../support/frame-backend.js';
 import type { StreamLog } from '../support/frame-log.js';
 import { countHeld, FULL_RUNS, fuzz, IS_LONG, socketsClosed } from '../support/fuzz-runs.js';
 import { HostileBackend } from '../support/hostile-backend.js';
 import { HostileClient } from '../support/hostile-client.js';
 import { messages } from '../support/hostile-frames.js';
 import { fieldValue, type Http2Client, type Response } from '../support/http2-client.js';
+import { judgeOutput } from '../support/judge-output.js';
 import { ProcessEvents } from '../support/process-events.js';
 import type { Random } from '../support/random.js';
 import { CLEARTEXT, TLS, type Wire } from '../support/wire.js';
 import { within } from '../support/within.js';
-import { judgeOutput } from '../transport/frames/fuzz.js';
 
 const METHOD = '/test.Service/Echo';
 /** What an honest call may take on a machine that has other things to do. */
@@ -38,8 +39,8 @@ const SETTINGS: readonly Setting[] = TRANSPORTS.flatMap(({ server, client }) => 
   ];
 });
 
-async function startEcho(t: Test, wire: Wire): Promise<EchoBackend> {
-  const backend = await EchoBackend.start(wire);
+async function startEcho(t: Test, wire: Wire): Promise<FrameBackend> {
+  const backend = await startEchoBackend(wire);
   t.teardown(() => backend.destroy());
   return backend;
 }
@@ -57,7 +58,7 @@ async function callHonestly(random: Random, client: Http2Client): Promise<void> 
 
 /**
  * Nothing of any call or hostile connection stays. Not so on node:http2: once a peer has broken the protocol, Node
- * leaves the session open and reads no more, so that it does not even see the peer go (FINDINGS, "zombie sessions").
+ * leaves the session open and reads no more, so that it does not even see the peer go (lib/transport/http2/NODE-HTTP2.md, "Zombie sessions").
  * V8 takes half a second or more to look at the heap.
  */
 async function assertNothingHeld(t: Test, hostile: keyof Transports, transports: Transports): Promise<void> {
@@ -68,8 +69,8 @@ async function assertNothingHeld(t: Test, hostile: keyof Transports, transports:
     heldBytes: 0,
     ProxyCall: 0,
     FrameStream: 0,
-    ClientConnection: transports.client === 'frames' ? 1 : 0,
-    ServerConnection: transports.server === 'frames' ? 1 : 0,
+    ClientRole: transports.client === 'frames' ? 1 : 0,
+    ServerRole: transports.server === 'frames' ? 1 : 0,
   };
   t.strictSame(await countHeld(expected, BOUND_MILLISECONDS), expected, 'nothing is held');
   const { heapUsed, external } = process.memoryUsage();
@@ -212,9 +213,12 @@ function fuzzBackends({ server, client, name, wire, runs }: Setting): void {
       const lane = ctx.metadata.get('x-lane');
       if (lane === undefined) return { primary: { conn: honestConn } };
       const { conn } = hostile[Number(lane)]!;
-      if (!ctx.metadata.has('x-copy')) return { primary: { conn } };
-      return { primary: { conn: honestConn }, secondaries: [{ conn, errHandler: () => undefined }] };
+      const callOptions = { waitForReady: ctx.metadata.get('x-call') === 'last' };
+      if (!ctx.metadata.has('x-copy')) return { primary: { conn }, callOptions };
+      return { primary: { conn: honestConn }, secondaries: [{ conn, errHandler: () => null }] };
     }, wire.serverOptions);
+    const dialHostile = ({ port }: HostileBackend) =>
+      world.dial(wire.target(port), { ...wire.dialOptions, connectTimeoutMilliseconds: 100 });
     const honest = world.http2Client(port, wire);
     // So little that the proxy must hold responses back.
     honest.session.settings({ initialWindowSize: 2000 });
@@ -225,10 +229,14 @@ function fuzzBackends({ server, client, name, wire, runs }: Setting): void {
       if (hostile[lane] === undefined) {
         const backend = await HostileBackend.start(random, wire);
         t.teardown(() => backend.destroy());
-        const options = { ...wire.dialOptions, connectTimeoutMilliseconds: 100 };
-        hostile[lane] = { backend, conn: world.dial(wire.target(backend.port), options) };
+        hostile[lane] = { backend, conn: dialHostile(backend) };
       }
-      const { backend } = hostile[lane];
+      const { backend, conn } = hostile[lane];
+      // It would not be dialled again before its backoff is over.
+      if (conn.state.name === 'TRANSIENT_FAILURE') {
+        conn.destroy();
+        hostile[lane] = { backend, conn: dialHostile(backend) };
+      }
       backend.random = random.fork();
       const calls = Array.from({ length: random.int(1, 8) }, () =>
         callHostile(random.fork(), honest, lane, backend, endless),

@@ -25,7 +25,7 @@ async function backends(world: World, count: number) {
   for (let i = 0; i < count; i++) {
     const backend = await world.http2Backend(({ stream, body }) => {
       const collected = body();
-      collected.then((whole) => {
+      void collected.then((whole) => {
         if (!whole.aborted) respond(stream);
       });
       settle(collected);

@@ -1,6 +1,7 @@
 import { encodeMessage } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
-import { FrameType, RESPONSE_HEADERS } from '../support/frames.js';
+import { RESPONSE, TRAILERS } from '../support/fields.js';
+import { data, END, FrameType, goAway, headers, resetStream, settings } from '../support/frame.js';
 import { collectResponse, fieldValue, type Response } from '../support/http2-client.js';
 
 const METHOD = '/test.Service/Method';
@@ -33,13 +34,12 @@ const PROGRESS = [
 for (const [code, name, expected] of CODES) {
   for (const progress of PROGRESS) {
     behaviour(`RST_STREAM(${name}) from the primary ${progress}`, async (t, world) => {
-      const backend = await world.frameBackend((connection) => {
-        connection.settings({});
-        void connection.first(1, FrameType.DATA).then(() => {
-          if (progress !== 'before headers') connection.headers(1, RESPONSE_HEADERS);
-          if (progress.startsWith('after a message')) connection.data(1, MESSAGE);
-          connection.reset(1, code);
-        });
+      const backend = await world.frameBackend(async (connection) => {
+        connection.send(settings());
+        await connection.first(1, FrameType.DATA);
+        if (progress !== 'before headers') connection.send(headers(1, RESPONSE));
+        if (progress.startsWith('after a message')) connection.send(data(1, MESSAGE));
+        connection.send(resetStream(1, code));
       });
       const conn = world.dial(backend.port);
       const proxy = await world.proxy(() => ({ primary: { conn } }));
@@ -60,16 +60,15 @@ for (const how of ['FIN', 'RST'] as const) {
   for (const progress of PROGRESS) {
     behaviour(`the connection is lost (${how}) ${progress}`, async (t, world) => {
       let lost = 0;
-      const backend = await world.frameBackend((connection) => {
-        connection.settings({});
-        void connection.first(1, FrameType.DATA).then(async () => {
-          if (progress !== 'before headers') connection.headers(1, RESPONSE_HEADERS);
-          if (progress.startsWith('after a message')) connection.data(1, MESSAGE);
-          await new Promise<void>((resolve) => connection.socket.write('', () => resolve()));
-          lost = performance.now();
-          if (how === 'FIN') connection.socket.end();
-          else connection.socket.resetAndDestroy();
-        });
+      const backend = await world.frameBackend(async (connection) => {
+        connection.send(settings());
+        await connection.first(1, FrameType.DATA);
+        if (progress !== 'before headers') connection.send(headers(1, RESPONSE));
+        if (progress.startsWith('after a message')) connection.send(data(1, MESSAGE));
+        await new Promise<void>((resolve) => connection.socket.write('', () => resolve()));
+        lost = performance.now();
+        if (how === 'FIN') connection.socket.end();
+        else connection.socket.resetAndDestroy();
       });
       const conn = world.dial(backend.port);
       const proxy = await world.proxy(() => ({ primary: { conn } }));
@@ -87,12 +86,11 @@ for (const how of ['FIN', 'RST'] as const) {
 
 for (const code of [1, 2, 11]) {
   behaviour(`GOAWAY with error code ${code} that includes the stream`, async (t, world) => {
-    const backend = await world.frameBackend((connection) => {
-      connection.settings({});
-      void connection.first(1, FrameType.DATA).then(() => {
-        connection.headers(1, RESPONSE_HEADERS);
-        connection.goaway(1, code);
-      });
+    const backend = await world.frameBackend(async (connection) => {
+      connection.send(settings());
+      await connection.first(1, FrameType.DATA);
+      connection.send(headers(1, RESPONSE));
+      connection.send(goAway(1, code));
     });
     const conn = world.dial(backend.port);
     const proxy = await world.proxy(() => ({ primary: { conn } }));
@@ -103,16 +101,16 @@ for (const code of [1, 2, 11]) {
 }
 
 behaviour("a reset of a secondary is its error, not the others'", async (t, world) => {
-  const primary = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.DATA).then(() => {
-      connection.headers(1, RESPONSE_HEADERS);
-      connection.headers(1, { 'grpc-status': '0' }, true);
-    });
+  const primary = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.DATA);
+    connection.send(headers(1, RESPONSE));
+    connection.send(headers(1, TRAILERS, END));
   });
-  const secondary = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.DATA).then(() => connection.reset(1, 11));
+  const secondary = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.DATA);
+    connection.send(resetStream(1, 11));
   });
   const [conn, other] = [world.dial(primary.port), world.dial(secondary.port)];
   const proxy = await world.proxy(() => ({ primary: { conn }, secondaries: [{ conn: other }] }));

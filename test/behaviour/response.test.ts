@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { type CallOptions, encodeMessage } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
-import { END_STREAM, FrameType, REQUEST_HEADERS, RESPONSE_HEADERS } from '../support/frames.js';
+import { REQUEST, RESPONSE, TRAILERS } from '../support/fields.js';
+import { data, END, Flag, FrameType, headers, ping, settings } from '../support/frame.js';
 import { type OnRequest, respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue, type Response } from '../support/http2-client.js';
 
@@ -273,10 +274,10 @@ behaviour('what a response is on the wire: HEADERS, DATA, HEADERS with END_STREA
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
   const client = await world.frameClient(proxy.port);
-  client.headers(1, REQUEST_HEADERS);
-  client.data(1, MESSAGE, true);
+  client.send(headers(1, REQUEST));
+  client.send(data(1, MESSAGE, Flag.END_STREAM));
   await client.until(() => client.of(1, FrameType.HEADERS).length === 2);
-  client.send(FrameType.PING, 0, 0, Buffer.alloc(8));
+  client.send(ping(Buffer.alloc(8)));
   await client.first(0, FrameType.PING);
   const frames = client
     .of(1)
@@ -285,11 +286,11 @@ behaviour('what a response is on the wire: HEADERS, DATA, HEADERS with END_STREA
         type !== FrameType.WINDOW_UPDATE && (type !== FrameType.DATA || payload.length > 0),
     );
   t.same(
-    frames.map(({ type, flags }) => [type, flags & END_STREAM]),
+    frames.map(({ type, flags }) => [type, flags & Flag.END_STREAM]),
     [
       [FrameType.HEADERS, 0],
       [FrameType.DATA, 0],
-      [FrameType.HEADERS, END_STREAM],
+      [FrameType.HEADERS, Flag.END_STREAM],
     ],
   );
 });
@@ -308,16 +309,15 @@ behaviour('SETTINGS advertise a high MAX_CONCURRENT_STREAMS', async (t, world) =
 
 behaviour('a response in frames cut anywhere', async (t, world) => {
   const body = Buffer.concat([MESSAGE, encodeMessage(Buffer.alloc(0)), MESSAGE]);
-  const backend = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.HEADERS).then(() => {
-      connection.headers(1, RESPONSE_HEADERS);
-      for (let i = 0; i < body.length; i++) {
-        connection.data(1, body.subarray(i, i + 1));
-        connection.data(1, Buffer.alloc(0));
-      }
-      connection.headers(1, { 'grpc-status': '0' }, true);
-    });
+  const backend = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.HEADERS);
+    connection.send(headers(1, RESPONSE));
+    for (let i = 0; i < body.length; i++) {
+      connection.send(data(1, body.subarray(i, i + 1)));
+      connection.send(data(1, Buffer.alloc(0)));
+    }
+    connection.send(headers(1, TRAILERS, END));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
@@ -327,13 +327,12 @@ behaviour('a response in frames cut anywhere', async (t, world) => {
 });
 
 behaviour('a response shorter than its content-length ends in a status, not in a reset', async (t, world) => {
-  const backend = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.HEADERS).then(() => {
-      connection.headers(1, { ...RESPONSE_HEADERS, 'content-length': '100' });
-      connection.data(1, MESSAGE);
-      connection.headers(1, { 'grpc-status': '0' }, true);
-    });
+  const backend = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.HEADERS);
+    connection.send(headers(1, [...RESPONSE, 'content-length', '100']));
+    connection.send(data(1, MESSAGE));
+    connection.send(headers(1, TRAILERS, END));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));

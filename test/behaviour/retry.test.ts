@@ -2,15 +2,19 @@ import { randomBytes } from 'node:crypto';
 import http2 from 'node:http2';
 import { encodeMessage } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
+import { RESPONSE, TRAILERS } from '../support/fields.js';
 import {
   dataOf,
-  END_STREAM,
-  type FrameConnection,
+  END,
   FrameType,
-  INITIAL_WINDOW_SIZE,
-  MAX_CONCURRENT_STREAMS,
-  RESPONSE_HEADERS,
-} from '../support/frames.js';
+  goAway,
+  headers,
+  resetStream,
+  Setting,
+  settings,
+  windowUpdate,
+} from '../support/frame.js';
+import type { FramePeer } from '../support/frame-peer.js';
 import { respond } from '../support/http2-backend.js';
 import type { Collected } from '../support/http2-body.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
@@ -100,13 +104,12 @@ behaviour('a stream that is refused after more than 64 KiB is not retried', asyn
 
 behaviour('a stream that is refused after response headers is not retried', async (t, world) => {
   let requests = 0;
-  const backend = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.HEADERS).then(() => {
-      requests++;
-      connection.headers(1, RESPONSE_HEADERS);
-      connection.reset(1, NGHTTP2_REFUSED_STREAM);
-    });
+  const backend = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.HEADERS);
+    requests++;
+    connection.send(headers(1, RESPONSE));
+    connection.send(resetStream(1, NGHTTP2_REFUSED_STREAM));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
@@ -118,26 +121,25 @@ behaviour('a stream that is refused after response headers is not retried', asyn
 for (const code of [0, 11]) {
   behaviour(`a stream that GOAWAY (code ${code}) excludes is retried elsewhere`, async (t, world) => {
     const answered: Buffer[] = [];
-    const backend = await world.frameBackend((connection) => {
+    const backend = await world.frameBackend(async (connection) => {
       const isFirst = backend.connections.length === 1;
-      connection.settings({ [INITIAL_WINDOW_SIZE]: 2 ** 20 });
-      void connection.first(1, FrameType.HEADERS).then(async () => {
-        if (isFirst) {
-          await connection.first(1, FrameType.DATA);
-          connection.goaway(0, code);
-          return;
-        }
-        answered.push(await wholeRequest(connection));
-        connection.headers(1, RESPONSE_HEADERS);
-        connection.headers(1, { 'grpc-status': '0' }, true);
-      });
+      connection.send(settings([Setting.INITIAL_WINDOW_SIZE, 2 ** 20]));
+      await connection.first(1, FrameType.HEADERS);
+      if (isFirst) {
+        await connection.first(1, FrameType.DATA);
+        connection.send(goAway(0, code));
+        return;
+      }
+      answered.push(await wholeRequest(connection));
+      connection.send(headers(1, RESPONSE));
+      connection.send(headers(1, TRAILERS, END));
     });
     const conn = world.dial(backend.port);
     const proxy = await world.proxy(() => ({ primary: { conn } }));
     const stream = world.http2Client(proxy.port).open(METHOD);
     const response = collectResponse(stream);
     stream.write(BODY);
-    await until(() => backend.connections[1]);
+    await backend.accept();
     stream.end();
     t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
     t.equal(backend.connections.length, 2);
@@ -146,13 +148,12 @@ for (const code of [0, 11]) {
 }
 
 behaviour('a stream that GOAWAY includes goes on; new calls go elsewhere', async (t, world) => {
-  const backend = await world.frameBackend((connection) => {
-    connection.settings({});
-    void connection.first(1, FrameType.HEADERS).then(() => {
-      connection.headers(1, RESPONSE_HEADERS);
-      if (backend.connections.length === 1) connection.goaway(1);
-      else connection.headers(1, { 'grpc-status': '0' }, true);
-    });
+  const backend = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.first(1, FrameType.HEADERS);
+    connection.send(headers(1, RESPONSE));
+    if (backend.connections.length === 1) connection.send(goAway(1, 0));
+    else connection.send(headers(1, TRAILERS, END));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
@@ -165,7 +166,7 @@ behaviour('a stream that GOAWAY includes goes on; new calls go elsewhere', async
   const [first] = backend.connections;
   running.end(BODY);
   t.ok((await wholeRequest(first!)).equals(BODY));
-  first!.headers(1, { 'grpc-status': '0', 'x-from': 'the first connection' }, true);
+  first!.send(headers(1, ['grpc-status', '0', 'x-from', 'the first connection'], END));
   const { trailers } = await runningResponse;
   t.equal(fieldValue(trailers, 'x-from'), 'the first connection');
   t.equal(backend.connections.length, 2);
@@ -174,56 +175,46 @@ behaviour('a stream that GOAWAY includes goes on; new calls go elsewhere', async
 behaviour('what comes while a retry waits for its connection is not lost', async (t, world) => {
   // 60 000 bytes are held when the stream is refused; the next 60 000 are more than a retry may hold.
   const message = encodeMessage(randomBytes(120_000));
-  let second: FrameConnection | undefined;
-  let secondConnected!: () => void;
-  const connected = new Promise<void>((resolve) => {
-    secondConnected = resolve;
-  });
   const backend = await world.frameBackend((connection) => {
-    if (backend.connections.length === 1) {
-      connection.settings({ [INITIAL_WINDOW_SIZE]: 2 ** 20 });
-    } else {
-      // Its SETTINGS come only when the client has sent the rest.
-      second = connection;
-      secondConnected();
-    }
+    // The second's SETTINGS come only when the client has sent the rest.
+    if (backend.connections.length === 1) connection.send(settings([Setting.INITIAL_WINDOW_SIZE, 2 ** 20]));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
   const stream = world.http2Client(proxy.port).open(METHOD);
   const response = collectResponse(stream);
   stream.write(message.subarray(0, 60_000));
-  const first = await until(() => backend.connections[0]);
+  const first = await backend.accept();
   await first.until(() => dataOf(first.of(1, FrameType.DATA)).length === 60_000);
-  first.reset(1, NGHTTP2_REFUSED_STREAM);
-  await connected;
+  first.send(resetStream(1, NGHTTP2_REFUSED_STREAM));
+  const second = await backend.accept();
   await new Promise<void>((resolve) => stream.end(message.subarray(60_000), () => resolve()));
   await new Promise((resolve) => stream.session!.ping(resolve));
-  second!.settings({ [INITIAL_WINDOW_SIZE]: 2 ** 20 });
-  second!.windowUpdate(0, 2 ** 20);
-  t.ok((await wholeRequest(second!)).equals(message));
-  second!.headers(1, RESPONSE_HEADERS);
-  second!.headers(1, { 'grpc-status': '0' }, true);
+  second.send(settings([Setting.INITIAL_WINDOW_SIZE, 2 ** 20]));
+  second.send(windowUpdate(0, 2 ** 20));
+  t.ok((await wholeRequest(second)).equals(message));
+  second.send(headers(1, RESPONSE));
+  second.send(headers(1, TRAILERS, END));
   t.equal(fieldValue((await response).trailers, 'grpc-status'), '0');
 });
 
 behaviour('a refused stream avoids its connection also when other calls wait for room', async (t, world) => {
   const backend = await world.frameBackend((connection) => {
-    if (backend.connections.length === 1) connection.settings({ [MAX_CONCURRENT_STREAMS]: 3 });
+    if (backend.connections.length === 1) connection.send(settings([Setting.MAX_CONCURRENT_STREAMS, 3]));
   });
   const conn = world.dial(backend.port);
   const proxy = await world.proxy(() => ({ primary: { conn } }));
   const client = world.http2Client(proxy.port);
   const bodies = ['one', 'two', 'three', 'four', 'five'].map((text) => encodeMessage(Buffer.from(text)));
   const calls = bodies.map((body) => client.call(METHOD, body));
-  const first = await until(() => backend.connections[0]);
-  await first.until(() => [1, 3, 5].every((id) => ended(first, id)));
+  const first = await backend.accept();
+  await first.until(() => [1, 3, 5].every((id) => first.hasEnded(id)));
   // The other two wait for the second connection, which has not sent its SETTINGS.
-  const second = await until(() => backend.connections[1]);
+  const second = await backend.accept();
   const refused = dataOf(first.of(1, FrameType.DATA));
-  first.reset(1, NGHTTP2_REFUSED_STREAM);
+  first.send(resetStream(1, NGHTTP2_REFUSED_STREAM));
   await new Promise((resolve) => client.session.ping(resolve));
-  second.settings({});
+  second.send(settings());
   const answered = new Set<string>(['first 1']);
   let settled = false;
   const responses = Promise.all(calls).finally(() => {
@@ -232,10 +223,10 @@ behaviour('a refused stream avoids its connection also when other calls wait for
   await until(() => {
     for (const [name, connection] of Object.entries({ first, second })) {
       for (const id of [1, 3, 5, 7, 9, 11]) {
-        if (answered.has(`${name} ${id}`) || !ended(connection, id)) continue;
+        if (answered.has(`${name} ${id}`) || !connection.hasEnded(id)) continue;
         answered.add(`${name} ${id}`);
-        connection.headers(id, RESPONSE_HEADERS);
-        connection.headers(id, { 'grpc-status': '0' }, true);
+        connection.send(headers(id, RESPONSE));
+        connection.send(headers(id, TRAILERS, END));
       }
     }
     return settled || undefined;
@@ -251,12 +242,8 @@ behaviour('a refused stream avoids its connection also when other calls wait for
   );
 });
 
-function ended(connection: FrameConnection, id: number): boolean {
-  return connection.of(id).some(({ type, flags }) => type <= FrameType.HEADERS && (flags & END_STREAM) !== 0);
-}
-
-async function wholeRequest(connection: FrameConnection): Promise<Buffer> {
-  await connection.until(() => ended(connection, 1));
+async function wholeRequest(connection: FramePeer): Promise<Buffer> {
+  await connection.until(() => connection.hasEnded(1));
   return dataOf(connection.of(1, FrameType.DATA));
 }
 

@@ -70,7 +70,7 @@ const PROPAGATIONS: readonly Propagation[] = [
   {
     name: 'the error handler swallows the error',
     backendFails: true,
-    errHandler: () => undefined,
+    errHandler: () => null,
     expected: [Code.OK, ''],
     handled: ['backend error'],
     finalized: [undefined],
@@ -79,7 +79,7 @@ const PROPAGATIONS: readonly Propagation[] = [
     name: 'a swallowed error surfaces the finalizer’s',
     backendFails: true,
     finalizerFails: true,
-    errHandler: () => undefined,
+    errHandler: () => null,
     expected: FINALIZER,
     handled: ['backend error'],
     finalized: [undefined],
@@ -135,58 +135,76 @@ async function deadPort(world: World): Promise<number> {
   return backend.port;
 }
 
-for (const failing of ['primary', 'secondary'] as const) {
-  behaviour(
-    `a ${failing} that cannot be reached fails the call without any error handler`,
-    async (t, world) => {
-      const backend = await world.grpcBackend({ [METHOD]: echo });
-      const alive = world.dial(backend.port);
-      const dead = world.dial(await deadPort(world));
-      const finalized: (Code | undefined)[] = [];
-      const proxy = await world.proxy(() => ({
-        primary: { conn: failing === 'primary' ? dead : alive },
-        secondaries: [{ conn: failing === 'primary' ? alive : dead }],
-        requestFinalizer: (error) => {
-          finalized.push(error?.code);
-        },
-      }));
-      const result = await world.grpcClient(proxy.port).call(METHOD, ['foo']);
-      t.equal(result.code, grpc.status.UNAVAILABLE);
-      t.match(result.details, /^cannot connect to 127\.0\.0\.1:\d+: /);
-      t.strictSame(result.messages, []);
-      t.strictSame(finalized, [Code.UNAVAILABLE]);
+behaviour('a primary that cannot be reached fails the call without any error handler', async (t, world) => {
+  const backend = await world.grpcBackend({ [METHOD]: echo });
+  const alive = world.dial(backend.port);
+  const dead = world.dial(await deadPort(world));
+  const finalized: (Code | undefined)[] = [];
+  const proxy = await world.proxy(() => ({
+    primary: { conn: dead },
+    secondaries: [{ conn: alive }],
+    requestFinalizer: (error) => {
+      finalized.push(error?.code);
     },
-  );
+  }));
+  const result = await world.grpcClient(proxy.port).call(METHOD, ['foo']);
+  t.equal(result.code, grpc.status.UNAVAILABLE);
+  t.match(result.details, /^cannot connect to 127\.0\.0\.1:\d+: /);
+  t.strictSame(result.messages, []);
+  t.strictSame(finalized, [Code.UNAVAILABLE]);
+});
 
-  behaviour(`a ${failing} that cannot be reached is told to every error handler`, async (t, world) => {
-    const backend = await world.grpcBackend({ [METHOD]: echo });
-    const alive = world.dial(backend.port);
-    const dead = world.dial(await deadPort(world));
-    const told: string[] = [];
-    const observed: string[] = [];
-    function destination(role: string): Destination {
-      const observer: ResponseObserver = { onStatus: (error) => observed.push(`${role} ${error?.code}`) };
-      return {
-        conn: role === failing || role === `${failing} 1` ? dead : alive,
-        observer,
-        // Its verdict, to go on, is ignored.
-        errHandler: (error) => {
-          told.push(`${role}: ${error.code} ${error.message.replace(/127.*/, '…')}`);
-        },
-      };
-    }
-    const proxy = await world.proxy(() => ({
-      primary: destination('primary'),
-      secondaries: [destination('secondary 1'), destination('secondary 2')],
-    }));
-    const result = await world.grpcClient(proxy.port).call(METHOD, ['foo']);
-    t.equal(result.code, grpc.status.UNAVAILABLE);
-    t.match(result.details, /^cannot connect to /, 'the original error');
-    t.strictSame(told, [
-      `primary: 14 initiate ${failing} stream: cannot connect to …`,
-      `secondary 1: 14 initiate ${failing} stream: cannot connect to …`,
-      `secondary 2: 14 initiate ${failing} stream: cannot connect to …`,
-    ]);
-    t.strictSame(observed.toSorted(), ['primary 14', 'secondary 1 14', 'secondary 2 14']);
-  });
-}
+// The seed fails such a call with the original error, before any message is sent (lib/BEHAVIOUR.md section 7).
+behaviour('a secondary that cannot be reached fails the call without any error handler', async (t, world) => {
+  const backend = await world.grpcBackend({ [METHOD]: echo });
+  const alive = world.dial(backend.port);
+  const dead = world.dial(await deadPort(world));
+  const finalized: (Code | undefined)[] = [];
+  const proxy = await world.proxy(() => ({
+    primary: { conn: alive },
+    secondaries: [{ conn: dead }],
+    requestFinalizer: (error) => {
+      finalized.push(error?.code);
+    },
+  }));
+  const result = await world.grpcClient(proxy.port).call(METHOD, ['foo']);
+  t.equal(result.code, grpc.status.INTERNAL);
+  t.match(
+    result.details,
+    /^failed proxying to secondary: initiate secondary stream: cannot connect to 127\.0\.0\.1:\d+: /,
+  );
+  t.strictSame(finalized, [Code.INTERNAL]);
+});
+
+behaviour('a primary that cannot be reached is told to every error handler', async (t, world) => {
+  const backend = await world.grpcBackend({ [METHOD]: echo });
+  const alive = world.dial(backend.port);
+  const dead = world.dial(await deadPort(world));
+  const told: string[] = [];
+  const observed: string[] = [];
+  function destination(role: string): Destination {
+    const observer: ResponseObserver = { onStatus: (error) => observed.push(`${role} ${error?.code}`) };
+    return {
+      conn: role === 'primary' ? dead : alive,
+      observer,
+      // Its verdict, to go on, is ignored.
+      errHandler: (error) => {
+        told.push(`${role}: ${error.code} ${error.message.replace(/127.*/, '…')}`);
+        return null;
+      },
+    };
+  }
+  const proxy = await world.proxy(() => ({
+    primary: destination('primary'),
+    secondaries: [destination('secondary 1'), destination('secondary 2')],
+  }));
+  const result = await world.grpcClient(proxy.port).call(METHOD, ['foo']);
+  t.equal(result.code, grpc.status.UNAVAILABLE);
+  t.match(result.details, /^cannot connect to /, 'the original error');
+  t.strictSame(told, [
+    'primary: 14 initiate primary stream: cannot connect to …',
+    'secondary 1: 14 initiate primary stream: cannot connect to …',
+    'secondary 2: 14 initiate primary stream: cannot connect to …',
+  ]);
+  t.strictSame(observed.toSorted(), ['primary 14', 'secondary 1 14', 'secondary 2 14']);
+});

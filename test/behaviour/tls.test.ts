@@ -4,24 +4,17 @@ import type { AddressInfo } from 'node:net';
 import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
 import type { Test } from 'tap';
 import { encodeMessage } from '../../lib/index.js';
-import { CLIENT_PREFACE, Flag } from '../../lib/transport/frames/frame.js';
 import { behaviour, type World } from '../support/behaviour.js';
-import { CERTIFICATE, PRIVATE_KEY } from '../support/certificate.js';
-import { EchoBackend } from '../support/echo-backend.js';
+import { cert, key } from '../support/certificate.js';
+import { startEchoBackend } from '../support/echo-backend.js';
+import { REQUEST, RESPONSE, TRAILERS } from '../support/fields.js';
+import { CLIENT_PREFACE, data, END, frame, headers, PING, settings, windowUpdate } from '../support/frame.js';
+import { FrameBackend } from '../support/frame-backend.js';
+import { FramePeer } from '../support/frame-peer.js';
 import { respond } from '../support/http2-backend.js';
 import { fieldValue, type Response } from '../support/http2-client.js';
 import { ProcessEvents } from '../support/process-events.js';
 import { TLS } from '../support/wire.js';
-import {
-  data,
-  frame,
-  headers,
-  PING,
-  RawPeer,
-  REQUEST,
-  settings,
-  windowUpdate,
-} from '../transport/frames/raw-peer.js';
 
 const METHOD = '/test.Service/Method';
 const MESSAGE = encodeMessage(Buffer.from('message'));
@@ -36,7 +29,7 @@ interface SecureBackend {
 async function secureBackend(t: Test, options: SecureServerOptions = {}): Promise<SecureBackend> {
   const asked: string[] = [];
   const sockets: TLSSocket[] = [];
-  const server = http2.createSecureServer({ key: PRIVATE_KEY, cert: CERTIFICATE, ...options });
+  const server = http2.createSecureServer({ key, cert, ...options });
   server.on('secureConnection', (socket: TLSSocket) => sockets.push(socket));
   server.on('sessionError', () => {});
   server.on('stream', (stream, headers) => {
@@ -70,7 +63,7 @@ function message([response]: Response[]): string | undefined {
 behaviour('https with ca and servername', async (t, world) => {
   const backend = await secureBackend(t);
   const target = `https://127.0.0.1:${backend.port}`;
-  const responses = await call(world, target, { ca: CERTIFICATE, servername: 'backend.test' });
+  const responses = await call(world, target, { ca: cert, servername: 'backend.test' });
   t.same(statuses(responses), ['0', '0']);
   t.same(responses[0]!.data, MESSAGE);
   const asked = `https 127.0.0.1:${backend.port}`;
@@ -83,13 +76,13 @@ behaviour('https with a certificate that nobody vouches for: UNAVAILABLE', async
   const backend = await secureBackend(t);
   const responses = await call(world, `https://127.0.0.1:${backend.port}`, { servername: 'backend.test' });
   t.same(statuses(responses), ['14', '14']);
-  t.match(message(responses), /self-signed certificate/);
+  t.match(message(responses), /TLS: the certificate is self-signed/);
   t.same(backend.asked, []);
 });
 
 behaviour('https with a certificate for another name: UNAVAILABLE', async (t, world) => {
   const backend = await secureBackend(t);
-  const responses = await call(world, `https://127.0.0.1:${backend.port}`, { ca: CERTIFICATE });
+  const responses = await call(world, `https://127.0.0.1:${backend.port}`, { ca: cert });
   t.same(statuses(responses), ['14', '14']);
   t.match(message(responses), /127\.0\.0\.1/);
   t.same(backend.asked, []);
@@ -110,18 +103,15 @@ behaviour('https asks for the name of the target', async (t, world) => {
 });
 
 behaviour('a client certificate is shown', async (t, world) => {
-  const backend = await secureBackend(t, { requestCert: true, ca: CERTIFICATE, rejectUnauthorized: true });
-  const trusted = { ca: CERTIFICATE, servername: 'backend.test' };
+  const backend = await secureBackend(t, { requestCert: true, ca: cert, rejectUnauthorized: true });
+  const trusted = { ca: cert, servername: 'backend.test' };
   const target = `https://127.0.0.1:${backend.port}`;
-  t.same(statuses(await call(world, target, { ...trusted, key: PRIVATE_KEY, cert: CERTIFICATE })), [
-    '0',
-    '0',
-  ]);
+  t.same(statuses(await call(world, target, { ...trusted, key, cert })), ['0', '0']);
   t.same(statuses(await call(world, target, trusted)), ['14', '14']);
 });
 
 behaviour('a TLS peer that does not choose HTTP/2: UNAVAILABLE', async (t, world) => {
-  const server = tls.createServer({ key: PRIVATE_KEY, cert: CERTIFICATE });
+  const server = tls.createServer({ key, cert });
   server.on('tlsClientError', () => {});
   server.on('secureConnection', (socket) => socket.on('error', () => {}));
   server.listen(0, '127.0.0.1');
@@ -154,7 +144,7 @@ behaviour('a call over TLS on both sides', async (t, world) => {
   const backend = await secureBackend(t);
   const conn = world.dial(`https://127.0.0.1:${backend.port}`, { tls: { rejectUnauthorized: false } });
   const proxy = await world.proxy(() => ({ primary: { conn } }), {
-    tls: { key: PRIVATE_KEY, cert: CERTIFICATE },
+    tls: { key, cert },
   });
   const session = http2.connect(`https://127.0.0.1:${proxy.port}`, { rejectUnauthorized: false });
   t.teardown(() => session.destroy());
@@ -184,12 +174,12 @@ function inTwoRecords(first: readonly Buffer[], last: readonly Buffer[]): Buffer
 
 behaviour('a TLS client that breaks the protocol behind a new stream harms nobody', async (t, world) => {
   const events = new ProcessEvents(t);
-  const backend = await EchoBackend.start(TLS);
+  const backend = await startEchoBackend(TLS);
   t.teardown(() => backend.destroy());
   const conn = world.dial(TLS.target(backend.port), TLS.dialOptions);
   const { port } = await world.proxy(() => ({ primary: { conn } }), TLS.serverOptions);
-  const peer = new RawPeer(await TLS.connect(port));
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.connect({ port }, TLS);
+  t.teardown(() => peer.destroy());
   // The session fails before node:http2 has told of the second stream.
   const begun = [headers(1, REQUEST), data(1, MESSAGE), headers(3, REQUEST)];
   peer.send(...inTwoRecords([CLIENT_PREFACE, settings()], [...begun, windowUpdate(0, 0)]));
@@ -203,21 +193,19 @@ behaviour('a TLS client that breaks the protocol behind a new stream harms nobod
 behaviour(
   'responses that come in one go over TLS keep their headers before their messages',
   async (t, world) => {
-    const server = TLS.createServer({}, async (socket) => {
-      const peer = await RawPeer.server(socket);
+    const backend = await FrameBackend.start(async (peer) => {
+      await peer.exchangePrefaces();
       await peer.nextHeaders(1);
       await peer.nextHeaders(3);
       const responses = [1, 3].flatMap((id) => [
-        headers(id, [':status', '200', 'content-type', 'application/grpc']),
+        headers(id, RESPONSE),
         data(id, MESSAGE),
-        headers(id, ['grpc-status', '0'], Flag.END_HEADERS | Flag.END_STREAM),
+        headers(id, TRAILERS, END),
       ]);
       peer.send(...inTwoRecords([], responses));
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.teardown(() => server.close());
-    const conn = world.dial(TLS.target((server.address() as AddressInfo).port), TLS.dialOptions);
+    }, TLS);
+    t.teardown(() => backend.destroy());
+    const conn = world.dial(TLS.target(backend.port), TLS.dialOptions);
     const { port } = await world.proxy(() => ({ primary: { conn } }));
     const client = world.http2Client(port);
     for (const response of await Promise.all([client.call(METHOD, MESSAGE), client.call(METHOD, MESSAGE)])) {

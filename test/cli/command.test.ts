@@ -4,15 +4,9 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Command } from '../support/command.js';
+import { portOf, startCommand as start } from '../support/command.js';
 import { echo, GrpcBackend } from '../support/grpc-backend.js';
 import { collect, GrpcClient } from '../support/grpc-client.js';
-
-function start(t: Test, ...args: string[]): Command {
-  const command = new Command(...args);
-  t.teardown(() => command.destroy());
-  return command;
-}
 
 async function backend(t: Test): Promise<GrpcBackend> {
   const started = await GrpcBackend.start({ '/test.Echo/Echo': echo });
@@ -28,12 +22,12 @@ function client(t: Test, port: number): GrpcClient {
 
 t.test('--help and --version print and exit 0', async (t) => {
   const help = start(t, '--help');
-  t.equal(await help.exit(), 0);
+  t.equal(await help.ended(), 0);
   for (const option of ['--listen', '--primary', '--secondary', '--transport', '--help', '--version']) {
     t.match(help.stdout, option);
   }
   const version = start(t, '--version');
-  t.equal(await version.exit(), 0);
+  t.equal(await version.ended(), 0);
   t.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
 });
 
@@ -59,7 +53,7 @@ t.test('a wrong command line is one line that names the option, exit 2, nothing 
   await Promise.all(
     cases.map(async ([args, message]) => {
       const command = start(t, ...args);
-      t.equal(await command.exit(), 2, args.join(' '));
+      t.equal(await command.ended(), 2, args.join(' '));
       t.match(command.stderr, message);
       t.equal(command.stderr.trimEnd().split('\n').length, 1, 'one line');
       t.equal(command.stdout, '', 'nothing started');
@@ -73,7 +67,7 @@ t.test('an address in use is one line, exit 1, and leaves nothing listening', as
   await once(taken, 'listening');
   const { port } = taken.address() as net.AddressInfo;
   const command = start(t, '--listen', '127.0.0.1:0', '--listen', `127.0.0.1:${port}`);
-  t.equal(await command.exit(), 1);
+  t.equal(await command.ended(), 1);
   t.equal(
     command.stderr,
     `grpc-frame-proxy: --listen: cannot listen at 127.0.0.1:${port}: the address is in use\n`,
@@ -82,7 +76,7 @@ t.test('an address in use is one line, exit 1, and leaves nothing listening', as
 
 t.test('without --primary a call goes to demo backends, which are named in the output', async (t) => {
   const command = start(t, '--listen', '127.0.0.1:0');
-  const port = await command.port();
+  const port = await portOf(command);
   const result = await client(t, port).call('/any.Service/Method', ['hello']);
   t.equal(result.code, 0);
   t.same(result.messages.map(String), ['hello']);
@@ -104,7 +98,7 @@ t.test('--primary and --secondary get every call, at every --listen address', as
     ...['--listen', '127.0.0.1:0', '--listen', `unix:${path}`],
     ...['--primary', `http://127.0.0.1:${primary.port}`, '--secondary', `127.0.0.1:${secondary.port}`],
   );
-  const port = await command.port();
+  const port = await portOf(command);
   t.match(command.stdout, `unix:${path}`);
   t.equal(command.stdout.trimEnd().split('\n').length, 1, 'ready is one line');
   const overTcp = await client(t, port).call('/test.Echo/Echo', ['tcp']);
@@ -115,7 +109,7 @@ t.test('--primary and --secondary get every call, at every --listen address', as
   t.same(overUnix.messages.map(String), ['unix']);
   secondary.destroy();
   const failed = await client(t, port).call('/test.Echo/Echo', ['x']);
-  t.equal(failed.code, 14, 'a secondary must be there');
+  t.equal(failed.code, 13, 'a secondary must be there');
 });
 
 for (const transport of ['http2', 'frames']) {
@@ -125,12 +119,12 @@ for (const transport of ['http2', 'frames']) {
       const primary = await backend(t);
       const target = `127.0.0.1:${primary.port}`;
       const command = start(t, '--listen', '127.0.0.1:0', '--primary', target, '--transport', transport);
-      const port = await command.port();
+      const port = await portOf(command);
       const call = client(t, port).open('/test.Echo/Echo');
       const result = collect(call);
       call.write(Buffer.from('before'));
       await once(call, 'data');
-      command.process.kill('SIGTERM');
+      command.signal('SIGTERM');
       await command.printed(/SIGTERM: draining/);
       const refused = net.connect(port, '127.0.0.1');
       const [error] = await once(refused, 'error');
@@ -140,7 +134,7 @@ for (const transport of ['http2', 'frames']) {
       const { code, details, messages } = await result;
       t.equal(code, 0, details);
       t.same(messages.map(String), ['before', 'after']);
-      t.equal(await command.exit(), 0);
+      t.equal(await command.ended(), 0);
       t.match(command.stdout, /\ndrained\n$/, 'not before it was drained');
     },
   );
@@ -149,13 +143,13 @@ for (const transport of ['http2', 'frames']) {
 t.test('a second signal ends at once', async (t) => {
   const primary = await backend(t);
   const command = start(t, '--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`);
-  const call = client(t, await command.port()).open('/test.Echo/Echo');
+  const call = client(t, await portOf(command)).open('/test.Echo/Echo');
   const result = collect(call);
   call.write(Buffer.from('open'));
   await once(call, 'data');
-  command.process.kill('SIGINT');
+  command.signal('SIGINT');
   await command.printed(/SIGINT: draining/);
-  command.process.kill('SIGINT');
-  t.equal(await command.exit(), 130);
+  command.signal('SIGINT');
+  t.equal(await command.ended(), 130);
   t.not((await result).code, 0);
 });

@@ -4,7 +4,7 @@ import t from 'tap';
 import { encodeMessage, FramingError, type Message, MessageParser } from '../../lib/grpc/framing.js';
 import { MessageScanner } from '../../lib/grpc/scanner.js';
 import { Code } from '../../lib/grpc/status.js';
-import { cut } from './chunks.js';
+import { cut } from '../support/chunks.js';
 
 const message = fc.record(
   {

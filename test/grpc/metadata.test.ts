@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import type { HeaderList } from '../../lib/grpc/headers.js';
-import { isConnectionHeader, isProtocolHeader, isReservedHeader, Metadata } from '../../lib/grpc/metadata.js';
+import { Metadata } from '../../lib/grpc/metadata.js';
+import { isConnectionHeader, isProtocolHeader, isReservedHeader } from '../../lib/grpc/reserved-headers.js';
+import type { HeaderList } from '../../lib/port/headers.js';
 
 const NAME_CHARACTERS = [...'abcxyz019_-.'];
 const name = fc

@@ -4,7 +4,7 @@ import t from 'tap';
 import { encodeMessage } from '../../lib/grpc/framing.js';
 import { MessageScanner } from '../../lib/grpc/scanner.js';
 import { Code } from '../../lib/grpc/status.js';
-import { cut } from './chunks.js';
+import { cut } from '../support/chunks.js';
 
 t.test('advance stops at the end of each message, however the bytes are cut', async (t) => {
   const payloads = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 10 });

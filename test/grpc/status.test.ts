@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { type HeaderList, headerValue } from '../../lib/grpc/headers.js';
 import { Metadata } from '../../lib/grpc/metadata.js';
 import { Code, decodeStatusMessage, encodeStatusMessage, StatusError } from '../../lib/grpc/status.js';
-import {
-  codeFromHttpStatus,
-  codeFromResetCode,
-  ResetCode,
-  resetCodeName,
-} from '../../lib/grpc/status-mapping.js';
+import { codeFromErrorCode, codeFromHttpStatus } from '../../lib/grpc/status-mapping.js';
+import { ErrorCode, errorCodeName } from '../../lib/port/error-code.js';
+import { type HeaderList, headerValue } from '../../lib/port/headers.js';
 
 const ON_THE_WIRE = /^[\x20-\x7e]*$/;
 
@@ -191,12 +187,12 @@ t.test('reset codes map to statuses as PROTOCOL-HTTP2 says', async (t) => {
     ['HTTP_1_1_REQUIRED', Code.UNKNOWN],
   ] as const;
   for (const [code, [name, status]] of expected.entries()) {
-    t.equal(ResetCode[name], code);
-    t.equal(resetCodeName(code), name);
-    t.equal(codeFromResetCode(code), status, name);
+    t.equal(ErrorCode[name], code);
+    t.equal(errorCodeName(code), name);
+    t.equal(codeFromErrorCode(code), status, name);
   }
-  t.equal(resetCodeName(0xffffffff), 'error code 4294967295');
-  t.equal(codeFromResetCode(0xffffffff), Code.UNKNOWN);
+  t.equal(errorCodeName(0xffffffff), 'error code 4294967295');
+  t.equal(codeFromErrorCode(0xffffffff), Code.UNKNOWN);
 });
 
 t.test('HTTP statuses map as http-grpc-status-mapping says', async (t) => {

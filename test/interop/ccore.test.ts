@@ -1,18 +1,20 @@
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import net, { type AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { Child, type Line } from './child-process.js';
-import type { ProxySettings } from './proxy-process.js';
+import type { TransportName } from '../../lib/index.js';
+import { Child, type Line } from '../support/child.js';
+import { freePort } from '../support/free-port.js';
+import { ProxyChild } from '../support/proxy-child.js';
+import type { ProxySettings } from '../support/proxy-process.js';
 
 // The product from outside: proxy, backends and client are processes of their own, and backends and client are
 // C-core gRPC's.
 
-const PEERS = fileURLToPath(new URL('../../../test/interop/peers.py', import.meta.url));
-const PROXY = fileURLToPath(new URL('./proxy-process.js', import.meta.url));
+const PEERS = fileURLToPath(new URL('../../../test/interop/peers', import.meta.url));
+/** `INTEROP_TRANSPORT=frames` tries the frame engine. */
+const TRANSPORT = (process.env.INTEROP_TRANSPORT ?? 'http2') as TransportName;
 const PYTHON = ['/usr/bin/python3', 'python3'].find(
   (python) => spawnSync(python, ['-c', 'import grpc']).status === 0,
 );
@@ -33,25 +35,23 @@ interface Listening {
   readonly target: string;
 }
 
-async function listening(t: Test, child: Child): Promise<Listening> {
-  t.teardown(() => child.kill());
+async function backend(t: Test, settings: PeerSettings = {}): Promise<Listening> {
+  const child = Child.start(t, PYTHON!, PEERS, 'serve', JSON.stringify(settings));
   const port = Number((await child.line({ event: 'listening' })).port);
   return { child, port, target: `127.0.0.1:${port}` };
 }
 
-function backend(t: Test, settings: PeerSettings = {}): Promise<Listening> {
-  return listening(t, new Child(PYTHON!, PEERS, 'serve', JSON.stringify(settings)));
-}
-
-function proxy(t: Test, settings: ProxySettings): Promise<Listening> {
-  return listening(t, new Child(process.execPath, PROXY, JSON.stringify(settings)));
+function proxy(
+  t: Test,
+  settings: Omit<ProxySettings, 'transports'>,
+  transport: TransportName = TRANSPORT,
+): Promise<Listening> {
+  return ProxyChild.start(t, { transports: { server: transport, client: transport }, ...settings });
 }
 
 /** Starts a client on these cases. */
 function client(t: Test, settings: PeerSettings, ...cases: string[]): Child {
-  const child = new Child(PYTHON!, PEERS, 'call', JSON.stringify(settings), ...cases);
-  t.teardown(() => child.kill());
-  return child;
+  return Child.start(t, PYTHON!, PEERS, 'call', JSON.stringify(settings), ...cases);
 }
 
 /** The result of a case, which must have succeeded. */
@@ -66,15 +66,6 @@ async function run(t: Test, settings: PeerSettings, ...cases: string[]): Promise
   const child = client(t, settings, ...cases);
   for (const name of cases) await succeeded(t, child, name);
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function residentMegabytes(pid: number): number {
@@ -235,8 +226,8 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
 
     for (let life = 0; life < 2; life++) {
       const primary = await backend(t, { port });
-      const caller = client(t, { target }, 'empty_unary', 'stream_until_lost', 'unavailable');
-      await succeeded(t, caller, 'empty_unary');
+      const caller = client(t, { target }, 'available_again', 'stream_until_lost', 'unavailable');
+      await succeeded(t, caller, 'available_again');
       await caller.line({ event: 'ready' });
       const died = Date.now() / 1000;
       await primary.child.kill();
@@ -269,7 +260,10 @@ t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the m
     const primary = await backend(t);
     for (let round = 0; round < (LONG ? 20 : 2); round++) {
       const [leaving, staying] = await Promise.all([
-        proxy(t, { primary: primary.target }),
+        // C-core 1.51 now and then resets a stream that it has not opened, once it has seen GOAWAY: by RFC 9113 section
+        // 6.4 a connection error, which nghttp2 makes of it, and all calls of the connection are lost. The engine
+        // ignores what comes for streams above the last one of its GOAWAY.
+        proxy(t, { primary: primary.target }, 'frames'),
         proxy(t, { primary: primary.target, report: true }),
       ]);
       const caller = client(t, { target: `ipv4:${leaving.target},${staying.target}` }, 'load');

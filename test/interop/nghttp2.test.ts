@@ -1,12 +1,13 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import net, { type AddressInfo } from 'node:net';
+import net from 'node:net';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { encodeMessage } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
+import { Child } from '../support/child.js';
+import { freePort } from '../support/free-port.js';
+import { missing } from '../support/missing.js';
 
 // The programs of nghttp2 as clients, as a backend, and as proxies on both sides of this one.
 
@@ -16,37 +17,15 @@ const GRPC = ['-H', 'content-type: application/grpc', '-H', 'te: trailers'];
 /** More than a frame: HEADERS needs CONTINUATION. */
 const LARGE = 'x'.repeat(20_000);
 
-/** Why a test that needs these programs cannot run here. */
-function missing(...programs: string[]): string | false {
-  const absent = programs.filter((program) => spawnSync(program, ['--version']).status !== 0);
-  return absent.length > 0 && `not installed: ${absent.join(', ')}`;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
-}
-
 /** Starts a program that listens at a port of its own, and waits until it does. */
 async function serve(t: Test, program: string, argumentsFor: (port: number) => string[]): Promise<number> {
   const port = await freePort();
-  const child = spawn(program, argumentsFor(port), { stdio: 'ignore' });
-  t.teardown(async () => {
-    child.kill('SIGKILL');
-    await ended(child);
-  });
+  const child = Child.start(t, program, ...argumentsFor(port));
   while (!(await accepts(port))) {
-    if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}`);
+    if (child.exitCode !== null) throw new Error(`${program} ended with ${child.exitCode}: ${child.stderr}`);
     await sleep(10);
   }
   return port;
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
 }
 
 async function accepts(port: number): Promise<boolean> {
@@ -62,11 +41,10 @@ async function accepts(port: number): Promise<boolean> {
 }
 
 /** Runs a program to its end; what it printed. */
-async function output(program: string, ...programArguments: string[]): Promise<string> {
-  const child = spawn(program, programArguments, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const printed = await text(child.stdout);
-  await ended(child);
-  return printed;
+async function output(t: Test, program: string, ...programArguments: string[]): Promise<string> {
+  const child = Child.start(t, program, ...programArguments);
+  await child.ended();
+  return child.stdout;
 }
 
 /** A message of this length, and a directory of files: the message as a request, and what else programs read. */
@@ -110,7 +88,7 @@ behaviour(
     const port = await echoProxy(world);
     const { file, message } = prepare(t, 100);
     const url = `http://127.0.0.1:${port}/${METHOD}`;
-    const printed = await output('h2load', '-n', '4000', '-c', '4', '-m', '25', '-d', file, ...GRPC, url);
+    const printed = await output(t, 'h2load', '-n', '4000', '-c', '4', '-m', '25', '-d', file, ...GRPC, url);
     t.match(printed, /4000 succeeded, 0 failed, 0 errored, 0 timeout/);
     t.match(printed, new RegExp(`\\(${4000 * message.length}\\) data`), 'with all their bytes');
   },
@@ -123,6 +101,7 @@ behaviour(
     const port = await echoProxy(world);
     const { file, message } = prepare(t, 50_000);
     const printed = await output(
+      t,
       'nghttp',
       ...['--padding=255', '--continuation', '--trailer', 'x-last: 1', '-H', `x-large: ${LARGE}`],
       ...['-d', file, ...GRPC, `http://127.0.0.1:${port}/${METHOD}`],
@@ -146,7 +125,7 @@ behaviour(
       const conn = world.dial(await through(backendPort));
       const { port } = await world.proxy(() => ({ primary: { conn } }));
       const url = `http://127.0.0.1:${await through(port)}/${METHOD}`;
-      const printed = await output('nghttp', '--padding=100', '-d', file, ...GRPC, url);
+      const printed = await output(t, 'nghttp', '--padding=100', '-d', file, ...GRPC, url);
       t.ok(printed === message.toString(), `${printed.length} of ${message.length} bytes`);
     }
   },

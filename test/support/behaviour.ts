@@ -11,7 +11,9 @@ import {
   type TransportName,
   transparentHandler,
 } from '../../lib/index.js';
-import { FrameBackend, FrameConnection } from './frames.js';
+import { CLIENT_PREFACE, Setting, type SettingPair, settings, windowUpdate } from './frame.js';
+import { FrameBackend, type OnConnection } from './frame-backend.js';
+import { FramePeer } from './frame-peer.js';
 import { GrpcBackend, type Handlers } from './grpc-backend.js';
 import { GrpcClient } from './grpc-client.js';
 import { Http2Backend, type OnRequest } from './http2-backend.js';
@@ -49,6 +51,8 @@ export interface Proxy {
   readonly server: Server;
   readonly port: number;
 }
+
+const LARGE_WINDOW = 2 ** 30;
 
 /** Starts what a test needs on free ports of the loopback interface, and ends it with the test. */
 export class World {
@@ -108,17 +112,23 @@ export class World {
     return backend;
   }
 
-  /** A backend that speaks HTTP/2 frame by frame. */
-  async frameBackend(onConnection: (connection: FrameConnection) => void): Promise<FrameBackend> {
-    const backend = await FrameBackend.start(onConnection);
+  /** A backend that speaks HTTP/2 frame by frame, but acknowledges SETTINGS and PING. */
+  async frameBackend(onConnection: OnConnection = () => {}): Promise<FrameBackend> {
+    const backend = await FrameBackend.start((connection) => {
+      connection.acknowledges = true;
+      return onConnection(connection);
+    });
     this.#t.teardown(() => backend.destroy());
     return backend;
   }
 
-  /** A client that speaks HTTP/2 frame by frame. */
-  async frameClient(port: number, settings: Readonly<Record<number, number>> = {}): Promise<FrameConnection> {
-    const client = await FrameConnection.connect(port, settings);
+  /** A client that speaks HTTP/2 frame by frame, but acknowledges SETTINGS and PING. Its windows are large. */
+  async frameClient(port: number, ...pairs: readonly SettingPair[]): Promise<FramePeer> {
+    const client = await FramePeer.connect({ port });
     this.#t.teardown(() => client.destroy());
+    client.acknowledges = true;
+    const first = settings([Setting.INITIAL_WINDOW_SIZE, LARGE_WINDOW], ...pairs);
+    client.send(CLIENT_PREFACE, first, windowUpdate(0, LARGE_WINDOW));
     return client;
   }
 

@@ -1,20 +1,24 @@
-/** A self-signed certificate for the name `backend.test` alone, valid for a hundred years. */
-export const CERTIFICATE = `-----BEGIN CERTIFICATE-----
-MIIBnzCCAUSgAwIBAgIUB0mkKpW60gawK9frSJrrc0AWhUUwCgYIKoZIzj0EAwIw
-FzEVMBMGA1UEAwwMYmFja2VuZC50ZXN0MCAXDTI2MTEyMzA0NDkyMFoYDzIxMjYx
-MDMwMDQ0OTIwWjAXMRUwEwYDVQQDDAxiYWNrZW5kLnRlc3QwWTATBgcqhkjOPQIB
-BggqhkjOPQMBBwNCAARJndr/sH7+R7zHnH2EG0Unfek8IsMTmsBHhdYhE9Ph2Ivi
-eGu2c1JWuZzhmQNn62crVrMhWWjACG3mLtED/xNao2wwajAdBgNVHQ4EFgQUCt1i
-qXKRC18wdM87L2DykX0lhzEwHwYDVR0jBBgwFoAUCt1iqXKRC18wdM87L2DykX0l
-hzEwDwYDVR0TAQH/BAUwAwEB/zAXBgNVHREEEDAOggxiYWNrZW5kLnRlc3QwCgYI
-KoZIzj0EAwIDSQAwRgIhAPPm7qfEO7wna74c6AMRTaKb5hCK1Ln4kn+5GS8F3AlT
-AiEA2Q/+zVsDFCU72dkFi4cZNmedXDUWJitytuD3XfG96tM=
+/**
+ * A self-signed certificate for the names `backend.test` and `localhost`, and for no address, valid for a hundred
+ * years: `openssl req -x509 -newkey ec -days 36500 -addext subjectAltName=DNS:backend.test,DNS:localhost …`.
+ */
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBqTCCAU+gAwIBAgIUccG2ee1fpxKiE6ibSUufgrxZ3mcwCgYIKoZIzj0EAwIw
+FzEVMBMGA1UEAwwMYmFja2VuZC50ZXN0MCAXDTI2MTEyNTIzMjkyOFoYDzIxMjYx
+MTAxMjMyOTI4WjAXMRUwEwYDVQQDDAxiYWNrZW5kLnRlc3QwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAAQYq7Y68bP4hfM64k/iK+flQf0fuMGViA53Sk1LBfkkHBrv
+UPz9TAvLNt+xdoXj0HOvlB75pCnE9o2562wEkYH2o3cwdTAdBgNVHQ4EFgQUa6LJ
+S+1PS9LgUfMJDPzvqgdkOgUwHwYDVR0jBBgwFoAUa6LJS+1PS9LgUfMJDPzvqgdk
+OgUwDwYDVR0TAQH/BAUwAwEB/zAiBgNVHREEGzAZggxiYWNrZW5kLnRlc3SCCWxv
+Y2FsaG9zdDAKBggqhkjOPQQDAgNIADBFAiAOEbbY2MAeBew3NKcKGzzFmll1joip
+tPd2nkMstDyuWgIhAKKBEk/R5iVG6ygHozLlniVEmhLsSecrvAEtS+p2Yumb
 -----END CERTIFICATE-----
 `;
 
-export const PRIVATE_KEY = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgE5GA7qHPyrnd9KYF
-CF3XSAkla+ilMUCTovLtvuJDQSOhRANCAARJndr/sH7+R7zHnH2EG0Unfek8IsMT
-msBHhdYhE9Ph2IvieGu2c1JWuZzhmQNn62crVrMhWWjACG3mLtED/xNa
+/** Its key: of use to nobody. */
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgI0njLo1KsYQM2d2P
+n/REpCZZo9JYTQ70h90PrZvchn+hRANCAAQYq7Y68bP4hfM64k/iK+flQf0fuMGV
+iA53Sk1LBfkkHBrvUPz9TAvLNt+xdoXj0HOvlB75pCnE9o2562wEkYH2
 -----END PRIVATE KEY-----
 `;

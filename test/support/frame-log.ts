@@ -1,12 +1,12 @@
-import { type HeaderList, headerValue } from '../../lib/grpc/headers.js';
 import { MessageScanner } from '../../lib/index.js';
-import { Flag, FrameType } from '../../lib/transport/frames/frame.js';
 import { HeaderDecoder } from '../../lib/transport/frames/hpack/decoder.js';
-import type { RawFrame } from '../transport/frames/raw-peer.js';
+import { Flag, type Frame, FrameType } from './frame.js';
+import { FrameReader } from './frame-reader.js';
+import { fieldValue } from './http2-client.js';
 
 /** What one side of a stream has said. */
 export class StreamLog {
-  readonly lists: HeaderList[] = [];
+  readonly lists: string[][] = [];
   ended = false;
   reset = false;
   /** The octets of a DATA frame that is not complete. */
@@ -36,8 +36,7 @@ export class StreamLog {
 
   /** The status of a gRPC response that is complete. */
   get status(): string | undefined {
-    const last = this.lists.at(-1);
-    return this.ended && last !== undefined ? headerValue(last, 'grpc-status') : undefined;
+    return this.ended ? fieldValue(this.lists.at(-1), 'grpc-status') : undefined;
   }
 
   get isWholeMessages(): boolean {
@@ -57,33 +56,25 @@ export class StreamLog {
  * have been told.
  */
 export class FrameLog {
-  readonly frames: RawFrame[] = [];
+  readonly frames: Frame[] = [];
   readonly streams = new Map<number, StreamLog>();
   /** A field block that can't be decoded: nothing behind it has a meaning. */
   broken = false;
   readonly #decoder = new HeaderDecoder(4096, 1e6);
-  #rest: Buffer = Buffer.alloc(0);
+  readonly #reader: FrameReader;
   #block: Buffer[] = [];
   #blockEnds = false;
 
   constructor(
-    private skip: number,
-    private readonly onFrame: (frame: RawFrame, stream: StreamLog | undefined) => void = () => {},
-  ) {}
+    prefaceLength: number,
+    private readonly onFrame: (frame: Frame, stream: StreamLog | undefined) => void = () => {},
+  ) {
+    this.#reader = new FrameReader(prefaceLength);
+  }
 
   push(chunk: Buffer): void {
-    const skipped = Math.min(this.skip, chunk.length);
-    this.skip -= skipped;
-    let bytes = chunk.subarray(skipped);
-    if (this.#rest.length > 0) bytes = Buffer.concat([this.#rest, bytes]);
-    while (!this.broken && bytes.length >= 9) {
-      const end = 9 + bytes.readUIntBE(0, 3);
-      if (bytes.length < end) break;
-      const streamId = bytes.readUInt32BE(5) & 0x7fffffff;
-      this.#take({ type: bytes[3]!, flags: bytes[4]!, streamId, payload: bytes.subarray(9, end) });
-      bytes = bytes.subarray(end);
-    }
-    this.#rest = bytes;
+    for (const frame of this.#reader.push(chunk)) if (!this.broken) this.#take(frame);
+    const { rest: bytes } = this.#reader;
     if (bytes.length > 9 && bytes[3] === FrameType.DATA) {
       const padding = (bytes[4]! & Flag.PADDED) !== 0 ? 1 : 0;
       this.stream(bytes.readUInt32BE(5) & 0x7fffffff).begin(bytes.subarray(9 + padding));
@@ -99,7 +90,7 @@ export class FrameLog {
     return stream;
   }
 
-  #take(frame: RawFrame): void {
+  #take(frame: Frame): void {
     const { type, flags, streamId } = frame;
     this.frames.push(frame);
     const stream = streamId === 0 ? undefined : this.stream(streamId);
@@ -133,7 +124,7 @@ export class FrameLog {
   }
 }
 
-function unpadded({ flags, payload }: RawFrame, skip: number): Buffer {
+function unpadded({ flags, payload }: Frame, skip: number): Buffer {
   if ((flags & Flag.PADDED) === 0) return payload.subarray(skip);
   return payload.subarray(1 + skip, Math.max(1 + skip, payload.length - (payload[0] ?? 0)));
 }

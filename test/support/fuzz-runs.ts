@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import v8 from 'node:v8';
 import type { Test } from 'tap';
 import { ProxyCall } from '../../lib/proxy/proxy-call.js';
-import { ClientConnection } from '../../lib/transport/frames/client-connection.js';
-import { heldBytes } from '../../lib/transport/frames/held-bytes.js';
-import { ServerConnection } from '../../lib/transport/frames/server-connection.js';
-import { FrameStream } from '../../lib/transport/frames/stream.js';
+import { ClientRole } from '../../lib/transport/frames/client-role.js';
+import { ServerRole } from '../../lib/transport/frames/server-role.js';
+import { heldBytes } from '../../lib/transport/frames/stream/held-bytes.js';
+import { FrameStream } from '../../lib/transport/frames/stream/stream.js';
+import { countObjects } from './count-objects.js';
 import { Random } from './random.js';
 import { within } from './within.js';
 
@@ -53,7 +53,7 @@ export async function fuzz(
   return next;
 }
 
-const COUNTED = { ProxyCall, FrameStream, ClientConnection, ServerConnection };
+const COUNTED = { ProxyCall, FrameStream, ClientRole, ServerRole };
 
 export type Held = Record<keyof typeof COUNTED | 'heldBytes', number>;
 
@@ -65,11 +65,11 @@ export async function countHeld(expected: Held, milliseconds: number): Promise<H
   const until = performance.now() + milliseconds;
   const held = { ...expected };
   for (const name of Object.keys(COUNTED) as (keyof typeof COUNTED)[]) {
-    held[name] = count(COUNTED[name]);
+    held[name] = countObjects(COUNTED[name]);
     // A socket is no longer counted as open some time before its connection hears of it.
     while (held[name] !== expected[name] && performance.now() < until) {
       await sleep(10);
-      held[name] = count(COUNTED[name]);
+      held[name] = countObjects(COUNTED[name]);
     }
   }
   held.heldBytes = heldBytes();
@@ -83,11 +83,4 @@ export async function countHeld(expected: Held, milliseconds: number): Promise<H
 export async function socketsClosed(most: number): Promise<void> {
   const isSocket = (name: string) => name === 'TCPSocketWrap';
   while (process.getActiveResourcesInfo().filter(isSocket).length > most) await sleep(10);
-}
-
-type Query = (type: unknown, options: { format: 'count' }) => number;
-
-function count(type: unknown): number {
-  // Missing from the types; in Node since 20.13. It collects garbage first.
-  return (v8 as unknown as { queryObjects: Query }).queryObjects(type, { format: 'count' });
 }

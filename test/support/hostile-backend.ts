@@ -1,9 +1,18 @@
-import { once } from 'node:events';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { type HeaderList, headerValue } from '../../lib/grpc/headers.js';
-import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
-import { frame, headers, SETTINGS_ACK, settings, windowUpdate } from '../transport/frames/raw-peer.js';
+import { RESPONSE, TRAILERS } from './fields.js';
+import {
+  CLIENT_PREFACE,
+  END,
+  FrameType,
+  headers,
+  pingAck,
+  resetStream,
+  SETTINGS_ACK,
+  Setting,
+  settings,
+  windowUpdate,
+} from './frame.js';
 import { FrameLog, type StreamLog } from './frame-log.js';
 import {
   brokenMessages,
@@ -16,7 +25,9 @@ import {
   mangle,
   messages,
 } from './hostile-frames.js';
+import { fieldValue } from './http2-client.js';
 import type { Random } from './random.js';
+import { SocketServer } from './socket-server.js';
 import { resetConnection, type Wire } from './wire.js';
 
 /** A backend that answers calls wrongly, or rightly until `behaves`. */
@@ -26,43 +37,35 @@ export class HostileBackend {
   /** From now on no rule is broken on new connections. */
   behaves = false;
   random: Random;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #server: SocketServer;
 
-  private constructor(server: Server, random: Random) {
+  private constructor(server: SocketServer, random: Random) {
     this.#server = server;
     this.random = random;
   }
 
   static async start(random: Random, wire: Wire): Promise<HostileBackend> {
-    const server = wire.createServer({ allowHalfOpen: true }, (socket) => {
+    const onSocket = (socket: Socket): void => {
       void new HostileConnection(socket, backend, backend.random.fork(), backend.behaves).begin();
-    });
+    };
+    const server = await SocketServer.start(onSocket, wire, { allowHalfOpen: true });
     const backend = new HostileBackend(server, random);
-    // Of TLS, the sockets under it: those that never come to speak HTTP/2 must end, too.
-    server.on('connection', (socket: Socket) => {
-      backend.#sockets.add(socket);
-      socket.on('close', () => backend.#sockets.delete(socket));
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
     return backend;
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#server.port;
   }
 
   /** Ends its connections. */
   async cut(): Promise<void> {
-    const sockets = [...this.#sockets];
+    const sockets = [...this.#server.sockets];
     for (const socket of sockets) socket.destroy();
     while (sockets.some(({ closed }) => !closed)) await sleep(1);
   }
 
   destroy(): void {
-    this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#server.destroy();
   }
 }
 
@@ -79,9 +82,7 @@ class HostileConnection {
   ) {
     this.#received = new FrameLog(CLIENT_PREFACE.length, ({ type, flags, payload }, stream) => {
       if (type === FrameType.SETTINGS && flags === 0 && this.#obeys()) this.#send(SETTINGS_ACK);
-      if (type === FrameType.PING && flags === 0 && this.#obeys()) {
-        this.#send(frame(FrameType.PING, Flag.ACK, 0, payload));
-      }
+      if (type === FrameType.PING && flags === 0 && this.#obeys()) this.#send(pingAck(payload));
       const list = stream?.lists[0];
       if (type === FrameType.HEADERS && list !== undefined) void this.#answer(list, stream!);
     });
@@ -99,7 +100,9 @@ class HostileConnection {
     }
     if (random.chance(0.1)) await sleep(random.int(0, 20));
     if (random.chance(0.03)) this.#send(junkFrame(random)(1));
-    const concurrent = random.chance(0.3) ? [[3, random.int(0, 4)] as const] : [];
+    const concurrent = random.chance(0.3)
+      ? [[Setting.MAX_CONCURRENT_STREAMS, random.int(0, 4)] as const]
+      : [];
     if (random.chance(0.97)) this.#send(firstSettings(random, ...concurrent));
     if (random.chance(0.7)) this.#send(windowUpdate(0, 2 ** 30));
   }
@@ -108,8 +111,8 @@ class HostileConnection {
     return this.behaves || this.random.chance(0.9);
   }
 
-  async #answer(request: HeaderList, stream: StreamLog): Promise<void> {
-    const call = headerValue(request, 'x-call');
+  async #answer(request: readonly string[], stream: StreamLog): Promise<void> {
+    const call = fieldValue(request, 'x-call');
     if (call === undefined) throw new Error('a request of nobody');
     const answers = this.backend.answers.get(call) ?? [];
     this.backend.answers.set(call, answers);
@@ -147,14 +150,12 @@ class HostileConnection {
   }
 }
 
-const HEADERS: HeaderList = [':status', '200', 'content-type', 'application/grpc'];
-
 /** An answer that nobody may refuse. */
 function plainAnswer(random: Random): MakeFrame[] {
   return [
-    (id) => headers(id, HEADERS),
+    (id) => headers(id, RESPONSE),
     ...dataFrames(random, messages(random), false),
-    (id) => headers(id, ['grpc-status', '0'], Flag.END_HEADERS | Flag.END_STREAM),
+    (id) => headers(id, TRAILERS, END),
   ];
 }
 
@@ -164,9 +165,9 @@ function plainAnswer(random: Random): MakeFrame[] {
  */
 function honestAnswer(random: Random): MakeFrame[] {
   return [
-    headerFrames(random, HEADERS, false),
+    headerFrames(random, RESPONSE, false),
     ...dataFrames(random, messages(random), false),
-    headerFrames(random, ['grpc-status', '0'], true),
+    headerFrames(random, TRAILERS, true),
   ];
 }
 
@@ -174,10 +175,10 @@ function hostileAnswer(random: Random): MakeFrame[] {
   if (random.chance(0.35)) return honestAnswer(random);
   if (random.chance(0.1)) {
     const code = `${random.pick([0, 0, 5, 14, 17, -1])}`;
-    return mangle(random, [headerFrames(random, [...HEADERS, 'grpc-status', code], true)]);
+    return mangle(random, [headerFrames(random, [...RESPONSE, 'grpc-status', code], true)]);
   }
   const body = random.chance(0.3) ? brokenMessages(random) : messages(random);
-  const list = [...HEADERS];
+  const list = [...RESPONSE];
   if (random.chance(0.05)) list[1] = random.pick(['100', '101', '204', '503', '999', '', '2000']);
   if (random.chance(0.05)) list[3] = 'text/html';
   if (random.chance(0.1)) list.push('content-length', `${body.length + random.pick([0, 0, 1, -1])}`);
@@ -189,6 +190,6 @@ function hostileAnswer(random: Random): MakeFrame[] {
     headerFrames(random, status, true),
   ];
   // NO_ERROR behind a response that is complete is right; the code is what counts for others.
-  if (random.chance(0.1)) frames.push((id) => frame(FrameType.RST_STREAM, 0, id, Buffer.alloc(4)));
+  if (random.chance(0.1)) frames.push((id) => resetStream(id, 0));
   return random.chance(0.3) ? frames : mangle(random, frames);
 }

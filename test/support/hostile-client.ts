@@ -1,8 +1,6 @@
 import type { Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import type { HeaderList } from '../../lib/grpc/headers.js';
-import { CLIENT_PREFACE, Flag, FrameType } from '../../lib/transport/frames/frame.js';
-import { frame, resetStream, SETTINGS_ACK, windowUpdate } from '../transport/frames/raw-peer.js';
+import { CLIENT_PREFACE, FrameType, pingAck, resetStream, SETTINGS_ACK, windowUpdate } from './frame.js';
 import { FrameLog } from './frame-log.js';
 import {
   brokenMessages,
@@ -37,9 +35,7 @@ export class HostileClient {
     const replies = random.fork();
     this.received = new FrameLog(0, ({ type, flags, payload }) => {
       if (type === FrameType.SETTINGS && flags === 0 && replies.chance(0.9)) this.#send(SETTINGS_ACK);
-      if (type === FrameType.PING && flags === 0 && replies.chance(0.9)) {
-        this.#send(frame(FrameType.PING, Flag.ACK, 0, payload));
-      }
+      if (type === FrameType.PING && flags === 0 && replies.chance(0.9)) this.#send(pingAck(payload));
     });
     socket.on('data', (chunk: Buffer) => this.received.push(chunk));
     socket.on('error', () => {});
@@ -115,7 +111,7 @@ export class HostileClient {
   #call(): MakeFrame[] {
     const random = this.#random;
     const body = random.chance(0.1) ? brokenMessages(random) : messages(random);
-    const fields: HeaderList = [
+    const fields: string[] = [
       ...[':method', random.chance(0.97) ? 'POST' : random.pick(['GET', 'HEAD', 'CONNECT', 'post'])],
       ...[':scheme', 'http'],
       ...[':path', random.chance(0.97) ? random.pick(METHODS) : random.pick(['/', '*', '', '/x', '//'])],

@@ -1,18 +1,20 @@
-import type { HeaderList } from '../../lib/grpc/headers.js';
 import { encodeMessage } from '../../lib/index.js';
-import { Flag, FrameType } from '../../lib/transport/frames/frame.js';
 import {
   data,
-  fieldBlock,
+  Flag,
+  FrameType,
   frame,
   goAway,
   headers,
   PING,
   resetStream,
   SETTINGS_ACK,
+  Setting,
+  type SettingPair,
   settings,
   windowUpdate,
-} from '../transport/frames/raw-peer.js';
+} from './frame.js';
+import { fieldBlock } from './hpack.js';
 import type { Random } from './random.js';
 
 /** A frame, or some that belong together, once the stream is known. */
@@ -37,7 +39,7 @@ export function brokenMessages(random: Random): Buffer {
 }
 
 /** HEADERS, padded or with CONTINUATION now and then. */
-export function headerFrames(random: Random, fields: HeaderList, endStream: boolean): MakeFrame {
+export function headerFrames(random: Random, fields: readonly string[], endStream: boolean): MakeFrame {
   const block = Buffer.concat([sizeUpdate(random), fieldBlock(fields), extraFields(random)]);
   const flags = endStream ? Flag.END_STREAM : 0;
   const pieces = random.chance(0.2) || block.length > 16000 ? cutAnywhere(random, block, 16000) : [block];
@@ -222,11 +224,12 @@ function flipped(random: Random, make: MakeFrame): MakeFrame {
 }
 
 /** SETTINGS to begin with. */
-export function firstSettings(random: Random, ...more: (readonly [number, number])[]): Buffer {
-  const pairs: (readonly [number, number])[] = [...more];
-  if (random.chance(0.5)) pairs.push([4, random.int(0, random.pick([0, 10, 2000, 200_000]))]);
-  if (random.chance(0.1)) pairs.push([1, random.int(0, 8192)]);
-  if (random.chance(0.1)) pairs.push([5, random.int(16384, 2 ** 24 - 1)]);
-  if (random.chance(0.1)) pairs.push([6, random.int(0, 100_000)]);
+export function firstSettings(random: Random, ...more: SettingPair[]): Buffer {
+  const pairs: SettingPair[] = [...more];
+  if (random.chance(0.5))
+    pairs.push([Setting.INITIAL_WINDOW_SIZE, random.int(0, random.pick([0, 10, 2000, 200_000]))]);
+  if (random.chance(0.1)) pairs.push([Setting.HEADER_TABLE_SIZE, random.int(0, 8192)]);
+  if (random.chance(0.1)) pairs.push([Setting.MAX_FRAME_SIZE, random.int(16384, 2 ** 24 - 1)]);
+  if (random.chance(0.1)) pairs.push([Setting.MAX_HEADER_LIST_SIZE, random.int(0, 100_000)]);
   return settings(...pairs);
 }

@@ -1,19 +1,42 @@
+import type { Socket } from 'node:net';
+import { createInterface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
-import v8 from 'node:v8';
+import { CallContext } from '../../lib/call/context.js';
 import { ClientCall } from '../../lib/client/client-call.js';
-import { CallContext } from '../../lib/grpc/call-context.js';
-import { Code, dial, Server, StatusError, type TransportName, transparentHandler } from '../../lib/index.js';
+import {
+  Code,
+  dial,
+  type ResponseObserver,
+  Server,
+  StatusError,
+  type StreamDirector,
+  type TransportName,
+  transparentHandler,
+} from '../../lib/index.js';
 import { ProxyCall } from '../../lib/proxy/proxy-call.js';
-import { ServerStream } from '../../lib/server/server-stream.js';
-import { FrameStream } from '../../lib/transport/frames/stream.js';
-import { NodeClientStream, NodeServerStream } from '../../lib/transport/http2/stream.js';
+import { ServerCall } from '../../lib/server/server-call.js';
+import { FrameStream } from '../../lib/transport/frames/stream/stream.js';
+import { NodeClientStream } from '../../lib/transport/http2/client-stream.js';
+import { NodeServerStream } from '../../lib/transport/http2/server-stream.js';
+import { countObjects } from './count-objects.js';
 
 /**
- * A proxy in a process of its own, whose memory can be looked at: `node --expose-gc proxy-process.js TRANSPORT
- * TRANSPORT PORT…`, forked, with the transports of the server and of the connections to backends, and the ports of the primary and the secondaries. It answers `measure` with {@link Measures} and `count`
- * with numbers of objects; at `close` it
- * closes the proxy and its connections, and has nothing more to do.
+ * A proxy in a process of its own, for tests from outside, and of its memory: `node --expose-gc proxy-process.js
+ * SETTINGS`, with {@link ProxySettings} as JSON. It prints lines of JSON: `{"event":"listening","port":…}` when it is
+ * ready, and answers to the lines `measure` and `count` on its standard input. On SIGTERM it drains, prints
+ * `{"event":"drained"}`, and has nothing more to do.
  */
+export interface ProxySettings {
+  /** Of the server, and of the connections to backends. */
+  readonly transports: { readonly server: TransportName; readonly client: TransportName };
+  readonly primary: string;
+  readonly secondaries?: readonly string[];
+  /** The director peeks at the first message of every call, not only where the header `x-mode` is `peek`. */
+  readonly peek?: boolean;
+  readonly maxPeekBytes?: number;
+  /** Prints for each call whether messages of the request (if it peeks) and the response are compressed. */
+  readonly report?: boolean;
+}
 
 /** What is in the process after a collection of garbage. */
 export interface Measures {
@@ -32,37 +55,61 @@ const PER_CALL = {
   NodeClientStream,
   NodeServerStream,
   ProxyCall,
-  ServerStream,
+  ServerCall,
 };
 
-async function main(): Promise<void> {
-  const [transport, clientTransport, ...ports] = process.argv.slice(2);
-  const [primary, ...secondaries] = ports.map((port) =>
-    dial(`127.0.0.1:${port}`, { transport: clientTransport as TransportName }),
-  );
-  const handler = transparentHandler(
-    async (ctx, _method, peeker) => {
-      const mode = ctx.metadata.get('x-mode');
-      if (mode === 'director') throw new StatusError(Code.PERMISSION_DENIED, 'no');
-      if (mode === 'peek') await peeker.peek();
-      return {
-        primary: { conn: primary! },
-        secondaries: secondaries.map((conn) => ({ conn })),
-        requestFinalizer: () => {},
-      };
-    },
-    { maxPeekBytes: 1000 },
-  );
-  const server = new Server({ unknownServiceHandler: handler, transport: transport as TransportName });
-  const address = await server.listen('127.0.0.1:0');
-  process.on('message', async (message) => {
-    if (message === 'measure') process.send!(await measure());
-    if (message === 'count') process.send!(countAll());
-    if (message !== 'close') return;
-    await Promise.all([server.close(), ...[primary!, ...secondaries].map((conn) => conn.close())]);
-    process.disconnect();
+function print(line: object): void {
+  process.stdout.write(`${JSON.stringify(line)}\n`);
+}
+
+async function main(settings: ProxySettings): Promise<void> {
+  const { server: transport, client } = settings.transports;
+  const primary = dial(settings.primary, { transport: client });
+  const secondaries = (settings.secondaries ?? []).map((target) => dial(target, { transport: client }));
+  const director: StreamDirector = async (ctx, method, peeker) => {
+    const mode = ctx.metadata.get('x-mode');
+    if (mode === 'director') throw new StatusError(Code.PERMISSION_DENIED, 'no');
+    const peeks = settings.peek === true || mode === 'peek';
+    const first = peeks ? (await peeker.peek())[0] : undefined;
+    const observer = settings.report === true ? reporter(method, first?.compressed ?? false) : undefined;
+    return {
+      primary: { conn: primary, observer },
+      secondaries: secondaries.map((conn) => ({ conn })),
+      requestFinalizer: () => {},
+    };
+  };
+  const { maxPeekBytes } = settings;
+  const server = new Server({
+    unknownServiceHandler: transparentHandler(director, { maxPeekBytes }),
+    transport,
   });
-  process.send!(address);
+  const address = await server.listen('127.0.0.1:0');
+  process.once('SIGTERM', async () => {
+    await server.close();
+    await Promise.all([primary, ...secondaries].map((conn) => conn.close()));
+    print({ event: 'drained' });
+  });
+  createInterface({ input: process.stdin })
+    .on('line', async (line) => {
+      if (line === 'measure') print({ event: 'measured', measures: await measure() });
+      if (line === 'count') print({ event: 'counted', counts: countAll() });
+    })
+    // Not to outlive the test, however that ends.
+    .on('close', () => process.exit(1));
+  (process.stdin as Socket).unref();
+  print({ event: 'listening', port: 'port' in address ? address.port : undefined });
+}
+
+function reporter(method: string, requestCompressed: boolean): ResponseObserver {
+  let responseCompressed = false;
+  return {
+    onMessage(_payload, compressed) {
+      responseCompressed ||= compressed;
+    },
+    onStatus() {
+      print({ event: 'proxied', method, requestCompressed, responseCompressed });
+    },
+  };
 }
 
 async function measure(): Promise<Measures> {
@@ -78,14 +125,7 @@ async function measure(): Promise<Measures> {
 }
 
 function countAll(): Record<string, number> {
-  return Object.fromEntries(Object.entries(PER_CALL).map(([name, type]) => [name, count(type)]));
+  return Object.fromEntries(Object.entries(PER_CALL).map(([name, type]) => [name, countObjects(type)]));
 }
 
-type Query = (type: unknown, options: { format: 'count' }) => number;
-
-function count(type: unknown): number {
-  // Missing from the types; in Node since 20.13.
-  return (v8 as unknown as { queryObjects: Query }).queryObjects(type, { format: 'count' });
-}
-
-await main();
+await main(JSON.parse(process.argv[2]!) as ProxySettings);

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import net, { type ServerOpts, type Socket } from 'node:net';
 import tls from 'node:tls';
 import type { DialOptions, ServerOptions } from '../../lib/index.js';
-import { CERTIFICATE, PRIVATE_KEY } from './certificate.js';
+import { cert, key } from './certificate.js';
 
 /** What lies under HTTP/2 between a proxy and its peers. */
 export interface Wire {
@@ -27,8 +27,8 @@ export const CLEARTEXT: Wire = {
   },
 };
 
-const KEYS = { key: PRIVATE_KEY, cert: CERTIFICATE };
-const TRUST = { ca: CERTIFICATE, servername: 'backend.test' };
+const KEYS = { key, cert };
+const TRUST = { ca: cert, servername: 'backend.test' };
 const ALPN = { ALPNProtocols: ['h2'] };
 
 export const TLS: Wire = {

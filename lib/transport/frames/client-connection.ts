@@ -1,162 +1,183 @@
 import type { Socket } from 'node:net';
-import { type HeaderList, headerValue } from '../../grpc/headers.js';
-import type { StreamRequester } from '../port.js';
+import type { TLSSocket } from 'node:tls';
+import type { ClientConnection, ConnectionOwner } from '../../port/connection.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
+import type { Stream } from '../../port/stream.js';
+import { connect, speaksHttp2 } from '../connect.js';
+import { CLOSED_BY_PEER, CLOSED_HERE, connectTimeout, endOfSocket } from '../connection-ends.js';
+import type { DialerOptions } from '../options.js';
+import type { Watchdog } from '../watchdog.js';
+import { ClientRole } from './client-role.js';
 import { Connection } from './connection.js';
-import { CLIENT_PREFACE, ConnectionError, ErrorCode, MAX_31_BITS } from './frame.js';
-import { checkResponse, MALFORMED, NO_LENGTH, responseStatus } from './header-validation.js';
-import type { FramesLimits } from './limits.js';
-import { Setting } from './settings.js';
-import { FrameStream } from './stream.js';
+import { INADEQUATE_TLS, isAdequate } from './tls-rules.js';
 
-/** What a client's connection belongs to. */
-export interface ClientConnectionOwner {
-  readonly limits: FramesLimits;
-  /** There may be room for streams that there was none for, or none any more. */
-  onCapacityChanged(connection: ClientConnection): void;
-  onConnectionClosed(connection: ClientConnection): void;
-}
+/** What the owner is to be told: each at most once a turn, in this order. */
+const News = {
+  NONE: 0,
+  READY: 1,
+  ROOM: 2,
+  GOING_AWAY: 4,
+} as const;
 
-/** How many interim responses a request may get: a final one may never follow. */
-const MAX_INTERIM_RESPONSES = 16;
-
-/** The client's end of a connection. */
-export class ClientConnection extends Connection {
-  private referenced = true;
+/**
+ * A connection to a backend, from the attempt to make it on. It passes on to its owner what its role tells it, once
+ * whoever is running has returned: the owner opens streams at once, and a stream's method may be what is running.
+ */
+export class FramesClientConnection implements ClientConnection, ConnectionOwner {
+  private socket: Socket | undefined = undefined;
+  /** What the socket has reported before there was a {@link connection} for it. */
+  private socketError: Error | undefined = undefined;
+  private readonly timer: NodeJS.Timeout;
+  private connection: Connection | undefined = undefined;
+  private role: ClientRole | undefined = undefined;
+  private isReady = false;
+  private isOver = false;
+  private news: number = News.NONE;
 
   constructor(
-    socket: Socket,
-    private readonly owner: ClientConnectionOwner,
-    /** The identifier of the next stream: 1 but in tests. */
-    private nextStreamId = 1,
+    private readonly owner: ConnectionOwner,
+    private readonly options: DialerOptions,
+    private readonly watchdog: Watchdog,
+    private readonly firstStreamId: number,
   ) {
-    super(socket, owner.limits, true);
-    socket.write(CLIENT_PREFACE);
-    this.start([[Setting.ENABLE_PUSH, 0]]);
+    const milliseconds = options.connectTimeoutMilliseconds;
+    this.timer = setTimeout(() => this.giveUp(connectTimeout(milliseconds)), milliseconds);
+    try {
+      this.begin();
+    } catch (error) {
+      this.finish({ ...endOfSocket(error as Error, false), cause: 'tls' });
+    }
   }
 
-  /**
-   * Whether a stream can be opened: the peer's SETTINGS are known and leave room. "A client that is unable to
-   * establish a new stream identifier can establish a new connection for new streams" (section 5.1.1).
-   */
   get hasRoom(): boolean {
-    return (
-      this.settingsReceived &&
-      !this.goingAway &&
-      this.streams.size < this.peer.maxConcurrentStreams &&
-      this.nextStreamId <= MAX_31_BITS
-    );
+    return this.role?.hasRoom === true;
   }
 
-  /** Opens a stream for a requester, which sends its HEADERS at once. */
-  open(requester: StreamRequester): void {
-    requester.onStream(new FrameStream(this, 0));
+  get streamCount(): number {
+    return this.connection === undefined ? 0 : this.connection.streams.size;
   }
 
-  openStream(stream: FrameStream, headers: HeaderList): void {
-    stream.id = this.nextStreamId;
-    this.nextStreamId += 2;
-    stream.isHead = headerValue(headers, ':method') === 'HEAD';
-    this.streams.set(stream.id, stream);
-    this.reference();
+  get maxConcurrentStreams(): number {
+    return this.connection === undefined
+      ? Number.POSITIVE_INFINITY
+      : this.connection.peer.maxConcurrentStreams;
   }
 
-  /** Takes no more streams, and closes once those that are open have ended. */
+  get hasAnswered(): boolean {
+    return this.role?.hasAnswered === true;
+  }
+
+  openStream(): Stream {
+    if (this.role === undefined) throw new Error('the connection is not ready: it has no room');
+    return this.role.openStream();
+  }
+
   shutDown(): void {
-    this.goingAway = true;
-    this.onCapacityChanged();
+    if (this.isReady) this.role!.shutDown();
+    else this.giveUp(CLOSED_HERE);
   }
 
-  protected receiveHeaders(streamId: number): void {
-    // Only a server's push would open a stream this way, and it is not allowed (section 8.4).
-    if (this.isIdle(streamId))
-      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'HEADERS on an idle stream');
-    this.checkLateHeaders(streamId);
+  destroy(): void {
+    if (this.connection === undefined) this.giveUp(CLOSED_HERE);
+    else this.connection.destroy(CLOSED_HERE);
   }
 
-  protected receiveResponse(
-    stream: FrameStream,
-    headers: HeaderList,
-    endStream: boolean,
-    malformed: boolean,
-  ): void {
-    const status = malformed ? -1 : responseStatus(headers);
-    // "HTTP/2 does not support the 101 (Switching Protocols) informational status code" (section 8.6).
-    if (status === -1 || status === 101) {
-      stream.fail(ErrorCode.PROTOCOL_ERROR);
+  onReady(): void {
+    this.isReady = true;
+    clearTimeout(this.timer);
+    this.watchdog.add(this.connection!);
+    this.tellLater(News.READY);
+  }
+
+  onRoom(): void {
+    this.tellLater(News.ROOM);
+  }
+
+  onGoingAway(): void {
+    this.tellLater(News.GOING_AWAY);
+  }
+
+  onEnded(end: ConnectionEnd): void {
+    this.finish(this.isReady ? end : beforeSettings(end));
+  }
+
+  private begin(): void {
+    const { address, tls } = this.options;
+    const socket = connect(address, tls);
+    this.socket = socket;
+    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => this.onConnected(socket));
+    socket.on('error', (error) => {
+      this.socketError ??= error;
+    });
+    socket.once('close', () => {
+      if (this.connection === undefined) this.finish(endOfSocket(this.socketError, false));
+    });
+  }
+
+  private onConnected(socket: Socket): void {
+    // The socket is about to fail if it does not speak HTTP/2.
+    if (this.isOver || (isTls(socket) && !speaksHttp2(socket))) return;
+    const connection = new Connection(socket, this.options.limits, this.firstStreamId, (made) => {
+      this.role = new ClientRole(made, this);
+      return this.role;
+    });
+    this.connection = connection;
+    connection.start();
+    if (isTls(socket) && !isAdequate(socket)) connection.fail(INADEQUATE_TLS, 'inadequate TLS');
+  }
+
+  /** Ends what has not got as far as the peer's SETTINGS. */
+  private giveUp(end: ConnectionEnd): void {
+    if (this.isOver) return;
+    if (this.connection !== undefined) {
+      this.connection.destroy(end);
       return;
     }
-    const length = checkResponse(headers);
-    if (status < 200) {
-      // "A HEADERS frame with the END_STREAM flag set that carries an informational status code is malformed"
-      // (section 8.1). Interim responses are of no use to gRPC.
-      if (endStream || length === MALFORMED) stream.fail(ErrorCode.PROTOCOL_ERROR);
-      else if (++stream.interimResponses > MAX_INTERIM_RESPONSES) stream.fail(ErrorCode.ENHANCE_YOUR_CALM);
-      return;
-    }
-    const hasContent = !stream.isHead && status !== 204 && status !== 304;
-    if (length === MALFORMED || (hasContent && endStream && length > 0)) {
-      stream.fail(ErrorCode.PROTOCOL_ERROR);
-      return;
-    }
-    stream.contentLeft = hasContent ? length : NO_LENGTH;
-    stream.receiveHeaders(headers, endStream);
+    this.finish(end);
+    this.socket?.destroy();
   }
 
-  override onResetStream(streamId: number, code: number): void {
-    // A server that counts ended streams late refuses below its own limit (FINDINGS: C-core). The call is
-    // retried, and must not meet the same connection.
-    if (code === ErrorCode.REFUSED_STREAM && this.streams.has(streamId)) this.goingAway = true;
-    super.onResetStream(streamId, code);
+  private finish(end: ConnectionEnd): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    clearTimeout(this.timer);
+    if (this.connection !== undefined) this.watchdog.remove(this.connection);
+    // Behind what streams are told in this turn.
+    process.nextTick(tellEnd, this.owner, end);
   }
 
-  protected isIdle(streamId: number): boolean {
-    return streamId >= this.nextStreamId || (streamId & 1) === 0;
+  private tellLater(news: number): void {
+    if (this.news === News.NONE) process.nextTick(tellNews, this);
+    this.news |= news;
   }
 
-  /** Section 6.8: streams above the last one that the server names "have not been" processed, and never will. */
-  protected onPeerGoAway(lastStreamId: number, code: number): void {
-    const refused: FrameStream[] = [];
-    for (const stream of this.streams.values()) {
-      if (stream.id > lastStreamId) refused.push(stream);
-    }
-    for (const stream of refused) {
-      this.onStreamClosed(stream, true);
-      stream.receiveReset(ErrorCode.REFUSED_STREAM, false, true);
-    }
-    // "An endpoint that encounters a connection error SHOULD first send a GOAWAY frame […] the endpoint MUST
-    // close the TCP connection" (section 5.4.1). If the peer does not, its streams must not wait for it.
-    if (code === ErrorCode.NO_ERROR) this.onCapacityChanged();
-    else this.destroy();
+  /** Tells the owner what has become of the connection since it was told last. */
+  tellNews(): void {
+    const { news, owner } = this;
+    this.news = News.NONE;
+    if ((news & News.READY) !== 0) owner.onReady();
+    if ((news & News.ROOM) !== 0) owner.onRoom();
+    if ((news & News.GOING_AWAY) !== 0) owner.onGoingAway();
   }
+}
 
-  protected onCapacityChanged(): void {
-    if (this.dead) return;
-    if (this.streams.size === 0) {
-      if (this.goingAway) {
-        // Somebody may wait for it: the process must not end before the connection has.
-        this.reference();
-        this.closeGracefully();
-      } else {
-        this.dereference();
-      }
-    }
-    this.owner.onCapacityChanged(this);
-  }
+function tellNews(connection: FramesClientConnection): void {
+  connection.tellNews();
+}
 
-  protected onClosed(): void {
-    this.owner.onConnectionClosed(this);
-  }
+function tellEnd(owner: ConnectionOwner, end: ConnectionEnd): void {
+  owner.onEnded(end);
+}
 
-  /** A connection without streams doesn't keep the process alive. */
-  private dereference(): void {
-    if (!this.referenced || !this.settingsReceived) return;
-    this.referenced = false;
-    this.socket.unref();
-  }
+function isTls(socket: Socket): socket is TLSSocket {
+  return 'encrypted' in socket;
+}
 
-  private reference(): void {
-    if (this.referenced) return;
-    this.referenced = true;
-    this.socket.ref();
+/** The end of a connection whose peer has sent no SETTINGS, from what it would be if it had. */
+function beforeSettings(end: ConnectionEnd): ConnectionEnd {
+  if (end === CLOSED_BY_PEER) {
+    return { ...end, cause: 'settings', text: 'the peer closed it before it sent HTTP/2 SETTINGS' };
   }
+  if (end.cause !== 'protocol') return end;
+  return { ...end, cause: 'settings', text: `the peer does not speak HTTP/2 (${end.text})` };
 }

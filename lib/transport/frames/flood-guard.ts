@@ -1,5 +1,6 @@
-import { ConnectionError, ErrorCode } from './frame.js';
-import { type FramesLimits, IDLE_FRAMES_PER_USEFUL, type Rate } from './limits.js';
+import { ErrorCode } from '../../port/error-code.js';
+import { IDLE_FRAMES_PER_USEFUL, type Rate, type TransportLimits } from '../limits.js';
+import { ConnectionError } from './frame.js';
 
 /** A token bucket, filled when it is looked at, so that it costs nothing while nobody misbehaves. */
 class Bucket {
@@ -30,7 +31,7 @@ export class FloodGuard {
   /** Idle frames that useful ones have paid for. */
   private paid = 0;
 
-  constructor(limits: FramesLimits) {
+  constructor(limits: TransportLimits) {
     this.resets = new Bucket(limits.resets);
     this.streamErrors = new Bucket(limits.streamErrors);
     this.settings = new Bucket(limits.settings);

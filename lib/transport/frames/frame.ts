@@ -1,4 +1,4 @@
-/** Frames as RFC 9113 sections 4 and 6 lay them out, and the error codes of section 7. */
+/** Frames as RFC 9113 sections 4 and 6 lay them out. */
 
 /** The length of a frame header (section 4.1). */
 export const FRAME_HEADER_LENGTH = 9;
@@ -24,24 +24,6 @@ export const Flag = {
   END_HEADERS: 0x04,
   PADDED: 0x08,
   PRIORITY: 0x20,
-} as const;
-
-/** Error codes (section 7). */
-export const ErrorCode = {
-  NO_ERROR: 0x00,
-  PROTOCOL_ERROR: 0x01,
-  INTERNAL_ERROR: 0x02,
-  FLOW_CONTROL_ERROR: 0x03,
-  SETTINGS_TIMEOUT: 0x04,
-  STREAM_CLOSED: 0x05,
-  FRAME_SIZE_ERROR: 0x06,
-  REFUSED_STREAM: 0x07,
-  CANCEL: 0x08,
-  COMPRESSION_ERROR: 0x09,
-  CONNECT_ERROR: 0x0a,
-  ENHANCE_YOUR_CALM: 0x0b,
-  INADEQUATE_SECURITY: 0x0c,
-  HTTP_1_1_REQUIRED: 0x0d,
 } as const;
 
 /** The largest stream identifier, and the largest flow-control window (sections 5.1.1 and 6.9.1). */

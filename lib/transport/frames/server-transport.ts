@@ -1,135 +1,105 @@
-import net from 'node:net';
+import net, { type Server, type Socket } from 'node:net';
 import tls from 'node:tls';
-import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
-import { ErrorCode } from './frame.js';
-import { DEFAULT_LIMITS, type FramesLimits } from './limits.js';
-import { ServerConnection, type ServerConnectionOwner } from './server-connection.js';
-import { isAdequate } from './tls-rules.js';
-import { Watchdog } from './watchdog.js';
+import type { ListenAddress } from '../../port/address.js';
+import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
+import { speaksHttp2 } from '../connect.js';
+import { CLOSED_HERE } from '../connection-ends.js';
+import { Listeners } from '../listeners.js';
+import type { ServerTransportOptions } from '../options.js';
+import { Watchdog } from '../watchdog.js';
+import { Connection } from './connection.js';
+import { ServerRole } from './server-role.js';
+import { INADEQUATE_TLS, isAdequate } from './tls-rules.js';
 
-/** How {@link createFramesServerTransport} serves. */
-export interface FramesServerOptions {
-  /** Serves TLS, with ALPN `h2`; without it, h2c by prior knowledge. */
-  readonly tls?: tls.TlsOptions | undefined;
-  /**
-   * The SETTINGS_MAX_CONCURRENT_STREAMS of each connection; default 2^31-1. C-core clients open streams
-   * before they have seen the setting, and go on after it, so that a low one makes honest calls fail.
-   */
-  readonly maxConcurrentStreams?: number | undefined;
-  readonly limits?: Partial<FramesLimits> | undefined;
-}
-
-/** Creates a server on this engine. */
-export function createFramesServerTransport(
-  options: FramesServerOptions,
-  acceptor: StreamAcceptor,
-): ServerTransport {
-  return new FramesServerTransport(options, acceptor);
-}
-
-class FramesServerTransport implements ServerTransport, ServerConnectionOwner {
-  readonly limits: FramesLimits;
-  readonly maxConcurrentStreams: number;
-  private readonly tls: tls.TlsOptions | undefined;
-  private readonly servers = new Set<net.Server>();
-  private readonly connections = new Set<ServerConnection>();
+/** Serves on this engine. */
+export class FramesServerTransport implements ServerTransport {
+  private readonly listeners = new Listeners();
+  private readonly connections = new Set<Connection>();
   private readonly watchdog: Watchdog;
+  private isClosed = false;
   private closing: Promise<void> | undefined = undefined;
   private resolveClosed: (() => void) | undefined = undefined;
-  private destroyed = false;
 
   constructor(
-    options: FramesServerOptions,
-    readonly acceptor: StreamAcceptor,
+    private readonly acceptor: StreamAcceptor,
+    private readonly options: ServerTransportOptions,
   ) {
-    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.maxConcurrentStreams = options.maxConcurrentStreams ?? 2 ** 31 - 1;
-    this.tls = options.tls;
-    this.watchdog = new Watchdog(this.limits);
+    this.watchdog = new Watchdog(options.limits);
   }
 
-  listen(address: ListenAddress): Promise<ListenAddress> {
-    const server = this.createServer();
-    return new Promise((resolve, reject) => {
-      const onError = (error: Error): void => {
-        this.servers.delete(server);
-        reject(error);
-      };
-      server.once('error', onError);
-      server.listen(address, () => {
-        server.off('error', onError);
-        // What goes wrong with a connection later on (no file descriptor left) must not end the process.
-        server.on('error', () => {});
-        const bound = server.address();
-        if (typeof bound === 'string' || bound === null) resolve(address);
-        else resolve({ host: bound.address, port: bound.port });
-      });
-      this.servers.add(server);
-    });
+  async listen(address: ListenAddress): Promise<ListenAddress> {
+    return this.listeners.listen(this.createServer(), address);
   }
 
   close(): Promise<void> {
     this.closing ??= new Promise((resolve) => {
       this.resolveClosed = resolve;
       this.stopListening();
-      for (const connection of this.connections) connection.shutDown();
+      for (const { role } of this.connections) role.shutDown();
       this.resolveIfClosed();
     });
     return this.closing;
   }
 
   destroy(): void {
-    this.destroyed = true;
     this.stopListening();
-    for (const connection of [...this.connections]) connection.destroy();
+    for (const connection of [...this.connections]) connection.destroy(CLOSED_HERE);
   }
 
-  onConnectionClosed(connection: ServerConnection): void {
+  private createServer(): Server {
+    const { tls: tlsOptions, limits } = this.options;
+    if (tlsOptions === undefined) {
+      return net.createServer({ noDelay: true }, (socket) => this.accept(socket));
+    }
+    return tls.createServer(
+      {
+        handshakeTimeout: limits.handshakeTimeoutMilliseconds,
+        ...tlsOptions,
+        ALPNProtocols: ['h2'],
+        noDelay: true,
+      } as tls.TlsOptions,
+      (socket) => this.acceptTls(socket),
+    );
+  }
+
+  private acceptTls(socket: tls.TLSSocket): void {
+    // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS" (section 3.3).
+    if (!speaksHttp2(socket)) {
+      socket.destroy();
+      return;
+    }
+    // "An endpoint MUST treat a TLS renegotiation as a connection error of type PROTOCOL_ERROR" (9.2.1).
+    socket.disableRenegotiation();
+    const connection = this.accept(socket);
+    if (!isAdequate(socket)) connection?.fail(INADEQUATE_TLS, 'inadequate TLS');
+  }
+
+  private accept(socket: Socket): Connection | undefined {
+    // It was in the TLS handshake, say.
+    if (this.isClosed) {
+      socket.destroy();
+      return undefined;
+    }
+    const { limits } = this.options;
+    const connection = new Connection(socket, limits, 2, (made) => {
+      const onClosed = (): void => this.onConnectionClosed(connection);
+      return new ServerRole(made, this.acceptor, limits.maxConcurrentStreams, onClosed);
+    });
+    this.connections.add(connection);
+    this.watchdog.add(connection);
+    connection.start();
+    return connection;
+  }
+
+  private onConnectionClosed(connection: Connection): void {
     this.watchdog.remove(connection);
     this.connections.delete(connection);
     this.resolveIfClosed();
   }
 
-  private createServer(): net.Server {
-    if (this.tls === undefined) {
-      return net.createServer({ noDelay: true }, (socket) => this.accept(socket));
-    }
-    return tls.createServer(
-      {
-        handshakeTimeout: this.limits.handshakeTimeoutMilliseconds,
-        ...this.tls,
-        ALPNProtocols: ['h2'],
-        noDelay: true,
-      } as tls.TlsOptions,
-      (socket) => {
-        // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS" (section 3.3).
-        if (socket.alpnProtocol !== 'h2') {
-          socket.destroy();
-          return;
-        }
-        // "An endpoint MUST treat a TLS renegotiation as a connection error of type PROTOCOL_ERROR" (9.2.1).
-        socket.disableRenegotiation();
-        const connection = this.accept(socket);
-        if (!isAdequate(socket)) connection?.fail(ErrorCode.INADEQUATE_SECURITY, 'inadequate TLS');
-      },
-    );
-  }
-
-  private accept(socket: net.Socket): ServerConnection | undefined {
-    // It was in the TLS handshake, say.
-    if (this.closing !== undefined || this.destroyed) {
-      socket.destroy();
-      return undefined;
-    }
-    const connection = new ServerConnection(socket, this);
-    this.connections.add(connection);
-    this.watchdog.add(connection);
-    return connection;
-  }
-
   private stopListening(): void {
-    for (const server of this.servers) server.close();
-    this.servers.clear();
+    this.isClosed = true;
+    this.listeners.close();
   }
 
   private resolveIfClosed(): void {

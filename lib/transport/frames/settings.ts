@@ -1,10 +1,5 @@
-import {
-  ConnectionError,
-  DEFAULT_MAX_FRAME_SIZE,
-  DEFAULT_WINDOW_SIZE,
-  ErrorCode,
-  MAX_31_BITS,
-} from './frame.js';
+import { ErrorCode } from '../../port/error-code.js';
+import { ConnectionError, DEFAULT_MAX_FRAME_SIZE, DEFAULT_WINDOW_SIZE, MAX_31_BITS } from './frame.js';
 
 /** Setting identifiers (RFC 9113 section 6.5.2). */
 export const Setting = {

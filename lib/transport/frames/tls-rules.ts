@@ -1,4 +1,6 @@
 import type { TLSSocket } from 'node:tls';
+import type { ConnectionEnd } from '../../port/connection-end.js';
+import { ErrorCode } from '../../port/error-code.js';
 
 /**
  * The cipher suites that RFC 9113 appendix A does not prohibit: those with ephemeral keys and authenticated
@@ -17,3 +19,11 @@ export function isAdequate(socket: TLSSocket): boolean {
     protocol === 'TLSv1.3' || (protocol === 'TLSv1.2' && PERMITTED.test(socket.getCipher().standardName))
   );
 }
+
+/** The end of a connection whose TLS is not so. */
+export const INADEQUATE_TLS: ConnectionEnd = {
+  cause: 'tls',
+  code: ErrorCode.INADEQUATE_SECURITY,
+  text: 'TLS: the version or cipher suite is one that HTTP/2 prohibits',
+  error: undefined,
+};

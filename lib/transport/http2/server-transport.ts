@@ -1,30 +1,39 @@
 import http2, {
-  type Http2SecureServer,
-  type Http2Server,
   type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
-import type { Server as NetServer, Socket } from 'node:net';
-import type { TlsOptions } from 'node:tls';
-import { isGrpcContentType } from '../../grpc/content-type.js';
-import type { ListenAddress, ServerTransport, StreamAcceptor } from '../port.js';
+import type { Socket } from 'node:net';
+import type { ListenAddress } from '../../port/address.js';
+import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
+import { ErrorCode } from '../../port/error-code.js';
+import type { HeaderList } from '../../port/headers.js';
+import { CLOSED_HERE } from '../connection-ends.js';
+import { CONNECTION_WINDOW, DEFAULT_LIMITS, type KeepaliveTimes, STREAM_WINDOW } from '../limits.js';
+import { Listeners } from '../listeners.js';
+import type { ServerTransportOptions } from '../options.js';
+import type { Watchdog } from '../watchdog.js';
+import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
 import { toHeaderList } from './fields.js';
-import { Keepalive, type KeepaliveTimes } from './keepalive.js';
-import { CONNECTION_WINDOW, SESSION_OPTIONS, STREAM_WINDOW } from './session-options.js';
-import { NodeServerStream, newSessionState, type SessionState } from './stream.js';
+import type { NodeHttp2Server } from './node-types.js';
+import { acceptedSocketOf, ServerConnection } from './server-connection.js';
+import { NodeServerStream } from './server-stream.js';
+import { serverSessionOptions } from './session-options.js';
+import { sessionWatchdog } from './session-watch.js';
 
 /**
- * Clients may be silent for long, but must be there: on Node 20 a session whose client has broken the protocol stays
- * open for ever, even when the client has gone, and so would its socket.
+ * Clients may be silent for long, and phones have to wake up for each PING; but they must be there: on Node 20 a
+ * session whose client has broken the protocol stays open for ever, even when the client has gone, and so would its
+ * socket.
  */
-const KEEPALIVE: KeepaliveTimes = { time: 60_000, timeout: 20_000 };
+export const CLIENT_KEEPALIVE: KeepaliveTimes = {
+  timeMilliseconds: 60_000,
+  timeoutMilliseconds: 20_000,
+  silentIntervalMilliseconds: DEFAULT_LIMITS.keepalive.silentIntervalMilliseconds,
+};
 
-const { NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = http2.constants;
-
-/** A server of `node:http2`, for h2c or TLS. */
-export type NodeHttp2Server = Http2Server | Http2SecureServer;
+const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
 /** The `stream` event passes the raw header list, which its types leave out, on every version of Node. */
 type StreamListener = (
@@ -37,63 +46,51 @@ type StreamListener = (
 /** {@link ServerTransport} on `node:http2`. */
 export class Http2ServerTransport implements ServerTransport {
   readonly #acceptor: StreamAcceptor;
-  readonly #tls: TlsOptions | undefined;
-  readonly #servers = new Set<NodeHttp2Server>();
-  readonly #sessions = new Map<Http2Session, { readonly state: SessionState; readonly socket: Socket }>();
+  readonly #options: ServerTransportOptions;
   readonly #keepalive: KeepaliveTimes;
-  #closing = false;
+  readonly #watchdog: Watchdog;
+  readonly #listeners = new Listeners();
+  /** By their TCP sockets. */
+  readonly #connections = new Map<Socket, ServerConnection>();
+  readonly #carriers = new WeakMap<Http2Session, Carrier>();
+  /** The streams of attached servers. */
+  readonly #attachedStreams = new Set<NodeServerStream>();
+  #isClosing = false;
+  #closed: Promise<void> | undefined;
+  #resolveClosed: (() => void) | undefined;
 
-  constructor(acceptor: StreamAcceptor, tls?: TlsOptions, keepalive = KEEPALIVE) {
+  constructor(acceptor: StreamAcceptor, options: ServerTransportOptions, keepalive = CLIENT_KEEPALIVE) {
     this.#acceptor = acceptor;
-    this.#tls = tls;
+    this.#options = options;
     this.#keepalive = keepalive;
+    this.#watchdog = sessionWatchdog(options.limits);
   }
 
-  async listen(address: ListenAddress): Promise<ListenAddress> {
-    const server =
-      this.#tls === undefined
-        ? http2.createServer(SESSION_OPTIONS)
-        : http2.createSecureServer({ ...this.#tls, ...SESSION_OPTIONS, ALPNProtocols: ['h2'] });
-    // Node makes a socket's session, and tells of it, before this event is over.
-    let accepted!: Socket;
-    server.prependListener(this.#tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-      accepted = socket;
-    });
-    server.on('session', (session: ServerHttp2Session) => this.#takeSession(session, accepted));
-    server.on('stream', this.#takeStream.bind(this) as StreamListener);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(address, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    // A failing accept (EMFILE, say) is no reason to end the process and the calls that are running.
-    server.on('error', (error) => process.emitWarning(error));
-    this.#servers.add(server);
-    const inUse = (server as NetServer).address();
-    if (inUse === null || typeof inUse === 'string') return address;
-    return { host: inUse.address, port: inUse.port };
+  listen(address: ListenAddress): Promise<ListenAddress> {
+    return this.#listeners.listen(this.#createServer(), address);
   }
 
   /**
-   * Takes the gRPC streams of a server that belongs to somebody else, and leaves it its other streams; without
-   * another listener for them it takes all. Closing the server and draining its sessions stay its owner's.
+   * Takes streams of a server that belongs to somebody else, and leaves it the others; without another listener for
+   * them it takes all. Closing the server and draining its sessions stay its owner's.
+   *
+   * @param isOurs whether a stream with such headers is to be taken
    */
-  attach(server: NodeHttp2Server): void {
+  attach(server: NodeHttp2Server, isOurs: (headers: HeaderList) => boolean): void {
     server.on('session', (session: ServerHttp2Session) => {
       session.setLocalWindowSize(CONNECTION_WINDOW);
       session.settings({ initialWindowSize: STREAM_WINDOW });
+      this.#attachedCarrier(session);
     });
     // Another listener of `stream`, and compatibility's `request` is one, would answer gRPC calls, too.
     const emit = server.emit.bind(server) as (event: string | symbol, ...values: unknown[]) => boolean;
     const onStream: StreamListener = (stream, headers, flags, rawHeaders) => {
-      if (!isGrpcContentType(headers['content-type']) && server.listenerCount('stream') > 0) {
+      if (!isOurs(rawHeaders) && server.listenerCount('stream') > 0) {
         emit('stream', stream, headers, flags, rawHeaders);
-      } else if (this.#closing) {
+      } else if (this.#isClosing) {
         // It tells the code that is given here; without a listener it would be thrown.
         stream.on('error', () => {});
-        stream.close(NGHTTP2_REFUSED_STREAM);
+        stream.close(ErrorCode.REFUSED_STREAM);
       } else {
         this.#takeStream(stream, headers, flags, rawHeaders);
       }
@@ -105,41 +102,56 @@ export class Http2ServerTransport implements ServerTransport {
     };
   }
 
-  async close(): Promise<void> {
-    this.#closing = true;
-    const closed = [...this.#servers].map(
-      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
-    );
-    // One GOAWAY, not the two that RFC 9113 section 6.8 advises: nghttp2 takes no new streams after the first
-    // anyhow, so that a call on its way would only hear later that it has been refused.
-    for (const session of this.#sessions.keys()) session.close();
-    await Promise.all(closed);
+  close(): Promise<void> {
+    this.#stopListening();
+    this.#closed ??= new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+      for (const connection of this.#connections.values()) connection.shutDown();
+      this.#resolveIfClosed();
+    });
+    return this.#closed;
   }
 
   destroy(): void {
-    this.#closing = true;
-    for (const server of this.#servers) server.close();
-    for (const [session, { socket }] of this.#sessions) destroySession(session, socket);
+    this.#stopListening();
+    for (const connection of this.#connections.values()) connection.destroy();
+    for (const stream of this.#attachedStreams) {
+      stream.endSoon({ code: ErrorCode.CANCEL, by: 'local', text: undefined, lost: CLOSED_HERE });
+    }
   }
 
-  #takeSession(session: ServerHttp2Session, socket: Socket): void {
-    const state = newSessionState();
-    this.#sessions.set(session, { state, socket });
-    const keepalive = new Keepalive(
-      session,
-      state,
-      () => true,
-      () => destroySession(session, socket),
-      this.#keepalive,
-    );
-    // Not the session's `close`, which may never come (`destroySession`).
-    socket.once('close', () => {
-      keepalive.stop();
-      this.#sessions.delete(session);
+  #createServer(): NodeHttp2Server {
+    const { tls, limits } = this.#options;
+    const options = serverSessionOptions(limits);
+    const server =
+      tls === undefined
+        ? http2.createServer(options)
+        : http2.createSecureServer({ ...tls, ...options, ALPNProtocols: ['h2'] });
+    // Before Node's own listener, which makes a cleartext connection's session, and tells of it.
+    server.prependListener('connection', (socket: Socket) => this.#accept(socket));
+    server.on('session', (session: ServerHttp2Session) => {
+      const carrier = this.#connections.get(acceptedSocketOf(session))?.begin(session);
+      if (carrier !== undefined) this.#carriers.set(session, carrier);
     });
-    session.setLocalWindowSize(CONNECTION_WINDOW);
+    server.on('stream', this.#takeStream.bind(this) as StreamListener);
+    return server;
+  }
+
+  #accept(socket: Socket): void {
     // It was in the accept queue when the server closed.
-    if (this.#closing) session.close();
+    if (this.#isClosing) {
+      socket.destroy();
+      return;
+    }
+    const connection = new ServerConnection(socket, this.#options.limits, this.#keepalive);
+    this.#connections.set(socket, connection);
+    this.#watchdog.add(connection);
+    // Not the session's `close`, which may never come (NODE-HTTP2.md, "The end of a connection").
+    socket.once('close', () => {
+      this.#watchdog.remove(connection);
+      this.#connections.delete(socket);
+      this.#resolveIfClosed();
+    });
   }
 
   #takeStream(
@@ -149,30 +161,47 @@ export class Http2ServerTransport implements ServerTransport {
     rawHeaders: string[],
   ): void {
     const session = node.session;
-    if (session === undefined) {
+    if (session === undefined || session.destroyed) {
       // The session has failed before this was called, as it can over TLS: there Node puts DATA off while it writes,
       // and then takes that and all behind it in one tick. The stream tells of it later, and would end the process.
       node.on('error', () => {});
       return;
     }
-    const ended = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
-    // A session of an attached server is its owner's to keep alive.
-    const state = this.#sessions.get(session)?.state ?? newSessionState();
-    state.heard = true;
-    const stream = new NodeServerStream(node, session, state, ended);
-    this.#acceptor.onStream(stream, toHeaderList(rawHeaders, headers), ended);
+    const carrier = this.#carriers.get(session) ?? this.#attachedCarrier(session);
+    carrier.heard = true;
+    const ended = (flags & END_STREAM) !== 0;
+    const stream = new NodeServerStream(node, carrier, ended);
+    if (carrier.owner === this.#attachedOwner) this.#attachedStreams.add(stream);
+    try {
+      this.#acceptor.onStream(stream, toHeaderList(rawHeaders, headers), ended);
+    } catch (error) {
+      stream.onThrown(error);
+    }
   }
-}
 
-/** How long a session that was destroyed has for its GOAWAY. */
-const LINGER_MILLISECONDS = 1000;
+  /** A session of an attached server is its owner's to keep alive. */
+  #attachedCarrier(session: Http2Session): Carrier {
+    const present = this.#carriers.get(session);
+    if (present !== undefined) return present;
+    const carrier = new Carrier(session, socketOf(session), this.#attachedOwner);
+    this.#carriers.set(session, carrier);
+    return carrier;
+  }
 
-/**
- * Destroys a session, and its socket. Node waits for the session's last write; over TLS on a broken connection nobody
- * tells it that it is done (nodejs/node#55804), and session and socket would stay for ever.
- */
-function destroySession(session: Http2Session, socket: Socket): void {
-  session.destroy();
-  const timer = setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref();
-  socket.once('close', () => clearTimeout(timer));
+  readonly #attachedOwner: CarrierOwner = {
+    onStreamEnded: (stream) => {
+      this.#attachedStreams.delete(stream as NodeServerStream);
+    },
+    onOutOfStreams() {},
+    onGoaway() {},
+  };
+
+  #stopListening(): void {
+    this.#isClosing = true;
+    this.#listeners.close();
+  }
+
+  #resolveIfClosed(): void {
+    if (this.#connections.size === 0) this.#resolveClosed?.();
+  }
 }

@@ -1,27 +1,51 @@
-/** Receive window of one stream, in bytes: what a paused stream can hold. 64 KiB, the default, throttles. */
-export const STREAM_WINDOW = 256 * 1024;
+import type { SecureClientSessionOptions, SecureServerOptions } from 'node:http2';
+import { STREAM_WINDOW, type TransportLimits } from '../limits.js';
 
-/**
- * Receive window of a connection, in bytes. nghttp2 credits it as data arrives, not as it is read, so that a
- * paused stream never stalls its neighbours.
- */
-export const CONNECTION_WINDOW = 4 * 1024 * 1024;
+/** The options of a session that @types/node does not know yet. */
+interface NewerOptions {
+  strictSingleValueFields: boolean;
+  streamResetBurst?: number;
+  streamResetRate?: number;
+}
 
-/** What both ends of node:http2 are created with. */
-export const SESSION_OPTIONS = {
-  settings: {
-    enablePush: false,
-    initialWindowSize: STREAM_WINDOW,
-    // C-core clients don't count, and would be refused (BEHAVIOUR section 4).
-    maxConcurrentStreams: 2 ** 31 - 1,
-  },
-  // Else streams are refused once a session holds 10 MB, which a few hundred windows do.
-  maxSessionMemory: Number.MAX_SAFE_INTEGER,
-  // SETTINGS_MAX_HEADER_LIST_SIZE (64 KiB here) bounds a list; the default of 128 pairs resets the connection.
-  maxHeaderListPairs: 2048,
-  // nghttp2 compares its worst-case estimate of the compressed size with this: a list that was received must
-  // also be sendable.
-  maxSendHeaderBlockLength: 1024 * 1024,
-  // Repeated fields that HTTP calls singletons are metadata to gRPC. From Node 24; see `sendAsList` for before.
-  strictSingleValueFields: false,
-} as const;
+/** nghttp2 compares its worst-case estimate of a field block's compressed size with this. */
+const MAX_SEND_BLOCK = 16 * 1024 * 1024;
+
+/** What both ends of a session are created with. */
+function sessionOptions(limits: TransportLimits) {
+  return {
+    settings: {
+      enablePush: false,
+      initialWindowSize: STREAM_WINDOW,
+      maxConcurrentStreams: limits.maxConcurrentStreams,
+      maxHeaderListSize: limits.maxHeaderListBytes,
+    },
+    // Else streams are refused once a session holds 10 MB, which a few hundred windows do.
+    maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    // SETTINGS_MAX_HEADER_LIST_SIZE bounds a list; the default of 128 pairs resets the stream, too.
+    maxHeaderListPairs: 2048,
+    // A list that is larger is not sent, and its stream fails: what was received must also be sendable.
+    maxSendHeaderBlockLength: MAX_SEND_BLOCK,
+    // Repeated fields that HTTP calls singletons are metadata to gRPC. From Node 24; see fields.ts for before.
+    strictSingleValueFields: false,
+    // Else nghttp2 drops a field whose value ends in a space, and a `grpc-message` may. From Node 22.
+    strictFieldWhitespaceValidation: false,
+  };
+}
+
+/** Options of a session that this side opens. */
+export function clientSessionOptions(limits: TransportLimits): SecureClientSessionOptions {
+  const options: SecureClientSessionOptions & NewerOptions = sessionOptions(limits);
+  return options;
+}
+
+/** Options of the sessions of a server. */
+export function serverSessionOptions(limits: TransportLimits): SecureServerOptions {
+  const options: SecureServerOptions & NewerOptions = {
+    ...sessionOptions(limits),
+    // From Node 22.10; before, nghttp2's own limits hold.
+    streamResetBurst: limits.resets.burst,
+    streamResetRate: limits.resets.perSecond,
+  };
+  return options;
+}

@@ -1,80 +1,48 @@
 import { EventEmitter } from 'node:events';
-import http2, {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  type Http2Session,
-  type Http2Stream,
-  type ServerHttp2Stream,
-} from 'node:http2';
-import type { Socket } from 'node:net';
-import type { HeaderList } from '../../grpc/headers.js';
-import { keep } from '../lent-memory.js';
-import type { IncomingStream, Stream, StreamReceiver } from '../port.js';
-import { sendAsList, sendAsObject, toHeaderList } from './fields.js';
+import http2, { type Http2Stream } from 'node:http2';
+import { ErrorCode } from '../../port/error-code.js';
+import type { HeaderList } from '../../port/headers.js';
+import { keep } from '../../port/lent-memory.js';
+import { NOBODY, type Stream, type StreamReceiver, type StreamReset } from '../../port/stream.js';
+import type { Carrier } from './carrier.js';
+import { resetAfterEnd } from './end-then-reset.js';
+import { sendFields, toHeaderList } from './fields.js';
 
-const { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = http2.constants;
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
-
-/** How long to wait before asking again whether nghttp2 has sent END_STREAM; see `resetAfterEnd`. */
-const END_STREAM_POLL_MILLISECONDS = 20;
 
 const adapterOf = Symbol('adapter');
 type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
-
-/** What the streams of a session know about it, and tell about it. */
-export interface SessionState {
-  /** The last stream id of the GOAWAY that the peer sent, if it sent one. */
-  goawayLastStreamId: number | undefined;
-  /** The peer refused a stream. */
-  refused: boolean;
-  /** Set whenever a frame of a stream comes in; cleared by who looks. */
-  heard: boolean;
-}
-
-export function newSessionState(): SessionState {
-  return { goawayLastStreamId: undefined, refused: false, heard: false };
-}
-
-/** A proxy adds no `date` of its own; the option is missing from the types. */
-const withoutDate: object = { sendDate: false };
-
-const nobody: StreamReceiver = {
-  onHeaders() {},
-  onData() {},
-  onEnd() {},
-  onReset() {},
-  onDrain() {},
-};
 
 /**
  * An `Http2Stream` under the port. What the stream emits goes to functions of the module, shared by all streams, which
  * find their adapter by a symbol on the stream.
  */
-abstract class NodeStream<S extends Http2Stream> implements Stream {
-  receiver: StreamReceiver = nobody;
+export abstract class NodeStream<S extends Http2Stream> implements Stream {
+  receiver: StreamReceiver = NOBODY;
   protected node: S | undefined;
-  protected readonly state: SessionState;
-  protected readonly session: Http2Session;
+  protected readonly carrier: Carrier;
   protected trailers: HeaderList | undefined;
   protected remoteEnded = false;
   protected localEnded = false;
-  /** The code of the error that ended the node stream. */
-  failure: string | undefined;
-  #receivedTrailers: HeaderList | undefined;
+  protected isPaused = true;
+  /** Nothing more is delivered: it has ended, or was reset by this side. */
+  protected isDone = false;
+  protected receivedTrailers: HeaderList | undefined;
+  /** The error that ended the node stream. */
+  #failure: NodeJS.ErrnoException | undefined;
   /** It has been resumed once: only then are there listeners, and something to pause. */
   #flows = false;
-  #done = false;
 
-  constructor(session: Http2Session, state: SessionState) {
-    this.session = session;
-    this.state = state;
+  constructor(carrier: Carrier) {
+    this.carrier = carrier;
+    carrier.streamCount++;
   }
 
   abstract sendHeaders(headers: HeaderList, endStream: boolean): void;
 
   sendData(chunk: Buffer, endStream: boolean): boolean {
-    const node = this.node!;
-    if (node.destroyed || node.closed) return true;
+    const node = this.node;
+    if (node === undefined || this.localEnded || node.destroyed || node.closed) return true;
     if (endStream) {
       this.localEnded = true;
       if (chunk.length > 0) node.end(keep(chunk));
@@ -85,29 +53,41 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
   }
 
   reset(code: number): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.receiver = nobody;
+    // Also after a failure that the receiver has not been told of yet.
+    this.receiver = NOBODY;
+    if (this.isDone) return;
+    this.isDone = true;
     const node = this.node;
-    if (node === undefined || node.destroyed) return;
+    if (node === undefined || node.destroyed) {
+      if (node === undefined) this.endUnopened();
+      return;
+    }
     if (this.remoteEnded && this.localEnded && node.writableFinished) return;
-    // END_STREAM and RST_STREAM(NO_ERROR) wait until everything has been read (FINDINGS): read it.
-    node.resume();
-    if (code === NGHTTP2_NO_ERROR && this.localEnded) {
-      if (!this.remoteEnded) setImmediate(resetAfterEnd, node);
+    if (code === ErrorCode.NO_ERROR && this.localEnded) {
+      // What has come in is read and dropped: the stream closes only then. But what comes while the answer is still
+      // on its way out stays with the client.
+      if (this.remoteEnded) {
+        node.resume();
+      } else {
+        this.pause();
+        setImmediate(resetAfterEnd, node);
+      }
     } else {
+      node.resume();
       // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
-      // can write empty DATA frames into memory without end (two streams refused in one packet, say); on Node 22 and 26 it asks the stream, destroyed by then,
-      // for its trailers, and the process aborts.
+      // can write empty DATA frames into memory without end (two streams refused in one packet, say); on Node 22 and
+      // 26 it asks the stream, destroyed by then, for its trailers, and the process aborts.
       setImmediate(closeWith, node, code);
     }
   }
 
   pause(): void {
+    this.isPaused = true;
     if (this.#flows) this.node!.pause();
   }
 
   resume(): void {
+    this.isPaused = false;
     if (this.node === undefined) return;
     if (this.#flows) {
       this.node.resume();
@@ -124,166 +104,159 @@ abstract class NodeStream<S extends Http2Stream> implements Stream {
     node.emit = emitToAdapter as typeof node.emit;
   }
 
+  /** Ends the stream for what this side cannot do: INTERNAL_ERROR to the peer; the receiver is told in a moment. */
+  protected fail(text: string): void {
+    this.endSoon({ code: ErrorCode.INTERNAL_ERROR, by: 'local', text, lost: undefined });
+  }
+
+  /** Ends a request that its session did not take any more. */
+  protected refuse(): void {
+    this.endSoon(neverSent(undefined));
+  }
+
+  /** Ends the stream on both sides, for a reason of this side; the receiver is told in a moment. */
+  endSoon(reset: StreamReset): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    setImmediate(() => {
+      // Who has reset it meanwhile isn't told.
+      this.#tellReset(reset);
+      if (this.node === undefined) this.#leaveCarrier();
+      else closeWith(this.node, reset.code);
+    });
+  }
+
+  /** For a stream that has no node stream, and never will. */
+  protected endUnopened(): void {
+    setImmediate(() => this.#leaveCarrier());
+  }
+
   data(chunk: Buffer): void {
-    this.state.heard = true;
+    this.carrier.heard = true;
     this.receiver.onData(chunk);
   }
 
+  /** HEADERS of the response; only streams that this side opened get them. */
+  response(_headers: HeaderList, _endStream: boolean): void {}
+
   end(): void {
-    if (this.remoteEnded) return;
+    if (this.remoteEnded || this.isDone) return;
     const node = this.node!;
-    const trailers = this.#receivedTrailers;
+    const trailers = this.receivedTrailers;
     if (trailers !== undefined) {
       this.remoteEnded = true;
       this.receiver.onHeaders(trailers, true);
-    } else if (!node.aborted && node.rstCode === NGHTTP2_NO_ERROR && !this.session.destroyed) {
+    } else if (!node.aborted && node.rstCode === ErrorCode.NO_ERROR && !this.carrier.session.destroyed) {
       this.remoteEnded = true;
       this.receiver.onEnd();
     }
-    // Else it is a reset or a lost connection, which also show as `end` (FINDINGS): `close` tells which.
+    // Else it is a reset or a lost connection, which also show as `end`: `close` tells which.
   }
 
-  /** `trailers` fires before paused data has been read (FINDINGS), so they are held until `end`. */
+  /** `trailers` fires before paused data has been read, so they are held until `end`. */
   holdTrailers(trailers: HeaderList): void {
-    this.state.heard = true;
-    this.#receivedTrailers = trailers;
+    this.carrier.heard = true;
+    this.receivedTrailers = trailers;
   }
 
   wantTrailers(): void {
     const node = this.node!;
     if (node.destroyed || node.closed) return;
-    sendAsObject(this.trailers ?? [], (fields) => node.sendTrailers(fields));
+    try {
+      sendFields(this.trailers ?? [], 'trailers', (fields) => node.sendTrailers(fields));
+    } catch (error) {
+      this.fail(`the trailers cannot be sent: ${(error as Error).message}`);
+    }
   }
 
   drain(): void {
     this.receiver.onDrain();
   }
 
+  error(error: NodeJS.ErrnoException): void {
+    this.#failure = error;
+    // A session that fails tells its streams first.
+    const { carrier, node } = this;
+    if (carrier.session.destroyed && node?.id !== undefined) carrier.onError(error);
+  }
+
   close(): void {
-    if (this.#done) return;
-    this.#done = true;
-    if (this.remoteEnded && this.localEnded) return;
+    try {
+      if (!this.isDone && !(this.remoteEnded && this.localEnded) && !this.rescue()) {
+        this.tellClose();
+      }
+    } finally {
+      this.isDone = true;
+      this.#leaveCarrier();
+    }
+  }
+
+  /** What its user threw while it was told of something ends this stream alone. */
+  onThrown(error: unknown): void {
+    process.emitWarning(error instanceof Error ? error : new Error(String(error)));
+    this.fail('an exception in this process');
+  }
+
+  /** Goes on delivering what has been received, although the node stream is closed; false if there is nothing. */
+  protected rescue(): boolean {
+    return false;
+  }
+
+  /** Tells why the node stream has closed before its time. */
+  protected tellClose(): void {
+    this.isDone = true;
+    this.#tellReset(this.#reason());
+  }
+
+  #tellReset(reset: StreamReset): void {
+    const { receiver } = this;
+    this.receiver = NOBODY;
+    try {
+      receiver.onReset(reset);
+    } catch (error) {
+      process.emitWarning(error as Error);
+    }
+  }
+
+  #reason(): StreamReset {
     const node = this.node!;
-    let code = node.rstCode ?? NGHTTP2_CANCEL;
+    const { session } = this.carrier;
+    const code = node.rstCode ?? ErrorCode.CANCEL;
+    const failure = this.#failure?.code;
+    if (node.id === undefined) return neverSent(failure);
+    if (code === ErrorCode.REFUSED_STREAM || (session.destroyed && this.carrier.wasRefused(node.id))) {
+      return { code: ErrorCode.REFUSED_STREAM, by: 'peer', text: undefined, lost: undefined };
+    }
     // A session that failed gives its streams its own error and some code; a reset has the stream's own.
-    const failed = this.failure !== undefined && this.failure !== 'ERR_HTTP2_STREAM_ERROR';
-    let connectionLost =
-      this.session.destroyed && (failed || code === NGHTTP2_NO_ERROR || code === NGHTTP2_CANCEL);
-    const last = this.state.goawayLastStreamId;
-    if (last !== undefined && node.id !== undefined && this.session.destroyed) {
-      // Node destroys a session at GOAWAY with an error code, and gives its streams that code.
-      connectionLost = node.id <= last;
-      if (!connectionLost) code = NGHTTP2_REFUSED_STREAM;
+    const failed = failure !== undefined && failure !== 'ERR_HTTP2_STREAM_ERROR';
+    if (session.destroyed && (failed || code === ErrorCode.NO_ERROR || code === ErrorCode.CANCEL)) {
+      const lost = this.carrier.end;
+      const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause);
+      return { code: ErrorCode.CANCEL, by: byPeer ? 'peer' : 'local', text: undefined, lost };
     }
-    if (code === NGHTTP2_REFUSED_STREAM) this.state.refused = true;
-    this.receiver.onReset(code, connectionLost);
-    this.receiver = nobody;
+    if (failed) return { code, by: 'local', text: this.#failure?.message, lost: undefined };
+    return { code, by: 'peer', text: undefined, lost: undefined };
+  }
+
+  #leaveCarrier(): void {
+    this.carrier.streamCount--;
+    this.carrier.owner.onStreamEnded(this);
   }
 }
 
-/** A stream that a client opened on a session of ours. */
-export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements IncomingStream {
-  constructor(node: ServerHttp2Stream, session: Http2Session, state: SessionState, ended: boolean) {
-    super(session, state);
-    this.remoteEnded = ended;
-    this.adopt(node);
-    // The stream closes only once its end has been read.
-    if (ended) node.resume();
-  }
-
-  get socket(): Socket {
-    return this.session.socket;
-  }
-
-  sendHeaders(headers: HeaderList, endStream: boolean): void {
-    const node = this.node!;
-    if (node.destroyed || node.closed) return;
-    if (endStream) this.localEnded = true;
-    if (!node.headersSent) {
-      sendAsList(headers, (fields) => {
-        node.respond(fields, { endStream, waitForTrailers: !endStream, ...withoutDate });
-      });
-    } else {
-      this.trailers = headers;
-      node.end();
-    }
-  }
-}
-
-/** A stream that this side opens: `sendHeaders` opens it. */
-export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
-  declare protected readonly session: ClientHttp2Session;
-  #responded = false;
-  #paused = false;
-  /** DATA that Node gave before the response headers. */
-  #early: Buffer | undefined;
-
-  sendHeaders(headers: HeaderList, endStream: boolean): void {
-    if (endStream) this.localEnded = true;
-    const node = sendAsList(headers, (fields) => this.session.request(fields, { endStream }));
-    this.adopt(node);
-  }
-
-  override reset(code: number): void {
-    // From now on all is read and dropped.
-    this.#responded = true;
-    this.#early = undefined;
-    super.reset(code);
-  }
-
-  override pause(): void {
-    this.#paused = true;
-    super.pause();
-  }
-
-  override resume(): void {
-    this.#paused = false;
-    if (this.#early === undefined) super.resume();
-  }
-
-  /**
-   * DATA can come before the headers: over TLS, Node puts DATA off while it writes, and then takes that and all behind
-   * it in one tick, `response` waits for the next one, and `data` does not. What follows waits in the stream.
-   */
-  override data(chunk: Buffer): void {
-    if (this.#responded) {
-      super.data(chunk);
-    } else {
-      this.#early = chunk;
-      super.pause();
-    }
-  }
-
-  response(headers: HeaderList, endStream: boolean): void {
-    this.state.heard = true;
-    this.#responded = true;
-    if (endStream) {
-      this.remoteEnded = true;
-      this.node!.resume();
-    }
-    this.receiver.onHeaders(headers, endStream);
-    const early = this.#early;
-    if (early === undefined) return;
-    this.#early = undefined;
-    this.receiver.onData(early);
-    if (!this.#paused) super.resume();
-  }
-}
-
-/**
- * RST_STREAM(NO_ERROR) once END_STREAM is out. nghttp2 drops trailers that are queued when a reset is submitted,
- * and Node has no event for their being sent: `state` tells. They are, nearly always, at the first look.
- */
-function resetAfterEnd(node: Http2Stream): void {
-  if (node.destroyed || node.closed) return;
-  if (node.state.localClose === 1) node.close(NGHTTP2_NO_ERROR);
-  else setTimeout(resetAfterEnd, END_STREAM_POLL_MILLISECONDS, node).unref();
+/** A request that nothing was sent of. */
+function neverSent(failure: string | undefined): StreamReset {
+  const text =
+    failure === 'ERR_HTTP2_OUT_OF_STREAMS'
+      ? 'the connection has no stream identifier left'
+      : 'the connection closed before the request was sent';
+  return { code: ErrorCode.REFUSED_STREAM, by: 'local', text, lost: undefined };
 }
 
 /**
  * `close(code)` ends the stream's writable side first, and so sends END_STREAM before RST_STREAM: a backend may
- * commit half a request (FINDINGS, "a cancel can look like a normal end"). `waitForTrailers` keeps it from that,
- * too, but costs every call more than it costs this one.
+ * commit half a request (NODE-HTTP2.md, "Resets"). `waitForTrailers` keeps it from that, too, but costs every call more
+ * than it costs this one.
  */
 function closeWith(node: Http2Stream, code: number): void {
   if (node.destroyed || node.closed) return;
@@ -315,34 +288,37 @@ function emitToAdapter(
   rawHeaders: string[],
 ): boolean {
   const adapter = this[adapterOf];
-  switch (event) {
-    case 'data':
-      adapter.data(first as Buffer);
-      return true;
-    case 'response':
-      if (adapter instanceof NodeClientStream) {
+  try {
+    switch (event) {
+      case 'data':
+        adapter.data(first as Buffer);
+        return true;
+      case 'response':
         adapter.response(toHeaderList(rawHeaders, first as object), (flags & END_STREAM) !== 0);
-      }
-      break;
-    case 'trailers':
-      adapter.holdTrailers(toHeaderList(rawHeaders, first as object));
-      break;
-    case 'end':
-      adapter.end();
-      break;
-    case 'drain':
-      adapter.drain();
-      break;
-    case 'wantTrailers':
-      adapter.wantTrailers();
-      return true;
-    case 'error':
-      // What failed shows in the reset code at `close`; without a listener it would be thrown.
-      adapter.failure = (first as NodeJS.ErrnoException).code ?? (first as Error).name;
-      if (this.listenerCount('error') === 0) return true;
-      break;
-    case 'close':
-      adapter.close();
+        break;
+      case 'trailers':
+        adapter.holdTrailers(toHeaderList(rawHeaders, first as object));
+        break;
+      case 'end':
+        adapter.end();
+        break;
+      case 'drain':
+        adapter.drain();
+        break;
+      case 'wantTrailers':
+        adapter.wantTrailers();
+        return true;
+      case 'error':
+        // What failed shows in the reset code at `close`; without a listener it would be thrown.
+        adapter.error(first as NodeJS.ErrnoException);
+        if (this.listenerCount('error') === 0) return true;
+        break;
+      case 'close':
+        adapter.close();
+    }
+  } catch (error) {
+    // An exception inside an event would end the process.
+    adapter.onThrown(error);
   }
   return emit.call(this, event, first, flags, rawHeaders);
 }

@@ -1,14 +1,23 @@
-import { once } from 'node:events';
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { connection, END, stream, testClient } from './conformance-cases.js';
-import { Call, RawServer, startClient } from './fixtures.js';
-import { data, fieldBlock, frame, headers, RawPeer, resetStream, windowUpdate } from './raw-peer.js';
+import { RESPONSE } from '../../support/fields.js';
+import {
+  data,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
+  frame,
+  headers,
+  resetStream,
+  windowUpdate,
+} from '../../support/frame.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { connection, stream, testClient } from './conformance-cases.js';
+import { Call, startBackend, startClient } from './fixtures.js';
 
 /** How connections begin, frames, and streams (RFC 9113 sections 3 to 5). */
 
 const { HEADERS, PRIORITY, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION } = FrameType;
-const RESPONSE = [':status', '200', 'content-type', 'application/grpc'];
 const BLOCK = fieldBlock(RESPONSE);
 
 for (const [name, bytes] of [
@@ -17,35 +26,37 @@ for (const [name, bytes] of [
   ['HTTP/1.1', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
 ] as const) {
   t.test(`client, RFC 9113 section 3.4: ${name} in place of SETTINGS`, async (t) => {
-    const server = await RawServer.listen(t);
+    const server = await startBackend(t);
     const call = new Call(startClient(t, server.target));
-    const peer = new RawPeer(await server.accept(), 24);
+    const peer = await server.accept();
     peer.send(bytes);
     t.equal(await peer.goAwayCode(), ErrorCode.PROTOCOL_ERROR);
-    t.ok((await call.done()).error, 'the requester is told');
+    t.match(
+      (await call.done()).end,
+      { cause: 'settings', code: ErrorCode.PROTOCOL_ERROR },
+      'the owner is told',
+    );
   });
 }
 
 t.test("client, RFC 9113 section 3.4: the client's preface, and SETTINGS as its first frame", async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   new Call(startClient(t, server.target));
-  const socket = await server.accept();
-  const [chunk] = (await once(socket, 'data')) as [Buffer];
-  t.equal(chunk.toString('latin1', 0, 24), 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
-  socket.unshift(chunk.subarray(24));
-  t.equal((await new RawPeer(socket).next(() => true)).type, SETTINGS);
+  const peer = await server.accept();
+  t.equal((await peer.next(() => true)).type, SETTINGS);
+  t.equal(peer.preface, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 });
 
 t.test(
   'client, RFC 9113 section 5.1.1: a connection whose identifiers are used up is replaced',
   async (t) => {
-    const server = await RawServer.listen(t);
+    const server = await startBackend(t);
     const transport = startClient(t, server.target, { firstStreamId: 2 ** 31 - 1 });
     const first = new Call(transport);
-    const peer = await RawPeer.server(await server.accept());
+    const peer = await (await server.accept()).exchangePrefaces();
     await peer.nextHeaders(2 ** 31 - 1);
     const second = new Call(transport);
-    const next = await RawPeer.server(await server.accept());
+    const next = await (await server.accept()).exchangePrefaces();
     await next.nextHeaders(2 ** 31 - 1);
     peer.send(headers(2 ** 31 - 1, RESPONSE, END));
     next.send(headers(2 ** 31 - 1, RESPONSE, END));

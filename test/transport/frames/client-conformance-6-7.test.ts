@@ -1,47 +1,49 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { Setting } from '../../../lib/transport/frames/settings.js';
-import { assertExpectation, connection, END, stream, testClient } from './conformance-cases.js';
-import { Call, RawServer, startClient } from './fixtures.js';
+import { RESPONSE } from '../../support/fields.js';
 import {
   data,
-  fieldBlock,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
   frame,
   goAway,
   headers,
-  RawPeer,
   resetStream,
+  Setting,
   settings,
   windowUpdate,
-} from './raw-peer.js';
+} from '../../support/frame.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { assertExpectation, connection, stream, testClient } from './conformance-cases.js';
+import { Call, startBackend, startClient } from './fixtures.js';
 import { openCall } from './stream-cases.js';
 
 /** Frame definitions (RFC 9113 section 6), and error codes (section 7). */
 
 const { HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION } =
   FrameType;
-const RESPONSE = [':status', '200', 'content-type', 'application/grpc'];
 const BLOCK = fieldBlock(RESPONSE);
 const PROMISE = Buffer.concat([Buffer.from([0, 0, 0, 2]), BLOCK]);
 
 t.test('client, RFC 9113 section 6.8: streams above the last one of a GOAWAY are refused', async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   const transport = startClient(t, server.target);
   const first = new Call(transport);
-  const peer = await RawPeer.server(await server.accept());
+  const peer = await (await server.accept()).exchangePrefaces();
   await peer.nextHeaders(1);
   const second = new Call(transport);
   await peer.nextHeaders(3);
   peer.send(goAway(1, 0), headers(1, RESPONSE), data(1, '00', Flag.END_STREAM));
   await second.done();
   t.equal(second.resetCode, ErrorCode.REFUSED_STREAM);
-  t.notOk(second.connectionLost);
+  t.match(second.reset, { by: 'peer', text: 'GOAWAY NO_ERROR', lost: undefined });
   await first.done();
   t.equal(first.received, 1, 'the other goes on');
   const third = new Call(transport);
-  const next = await RawPeer.server(await server.accept());
+  const next = await (await server.accept()).exchangePrefaces();
   await next.nextHeaders(1);
-  t.equal(third.error, undefined, 'a new stream gets a new connection');
+  t.equal(third.end, undefined, 'a new stream gets a new connection');
 });
 
 t.test('client, RFC 9113 section 6.8: the reserved bit of the last stream is ignored', async (t) => {
@@ -70,7 +72,7 @@ for (const code of [0xdeadbeef, ErrorCode.NO_ERROR]) {
     await peer.roundTrip();
     t.strictSame(peer.objections, []);
     new Call(transport);
-    await peer.nextOf(HEADERS, 3);
+    await peer.nextOf(3, HEADERS);
   });
 }
 
@@ -78,7 +80,7 @@ t.test('client, RFC 9113 section 7: GOAWAY with an unknown code is an error like
   const { call, peer } = await openCall(t);
   peer.send(goAway(1, 0xdeadbeef));
   await call.done();
-  t.ok(call.connectionLost);
+  t.ok(call.isLost);
   await peer.closed;
 });
 

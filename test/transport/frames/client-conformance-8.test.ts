@@ -1,9 +1,6 @@
-import { ErrorCode, Flag } from '../../../lib/transport/frames/frame.js';
-import { type Case, END, ILLEGAL_FIELDS, ILLEGAL_LENGTHS, stream, testClient } from './conformance-cases.js';
-import { REQUEST_HEADERS } from './fixtures.js';
-import { data, headers } from './raw-peer.js';
-
-const RESPONSE = [':status', '200', 'content-type', 'application/grpc'];
+import { REQUEST, RESPONSE } from '../../support/fields.js';
+import { data, END, ErrorCode, Flag, headers } from '../../support/frame.js';
+import { type Case, ILLEGAL_FIELDS, ILLEGAL_LENGTHS, stream, testClient } from './conformance-cases.js';
 
 /** HTTP semantics (RFC 9113 section 8). */
 
@@ -68,7 +65,7 @@ testClient([
   },
   {
     name: '8.1.1 content-length of a response to HEAD, which has no content, is legal',
-    request: [':method', 'HEAD', ...REQUEST_HEADERS.slice(2)],
+    request: [':method', 'HEAD', ...REQUEST.slice(2)],
     send: [headers(1, [...RESPONSE, 'content-length', '2'], END)],
     expect: 'fine',
   },

@@ -1,19 +1,19 @@
 import t, { type Test } from 'tap';
-import type { HeaderList } from '../../../lib/grpc/headers.js';
-import { Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import type { FramesServerOptions } from '../../../lib/transport/frames/index.js';
-import type { StreamAcceptor } from '../../../lib/transport/port.js';
-import { Call, Echo, RawServer, REQUEST_HEADERS, startClient, startServer } from './fixtures.js';
-import { RawPeer, REQUEST } from './raw-peer.js';
+import type { StreamAcceptor } from '../../../lib/port/connection.js';
+import type { HeaderList } from '../../../lib/port/headers.js';
+import { REQUEST } from '../../support/fields.js';
+import { ErrorCode, FrameType } from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { Call, Echo, type ServerOptions, startBackend, startClient, startServer } from './fixtures.js';
 
 /** What a peer does, and how the engine must answer. */
 export interface Case {
   /** Names the section. */
   readonly name: string;
   /** What the peer sends, once the prefaces are exchanged. */
-  readonly send: readonly Buffer[] | ((peer: RawPeer) => Promise<void>);
+  readonly send: readonly Buffer[] | ((peer: FramePeer) => Promise<void>);
   readonly expect: Expectation;
-  readonly options?: FramesServerOptions;
+  readonly options?: ServerOptions;
   readonly acceptor?: StreamAcceptor;
   /** The request on the client's stream 1. */
   readonly request?: HeaderList;
@@ -74,8 +74,6 @@ export function stream(code: number, streamId = 1): Expectation {
   return { stream: streamId, code };
 }
 
-export const END = Flag.END_STREAM | Flag.END_HEADERS;
-
 /** The request with some fields more, or others in place of its own. */
 export function requestWith(...fields: readonly string[]): string[] {
   return [...REQUEST, ...fields];
@@ -89,7 +87,7 @@ export function requestReplacing(name: string, value: string): string[] {
   return REQUEST.map((text, i) => (i % 2 === 1 && REQUEST[i - 1] === name ? value : text));
 }
 
-export async function assertExpectation(t: Test, peer: RawPeer, expect: Expectation): Promise<void> {
+export async function assertExpectation(t: Test, peer: FramePeer, expect: Expectation): Promise<void> {
   if (expect === 'fine') {
     await peer.roundTrip();
     t.strictSame(peer.objections, []);
@@ -111,8 +109,8 @@ export function testServer(cases: readonly Case[]): void {
   for (const { name, send, expect, options, acceptor } of cases) {
     t.test(`RFC 9113 section ${name}`, async (t) => {
       const { address } = await startServer(t, acceptor ?? Echo, options);
-      const peer = await RawPeer.client(address);
-      t.teardown(() => peer.close());
+      const peer = await FramePeer.client(address);
+      t.teardown(() => peer.destroy());
       if (typeof send === 'function') await send(peer);
       else peer.send(...send);
       await assertExpectation(t, peer, expect);
@@ -122,11 +120,11 @@ export function testServer(cases: readonly Case[]): void {
 
 /** What a server can break, against the engine's client, which has opened stream 1. */
 export function testClient(cases: readonly Case[]): void {
-  for (const { name, send, expect, request = REQUEST_HEADERS, requestEnds, callEnds } of cases) {
+  for (const { name, send, expect, request = REQUEST, requestEnds, callEnds } of cases) {
     t.test(`client, RFC 9113 section ${name}`, async (t) => {
-      const server = await RawServer.listen(t);
+      const server = await startBackend(t);
       const call = new Call(startClient(t, server.target), request, requestEnds);
-      const peer = await RawPeer.server(await server.accept());
+      const peer = await (await server.accept()).exchangePrefaces();
       await peer.nextHeaders(1);
       if (typeof send === 'function') await send(peer);
       else peer.send(...send);
@@ -137,8 +135,12 @@ export function testClient(cases: readonly Case[]): void {
         return;
       }
       await call.until((c) => c.resetCode >= 0);
-      t.equal(call.resetCode, 'connection' in expect ? expect.connection : expect.code);
-      t.equal(call.connectionLost, 'connection' in expect);
+      if ('connection' in expect) {
+        const end = { cause: 'protocol', code: expect.connection, text: /^[A-Z_]+: ./ };
+        t.match(call.reset, { code: ErrorCode.CANCEL, by: 'local', lost: end });
+      } else {
+        t.match(call.reset, { code: expect.code, by: 'local', text: /./, lost: undefined });
+      }
     });
   }
 }

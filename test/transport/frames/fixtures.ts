@@ -1,24 +1,28 @@
-import net from 'node:net';
-import type { HeaderList } from '../../../lib/grpc/headers.js';
-import { headerValue } from '../../../lib/grpc/headers.js';
-import {
-  type ClientTarget,
-  createFramesClientTransport,
-  createFramesServerTransport,
-  type FramesClientOptions,
-  type FramesServerOptions,
-} from '../../../lib/transport/frames/index.js';
-import { keep } from '../../../lib/transport/lent-memory.js';
+import type { DialAddress, ListenAddress } from '../../../lib/port/address.js';
 import type {
-  ClientTransport,
-  IncomingStream,
-  ListenAddress,
+  ClientConnection,
+  ConnectionOwner,
   ServerTransport,
-  Stream,
   StreamAcceptor,
-  StreamReceiver,
-  StreamRequester,
-} from '../../../lib/transport/port.js';
+} from '../../../lib/port/connection.js';
+import type { ConnectionEnd } from '../../../lib/port/connection-end.js';
+import { type HeaderList, headerValue } from '../../../lib/port/headers.js';
+import { keep } from '../../../lib/port/lent-memory.js';
+import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
+import { FramesDialer } from '../../../lib/transport/frames/dialer.js';
+import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
+import { DEFAULT_LIMITS, type TransportLimits } from '../../../lib/transport/limits.js';
+import type { DialerOptions, ServerTransportOptions } from '../../../lib/transport/options.js';
+import { REQUEST } from '../../support/fields.js';
+import { FrameBackend, type OnConnection } from '../../support/frame-backend.js';
+
+/** Options as tests give them: what they leave out is as it is by default. */
+interface Limited {
+  readonly limits?: Partial<TransportLimits> | undefined;
+}
+export type ServerOptions = Limited & Partial<Pick<ServerTransportOptions, 'tls'>>;
+export type ClientOptions = Limited &
+  Partial<Pick<DialerOptions, 'tls' | 'connectTimeoutMilliseconds'>> & { readonly firstStreamId?: number };
 
 type Test = { teardown(fn: () => unknown): void };
 
@@ -61,10 +65,19 @@ export class Recorder implements StreamReceiver {
   readonly events: string[] = [];
   drained = 0;
   ended = false;
-  resetCode = -1;
-  connectionLost = false;
-  error: Error | undefined;
+  reset: StreamReset | undefined;
+  /** Why no stream could be opened. */
+  end: ConnectionEnd | undefined;
   private wake: (() => void)[] = [];
+
+  /** The code of the reset; -1 without one. */
+  get resetCode(): number {
+    return this.reset?.code ?? -1;
+  }
+
+  get isLost(): boolean {
+    return this.reset?.lost !== undefined;
+  }
 
   /** Waits until something holds. */
   async until(condition: (recorder: this) => boolean): Promise<this> {
@@ -74,7 +87,7 @@ export class Recorder implements StreamReceiver {
 
   /** Waits for the end, whatever it is. */
   done(): Promise<this> {
-    return this.until((r) => r.ended || r.resetCode >= 0 || r.error !== undefined);
+    return this.until((r) => r.ended || r.resetCode >= 0 || r.end !== undefined);
   }
 
   onHeaders(headers: HeaderList, endStream: boolean): void {
@@ -95,10 +108,9 @@ export class Recorder implements StreamReceiver {
     this.ended = true;
     this.tell();
   }
-  onReset(code: number, connectionLost: boolean): void {
+  onReset(reset: StreamReset): void {
     this.events.push('reset');
-    this.resetCode = code;
-    this.connectionLost = connectionLost;
+    this.reset = reset;
     this.tell();
   }
   onDrain(): void {
@@ -113,29 +125,21 @@ export class Recorder implements StreamReceiver {
   }
 }
 
-export const REQUEST_HEADERS: HeaderList = [
-  ...[':method', 'POST'],
-  ...[':scheme', 'http'],
-  ...[':path', '/service/Method'],
-  ...[':authority', 'localhost'],
-  ...['te', 'trailers'],
-];
-
 /** Opens a stream, sends its headers, and records what comes. */
-export class Call extends Recorder implements StreamRequester {
+export class Call extends Recorder {
   constructor(
-    transport: ClientTransport,
-    private readonly request: HeaderList = REQUEST_HEADERS,
+    client: TestClient,
+    private readonly request: HeaderList = REQUEST,
     private readonly endStream = false,
     private readonly flowing = true,
   ) {
     super();
-    transport.openStream(this);
+    client.openStream(this);
   }
 
   /** Sends a body as fast as flow control allows, and half-closes. */
   async upload(body: Buffer, step = 65536): Promise<this> {
-    await this.until((r) => r.stream !== undefined || r.error !== undefined);
+    await this.until((r) => r.stream !== undefined || r.end !== undefined);
     for (let start = 0; start < body.length; start += step) {
       const drained = this.drained;
       const end = Math.min(body.length, start + step);
@@ -152,9 +156,81 @@ export class Call extends Recorder implements StreamRequester {
     if (this.flowing) stream.resume();
     this.tell();
   }
-  onConnectError(error: Error): void {
-    this.error = error;
+  onConnectionFailed(end: ConnectionEnd): void {
+    this.end = end;
     this.tell();
+  }
+}
+
+/** Opens calls' streams on one connection after the other, the next one made when there is no other. */
+export class TestClient {
+  readonly dialer: FramesDialer;
+  current: TestConnection | undefined;
+  readonly connections: TestConnection[] = [];
+  readonly waiting: Call[] = [];
+
+  constructor(options: DialerOptions, firstStreamId: number | undefined) {
+    this.dialer = new FramesDialer(options, firstStreamId);
+  }
+
+  openStream(call: Call): void {
+    this.waiting.push(call);
+    this.serve();
+  }
+
+  serve(): void {
+    if (this.waiting.length > 0 && this.current === undefined) {
+      this.current = new TestConnection(this);
+      this.connections.push(this.current);
+    }
+    while (this.current?.connection.hasRoom && this.waiting.length > 0) {
+      this.waiting.shift()!.onStream(this.current.connection.openStream());
+    }
+  }
+
+  destroy(): void {
+    for (const { connection } of this.connections) connection.destroy();
+  }
+}
+
+/** One connection, and what its owner has been told. */
+export class TestConnection implements ConnectionOwner {
+  readonly connection: ClientConnection;
+  readonly events: string[] = [];
+  readonly ended: Promise<ConnectionEnd>;
+  private resolveEnded!: (end: ConnectionEnd) => void;
+
+  constructor(private readonly client: TestClient) {
+    this.ended = new Promise((resolve) => {
+      this.resolveEnded = resolve;
+    });
+    this.connection = client.dialer.dial(this);
+  }
+
+  onReady(): void {
+    this.events.push('ready');
+    this.client.serve();
+  }
+  onRoom(): void {
+    this.events.push('room');
+    this.client.serve();
+  }
+  onGoingAway(): void {
+    this.events.push('going away');
+    this.leave();
+  }
+  onEnded(end: ConnectionEnd): void {
+    this.resolveEnded(end);
+    if (!this.events.includes('ready')) {
+      for (const call of this.client.waiting.splice(0)) call.onConnectionFailed(end);
+    }
+    this.events.push('ended');
+    this.leave();
+  }
+
+  private leave(): void {
+    if (this.client.current === this) this.client.current = undefined;
+    this.client.serve();
   }
 }
 
@@ -186,59 +262,34 @@ export class Inbox implements StreamAcceptor {
 export async function startServer(
   t: Test,
   acceptor: StreamAcceptor = Echo,
-  options: FramesServerOptions = {},
+  options: ServerOptions = {},
 ): Promise<{ transport: ServerTransport; address: ListenAddress & { port: number; host: string } }> {
-  const transport = createFramesServerTransport(options, acceptor);
+  const transport = new FramesServerTransport(acceptor, {
+    tls: options.tls,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+  });
   const address = await transport.listen(LOOPBACK);
   t.teardown(() => transport.destroy());
   return { transport, address: address as { host: string; port: number } };
 }
 
-export function startClient(
-  t: Test,
-  target: ClientTarget,
-  options: FramesClientOptions = {},
-): ClientTransport {
-  const transport = createFramesClientTransport(target, options);
-  t.teardown(() => transport.destroy());
-  return transport;
+export function startClient(t: Test, address: DialAddress, options: ClientOptions = {}): TestClient {
+  const client = new TestClient(
+    {
+      address,
+      tls: options.tls,
+      connectTimeoutMilliseconds: options.connectTimeoutMilliseconds ?? 20_000,
+      limits: { ...DEFAULT_LIMITS, ...options.limits },
+    },
+    options.firstStreamId,
+  );
+  t.teardown(() => client.destroy());
+  return client;
 }
 
-/** A server that does nothing but accept connections. */
-export class RawServer {
-  private readonly accepted: net.Socket[] = [];
-  private readonly waiting: ((socket: net.Socket) => void)[] = [];
-  connections = 0;
-
-  private constructor(
-    readonly server: net.Server,
-    readonly target: { host: string; port: number },
-  ) {}
-
-  static async listen(t: Test): Promise<RawServer> {
-    const server = net.createServer();
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address() as net.AddressInfo;
-    const raw = new RawServer(server, { host: '127.0.0.1', port });
-    const sockets = new Set<net.Socket>();
-    server.on('connection', (socket) => {
-      raw.connections++;
-      sockets.add(socket);
-      const waiting = raw.waiting.shift();
-      if (waiting === undefined) raw.accepted.push(socket);
-      else waiting(socket);
-    });
-    t.teardown(() => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    });
-    return raw;
-  }
-
-  accept(): Promise<net.Socket> {
-    const socket = this.accepted.shift();
-    return socket === undefined
-      ? new Promise((resolve) => this.waiting.push(resolve))
-      : Promise.resolve(socket);
-  }
+/** A backend that acknowledges nothing by itself. */
+export async function startBackend(t: Test, onConnection?: OnConnection): Promise<FrameBackend> {
+  const backend = await FrameBackend.start(onConnection);
+  t.teardown(() => backend.destroy());
+  return backend;
 }

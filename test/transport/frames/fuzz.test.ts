@@ -1,6 +1,6 @@
 import fc, { type Arbitrary, type Parameters } from 'fast-check';
 import t, { type Test } from 'tap';
-import { Call, RawServer, startClient, startServer } from './fixtures.js';
+import { Call, startBackend, startClient, startServer } from './fixtures.js';
 import {
   assertNothingHeld,
   attack,
@@ -11,7 +11,6 @@ import {
   responseSequences,
   sendInPieces,
 } from './fuzz.js';
-import { RawPeer } from './raw-peer.js';
 
 /** `FUZZ_RUNS`, or `FUZZ_SECONDS` for each test, make it longer; `FUZZ_SEED` and `FUZZ_PATH` do a failure once more. */
 const { FUZZ_RUNS, FUZZ_SECONDS, FUZZ_SEED, FUZZ_PATH } = process.env;
@@ -61,12 +60,12 @@ t.test('changed octets of an honest connection do no harm', async (t) => {
 });
 
 t.test('whatever a server sends, its calls get one answer in order', async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   let answered = 0;
   const runs = await fuzz(t, responseSequences, async ({ frames, cuts }) => {
     const transport = startClient({ teardown() {} }, server.target);
     const calls = [new Call(transport), new Call(transport), new Call(transport)];
-    const peer = await RawPeer.server(await server.accept());
+    const peer = await (await server.accept()).exchangePrefaces();
     await peer.nextHeaders(1);
     await sendInPieces(peer, Buffer.concat(frames), cuts);
     peer.socket.end();

@@ -1,7 +1,6 @@
-import { ErrorCode, FrameType } from '../../../lib/transport/frames/frame.js';
-import { connection, END, testClient, testServer } from './conformance-cases.js';
+import { END, ErrorCode, FrameType, frame } from '../../support/frame.js';
+import { connection, testClient, testServer } from './conformance-cases.js';
 import { BROKEN_BLOCKS } from './hpack/broken-blocks.js';
-import { frame } from './raw-peer.js';
 
 /** RFC 7541 over a connection, both ways. What the decoder makes of a block alone is in hpack/errors.test.ts. */
 

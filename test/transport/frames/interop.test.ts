@@ -2,9 +2,13 @@ import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { type HeaderList, headerValue } from '../../../lib/grpc/headers.js';
-import type { IncomingStream } from '../../../lib/transport/port.js';
-import { Call, Echo, Inbox, REQUEST_HEADERS, startClient, startServer } from './fixtures.js';
+import { type HeaderList, headerValue } from '../../../lib/port/headers.js';
+import type { IncomingStream } from '../../../lib/port/stream.js';
+import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
+import { DEFAULT_LIMITS } from '../../../lib/transport/limits.js';
+import { cert, key } from '../../support/certificate.js';
+import { REQUEST } from '../../support/fields.js';
+import { Call, Echo, Inbox, startClient, startServer } from './fixtures.js';
 
 /** The engine and node:http2 (nghttp2), each as client and as server of the other. */
 
@@ -133,7 +137,7 @@ t.test('server: larger frames of the client are used', async (t) => {
 
 t.test('1000 streams at once, on a connection that allows 100', async (t) => {
   const target = await nodeServer(t, nodeEcho, { settings: { maxConcurrentStreams: 100 } });
-  const transport = startClient(t, target, { maxConnections: 3 });
+  const transport = startClient(t, target);
   const calls = await Promise.all(
     Array.from({ length: 1000 }, async (_, i) => {
       const call = new Call(transport);
@@ -164,7 +168,7 @@ t.test('headers and trailers that need CONTINUATION, both ways', async (t) => {
     stream.on('wantTrailers', () => stream.sendTrailers({ 'x-b': large, 'grpc-status': '0' }));
     stream.end();
   });
-  const call = new Call(startClient(t, target), [...REQUEST_HEADERS, 'x-large', large], true);
+  const call = new Call(startClient(t, target), [...REQUEST, 'x-large', large], true);
   await call.done();
   t.equal(headerValue(call.headers!, 'x-length'), '20000');
   t.equal(headerValue(call.headers!, 'x-a'), large);
@@ -200,10 +204,13 @@ t.test('padding', async (t) => {
 
 t.test('repeated names stay apart and in order', async (t) => {
   const target = await nodeServer(t, (stream, _headers, raw) => {
-    stream.respond({ ':status': 200, 'x-raw': JSON.stringify(raw.slice(10)) }, { endStream: true });
+    stream.respond(
+      { ':status': 200, 'x-raw': JSON.stringify(raw.slice(REQUEST.length)) },
+      { endStream: true },
+    );
   });
   const fields = ['x-a', '1', 'x-bin', 'AAE', 'x-a', '2', 'x-b', '', 'x-a', '1'];
-  const call = new Call(startClient(t, target), [...REQUEST_HEADERS, ...fields], true);
+  const call = new Call(startClient(t, target), [...REQUEST, ...fields], true);
   await call.done();
   t.strictSame(JSON.parse(headerValue(call.headers!, 'x-raw')!), fields);
 });
@@ -226,7 +233,7 @@ t.test('RFC 7541 section 6.2.3: never-indexed fields stay so in both directions'
     sensitive = (headers as Record<symbol, unknown>)[http2.sensitiveHeaders];
     stream.respond({ ':status': 200 }, { endStream: true });
   });
-  const list: HeaderList = [...REQUEST_HEADERS, 'authorization', 'secret'];
+  const list: HeaderList = [...REQUEST, 'authorization', 'secret'];
   list.neverIndexed = ['authorization'];
   await new Call(startClient(t, target), list, true).done();
   t.strictSame(sensitive, ['authorization']);
@@ -235,7 +242,7 @@ t.test('RFC 7541 section 6.2.3: never-indexed fields stay so in both directions'
 t.test('HPACK: random fields arrive as they were sent, over one connection each way', async (t) => {
   const seen: string[][] = [];
   const target = await nodeServer(t, (stream, _headers, raw) => {
-    seen.push(raw.slice(10));
+    seen.push(raw.slice(REQUEST.length));
     stream.respond({ ':status': 200 }, { endStream: true });
   });
   const transport = startClient(t, target);
@@ -259,7 +266,7 @@ t.test('HPACK: random fields arrive as they were sent, over one connection each 
     fc.assert(
       fc.asyncProperty(fields, async (fields) => {
         const flat = fields.flat();
-        await new Call(transport, [...REQUEST_HEADERS, ...flat], true).done();
+        await new Call(transport, [...REQUEST, ...flat], true).done();
         if (JSON.stringify(seen.at(-1)) !== JSON.stringify(flat)) throw new Error(`${seen.at(-1)}`);
 
         const object: Record<string, string> = {};
@@ -293,14 +300,13 @@ t.test('a graceful shutdown lets running streams finish, and refuses none', asyn
 });
 
 t.test('TLS with ALPN', async (t) => {
-  const { key, cert } = await import('./certificate.js');
   const { address } = await startServer(t, Echo, { tls: { key, cert } });
   const transport = startClient(t, { host: 'localhost', port: address.port }, { tls: { ca: cert } });
   const body = pattern(1 << 20);
   const call = new Call(transport);
   await call.upload(body);
   await call.done();
-  t.equal(call.error, undefined);
+  t.equal(call.end, undefined);
   t.ok(Buffer.concat(call.chunks).equals(body));
   const session = http2.connect(`https://localhost:${address.port}`, { ca: cert });
   t.teardown(() => session.destroy());
@@ -308,14 +314,13 @@ t.test('TLS with ALPN', async (t) => {
 });
 
 t.test('RFC 9113 section 3.3: TLS without h2 in ALPN is refused', async (t) => {
-  const { key, cert } = await import('./certificate.js');
   const tls = await import('node:tls');
   const server = tls.createServer({ key, cert }, (socket) => socket.on('error', () => {}));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
   const { port } = server.address() as AddressInfo;
   const call = new Call(startClient(t, { host: 'localhost', port }, { tls: { ca: cert } }));
-  t.match((await call.done()).error?.message, /ALPN/);
+  t.match((await call.done()).end, { cause: 'tls', text: /ALPN/ });
 
   const { address } = await startServer(t, Echo, { tls: { key, cert } });
   const socket = tls.connect({ port: address.port, host: '127.0.0.1', ca: cert, servername: 'localhost' });
@@ -325,12 +330,11 @@ t.test('RFC 9113 section 3.3: TLS without h2 in ALPN is refused', async (t) => {
 });
 
 t.test('unix sockets', async (t) => {
-  const { createFramesServerTransport } = await import('../../../lib/transport/frames/index.js');
   const path = `${t.testdir()}/s`;
-  const server = createFramesServerTransport({}, Echo);
+  const server = new FramesServerTransport(Echo, { tls: undefined, limits: DEFAULT_LIMITS });
   t.strictSame(await server.listen({ path }), { path });
   t.teardown(() => server.destroy());
-  const call = new Call(startClient(t, { path }), REQUEST_HEADERS, true);
+  const call = new Call(startClient(t, { path }), REQUEST, true);
   await call.done();
   t.ok(call.ended);
 });

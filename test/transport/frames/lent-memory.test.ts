@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { ChunkQueue } from '../../../lib/transport/frames/chunk-queue.js';
-import { heldBytes } from '../../../lib/transport/frames/held-bytes.js';
-import { isLent, keep, lendableMemory } from '../../../lib/transport/lent-memory.js';
-import { cert, key } from './certificate.js';
-import { Call, Inbox, REQUEST_HEADERS, startClient, startServer } from './fixtures.js';
+import { isLent, keep, lendableMemory } from '../../../lib/port/lent-memory.js';
+import { ChunkQueue } from '../../../lib/transport/frames/stream/chunk-queue.js';
+import { heldBytes } from '../../../lib/transport/frames/stream/held-bytes.js';
+import { cert, key } from '../../support/certificate.js';
+import { REQUEST } from '../../support/fields.js';
+import { Call, Inbox, startClient, startServer } from './fixtures.js';
 
 t.test('keep copies what lies in memory that is used again, once for all who keep it', async (t) => {
   const memory = lendableMemory(100);
@@ -27,14 +28,14 @@ for (const tls of [undefined, { key, cert, ca: cert }]) {
       const inbox = new Inbox();
       const { address } = await startServer(t, inbox, { tls });
       const transport = startClient(t, { host: 'localhost', port: address.port }, { tls });
-      const call = new Call(transport, REQUEST_HEADERS);
+      const call = new Call(transport, REQUEST);
       const lent: boolean[] = [];
       call.onData = (chunk) => lent.push(isLent(chunk));
       // The first bytes may have been read before there was a connection to read them.
       await call.upload(Buffer.alloc(1));
       const incoming = await inbox.at(0);
       await incoming.until((r) => r.ended);
-      const later = new Call(transport, REQUEST_HEADERS);
+      const later = new Call(transport, REQUEST);
       const { stream } = await inbox.at(1);
       stream.receiver.onData = (chunk) => {
         lent.push(isLent(chunk));

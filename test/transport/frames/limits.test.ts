@@ -1,22 +1,25 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import type { FramesLimits } from '../../../lib/transport/frames/index.js';
-import { assertExpectation, END, requestWith } from './conformance-cases.js';
-import { Call, Echo, Inbox, RawServer, startClient, startServer } from './fixtures.js';
+import type { TransportLimits } from '../../../lib/transport/limits.js';
+import { REQUEST } from '../../support/fields.js';
 import {
   data,
-  fieldBlock,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
   frame,
   goAway,
   headers,
   PING,
-  RawPeer,
-  REQUEST,
   resetStream,
   SETTINGS_ACK,
   settings,
   windowUpdate,
-} from './raw-peer.js';
+} from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { assertExpectation, requestWith } from './conformance-cases.js';
+import { Call, Echo, Inbox, startBackend, startClient, startServer } from './fixtures.js';
 import { openCall } from './stream-cases.js';
 
 const calm = { connection: ErrorCode.ENHANCE_YOUR_CALM };
@@ -43,7 +46,7 @@ function continued(streamId: number, block: Buffer): Buffer[] {
 }
 
 /** RFC 9113 section 10.5: what a peer makes this side do for nothing is bounded. */
-const floods: readonly [string, Buffer[], Partial<FramesLimits>?][] = [
+const floods: readonly [string, Buffer[], Partial<TransportLimits>?][] = [
   ['RST_STREAM (rapid reset)', rapidReset(4000)],
   ['PING', times(60000, () => PING)],
   ['PING acknowledgements', times(60000, () => frame(FrameType.PING, Flag.ACK, 0, '00'.repeat(8)))],
@@ -70,8 +73,8 @@ const floods: readonly [string, Buffer[], Partial<FramesLimits>?][] = [
 for (const [name, frames, limits] of floods) {
   t.test(`a flood of ${name} ends in ENHANCE_YOUR_CALM`, async (t) => {
     const { address } = await startServer(t, new Inbox(), { limits });
-    const peer = await RawPeer.client(address);
-    t.teardown(() => peer.close());
+    const peer = await FramePeer.client(address);
+    t.teardown(() => peer.destroy());
     peer.send(...frames);
     await assertExpectation(t, peer, calm);
   });
@@ -79,8 +82,8 @@ for (const [name, frames, limits] of floods) {
 
 t.test('honest peers are not taken for floods', async (t) => {
   const { address } = await startServer(t, Echo);
-  const peer = await RawPeer.client(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
   peer.send(...rapidReset(1500));
   peer.send(
     ...times(6000, (i) => {
@@ -94,26 +97,26 @@ t.test('honest peers are not taken for floods', async (t) => {
       ]);
     }),
   );
-  await peer.nextOf(FrameType.HEADERS, 3001 + 2 * 5999);
+  await peer.nextOf(3001 + 2 * 5999, FrameType.HEADERS);
   await assertExpectation(t, peer, 'fine');
 });
 
 t.test('a header list above the limit ends its stream, and the connection goes on', async (t) => {
   const { address } = await startServer(t);
-  const peer = await RawPeer.client(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
   const block = fieldBlock(requestWith('x', 'y'.repeat(70_000)));
   peer.send(...continued(1, block));
   await assertExpectation(t, peer, { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM });
   peer.send(headers(3, REQUEST, END));
-  await peer.nextOf(FrameType.HEADERS, 3);
+  await peer.nextOf(3, FrameType.HEADERS);
 });
 
 t.test('trailers above the limit end their stream, and the connection goes on', async (t) => {
   const inbox = new Inbox();
   const { address } = await startServer(t, inbox);
-  const peer = await RawPeer.client(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
   peer.send(headers(1, REQUEST), ...continued(1, fieldBlock(['x', 'y'.repeat(70_000)])));
   await assertExpectation(t, peer, { stream: 1, code: ErrorCode.ENHANCE_YOUR_CALM });
   t.equal((await inbox.at(0)).resetCode, ErrorCode.ENHANCE_YOUR_CALM);
@@ -129,8 +132,8 @@ t.test('a response above the limit ends its call, and the connection goes on', a
 t.test('a header list just below the limit is delivered', async (t) => {
   const inbox = new Inbox();
   const { address } = await startServer(t, inbox);
-  const peer = await RawPeer.client(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
   const block = fieldBlock(requestWith('x', 'y'.repeat(65_000)));
   peer.send(...continued(1, block));
   t.equal((await inbox.at(0)).headers?.at(-1)?.length, 65_000);
@@ -138,20 +141,20 @@ t.test('a header list just below the limit is delivered', async (t) => {
 
 t.test('a peer that never sends its preface is dropped', async (t) => {
   const { address } = await startServer(t, Echo, { limits: { handshakeTimeoutMilliseconds: 20 } });
-  const peer = await RawPeer.connect(address);
+  const peer = await FramePeer.connect(address);
   t.equal(await peer.goAwayCode(), ErrorCode.ENHANCE_YOUR_CALM);
 });
 
 t.test('a field block that is never finished ends the connection', async (t) => {
   const { address } = await startServer(t, Echo, { limits: { handshakeTimeoutMilliseconds: 50 } });
-  const peer = await RawPeer.client(address);
+  const peer = await FramePeer.client(address);
   peer.send(headers(1, REQUEST, 0));
   t.equal(await peer.goAwayCode(), ErrorCode.ENHANCE_YOUR_CALM);
 });
 
 t.test('RFC 9113 section 6.5.3: SETTINGS that are never acknowledged end in SETTINGS_TIMEOUT', async (t) => {
   const { address } = await startServer(t, Echo, { limits: { settingsTimeoutMilliseconds: 20 } });
-  const peer = await RawPeer.connect(address);
+  const peer = await FramePeer.connect(address);
   peer.send(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings());
   t.equal(await peer.goAwayCode(), ErrorCode.SETTINGS_TIMEOUT);
 });
@@ -159,42 +162,43 @@ t.test('RFC 9113 section 6.5.3: SETTINGS that are never acknowledged end in SETT
 t.test('an idle connection is closed after the idle timeout, and no other', async (t) => {
   const inbox = new Inbox();
   const { address } = await startServer(t, inbox, { limits: { idleTimeoutMilliseconds: 30 } });
-  const busy = await RawPeer.client(address);
+  const busy = await FramePeer.client(address);
   busy.send(headers(1, REQUEST, END));
-  const idle = await RawPeer.client(address);
-  await idle.nextOf(FrameType.GOAWAY, 0);
+  const idle = await FramePeer.client(address);
+  await idle.nextOf(0, FrameType.GOAWAY);
   await idle.closed;
   await busy.roundTrip();
   t.strictSame(busy.objections, []);
-  busy.close();
+  busy.destroy();
 });
 
-const probing = { pingAfterMilliseconds: 20, pingTimeoutMilliseconds: 20 };
+const keepalive = { timeMilliseconds: 20, timeoutMilliseconds: 20, silentIntervalMilliseconds: 300_000 };
+const probing = { keepalive };
 
 t.test('a server that answers no PING loses its calls', async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   const call = new Call(startClient(t, server.target, { limits: probing }));
-  const peer = await RawPeer.server(await server.accept());
-  await peer.nextOf(FrameType.PING, 0);
+  const peer = await (await server.accept()).exchangePrefaces();
+  await peer.nextOf(0, FrameType.PING);
   await call.done();
   t.equal(call.resetCode, ErrorCode.CANCEL);
-  t.ok(call.connectionLost);
+  t.ok(call.isLost);
 });
 
 t.test(
   'a server that answers PING keeps its calls, and gets no second PING without a frame of a stream',
   async (t) => {
-    const server = await RawServer.listen(t);
+    const server = await startBackend(t);
     const call = new Call(startClient(t, server.target, { limits: probing }));
-    const peer = await RawPeer.server(await server.accept());
-    const ping = await peer.nextOf(FrameType.PING, 0);
+    const peer = await (await server.accept()).exchangePrefaces();
+    const ping = await peer.nextOf(0, FrameType.PING);
     peer.send(frame(FrameType.PING, Flag.ACK, 0, ping.payload));
     // Another connection's timers show that time enough for a second PING has passed.
-    const other = await RawServer.listen(t);
+    const other = await startBackend(t);
     const silent = new Call(
-      startClient(t, other.target, { limits: { ...probing, pingTimeoutMilliseconds: 100 } }),
+      startClient(t, other.target, { limits: { keepalive: { ...keepalive, timeoutMilliseconds: 100 } } }),
     );
-    await RawPeer.server(await other.accept());
+    await (await other.accept()).exchangePrefaces();
     await silent.done();
     t.strictSame(
       peer.frames.filter((f) => f.type === FrameType.PING),
@@ -202,26 +206,26 @@ t.test(
     );
     t.equal(call.resetCode, -1);
     peer.send(headers(1, [':status', '200']));
-    await peer.nextOf(FrameType.PING, 0);
+    await peer.nextOf(0, FrameType.PING);
   },
 );
 
 t.test('a PING whose answer waits because this process stood still has been answered', async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   const call = new Call(startClient(t, server.target, { limits: probing }));
-  const peer = await RawPeer.server(await server.accept());
+  const peer = await (await server.accept()).exchangePrefaces();
   for (let i = 0; i < 3; i++) {
-    const ping = await peer.nextOf(FrameType.PING, 0);
+    const ping = await peer.nextOf(0, FrameType.PING);
     peer.send(frame(FrameType.PING, Flag.ACK, 0, ping.payload), headers(1, [':status', '103']));
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
   }
-  await peer.nextOf(FrameType.PING, 0);
+  await peer.nextOf(0, FrameType.PING);
   t.equal(call.resetCode, -1);
 });
 
 t.test('a server that never sends SETTINGS fails the connect', async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   const call = new Call(startClient(t, server.target, { connectTimeoutMilliseconds: 30 }));
   await server.accept();
-  t.match((await call.done()).error?.message, /within 30 ms/);
+  t.match((await call.done()).end, { cause: 'settings', text: /within 30 ms/ });
 });

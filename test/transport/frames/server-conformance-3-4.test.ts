@@ -1,18 +1,21 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { connection, END, requestWith, requestWithout, testServer } from './conformance-cases.js';
-import { Inbox, startServer } from './fixtures.js';
+import { REQUEST } from '../../support/fields.js';
 import {
   data,
-  fieldBlock,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
   frame,
   headers,
   PING,
-  RawPeer,
-  REQUEST,
   resetStream,
   settings,
-} from './raw-peer.js';
+} from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { connection, requestWith, requestWithout, testServer } from './conformance-cases.js';
+import { Inbox, startServer } from './fixtures.js';
 
 const { DATA, HEADERS, PRIORITY, SETTINGS, CONTINUATION } = FrameType;
 const BLOCK = fieldBlock(REQUEST);
@@ -33,7 +36,7 @@ const prefaces: readonly [string, Buffer][] = [
 for (const [name, bytes] of prefaces) {
   t.test(`RFC 9113 section 3.4 ${name}`, async (t) => {
     const { address } = await startServer(t);
-    const peer = await RawPeer.connect(address);
+    const peer = await FramePeer.connect(address);
     peer.send(bytes);
     t.equal(await peer.goAwayCode(), ErrorCode.PROTOCOL_ERROR);
   });
@@ -41,8 +44,8 @@ for (const [name, bytes] of prefaces) {
 
 t.test('RFC 9113 section 3.4: a preface octet by octet is legal', async (t) => {
   const { address } = await startServer(t);
-  const peer = await RawPeer.connect(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.connect(address);
+  t.teardown(() => peer.destroy());
   const bytes = Buffer.concat([
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
     settings(),
@@ -62,8 +65,8 @@ const indexed = Buffer.concat([BLOCK, Buffer.from([0xbe])]);
 
 t.test("RFC 9113 section 3.4: the server's first frame is SETTINGS", async (t) => {
   const { address } = await startServer(t);
-  const peer = await RawPeer.connect(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.connect(address);
+  t.teardown(() => peer.destroy());
   const first = await peer.next(() => true);
   t.equal(first.type, SETTINGS);
   t.equal(first.flags, 0);
@@ -171,7 +174,7 @@ testServer([
       peer.send(resetStream(1, 8), frame(HEADERS, END, 5, indexed));
     },
     acceptor: new Inbox(),
-    options: { maxConcurrentStreams: 1 },
+    options: { limits: { maxConcurrentStreams: 1 } },
     expect: 'fine',
   },
   {

@@ -1,15 +1,20 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
+import { REQUEST } from '../../support/fields.js';
 import {
-  connection,
+  data,
   END,
-  requestReplacing,
-  requestWithout,
-  stream,
-  testServer,
-} from './conformance-cases.js';
+  ErrorCode,
+  Flag,
+  FrameType,
+  frame,
+  headers,
+  resetStream,
+  windowUpdate,
+} from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { connection, requestReplacing, requestWithout, stream, testServer } from './conformance-cases.js';
 import { Inbox, startServer } from './fixtures.js';
-import { data, fieldBlock, frame, headers, RawPeer, REQUEST, resetStream, windowUpdate } from './raw-peer.js';
 
 const { PRIORITY, CONTINUATION } = FrameType;
 const BLOCK = fieldBlock(REQUEST);
@@ -17,16 +22,16 @@ const BLOCK = fieldBlock(REQUEST);
 /** Streams (RFC 9113 section 5). */
 
 /** Makes a request that is answered completely, so that its stream is closed on both sides. */
-async function complete(peer: RawPeer, streamId = 1): Promise<void> {
+async function complete(peer: FramePeer, streamId = 1): Promise<void> {
   peer.send(headers(streamId, REQUEST, END));
   await peer.next((f) => f.streamId === streamId && (f.flags & Flag.END_STREAM) !== 0);
 }
 
 t.test('RFC 9113 section 5.4.1: GOAWAY names the last stream, and the connection is closed', async (t) => {
   const { address } = await startServer(t, new Inbox());
-  const peer = await RawPeer.client(address);
+  const peer = await FramePeer.client(address);
   peer.send(headers(1, REQUEST), headers(5, REQUEST), frame(FrameType.PING, 0, 0, '00'));
-  const { payload } = await peer.nextOf(FrameType.GOAWAY, 0);
+  const { payload } = await peer.nextOf(0, FrameType.GOAWAY);
   t.equal(payload.readUInt32BE(0), 5);
   t.equal(payload.readUInt32BE(4), ErrorCode.FRAME_SIZE_ERROR);
   await peer.closed;
@@ -177,7 +182,7 @@ testServer([
       await peer.resetCode(1);
       peer.frames.length = 0;
       peer.send(...Array.from({ length: 40 }, () => data(1, Buffer.alloc(16384))));
-      const { payload } = await peer.nextOf(FrameType.WINDOW_UPDATE, 0);
+      const { payload } = await peer.nextOf(0, FrameType.WINDOW_UPDATE);
       if (payload.readUInt32BE(0) % 16384 !== 0) throw new Error('another amount');
     },
     expect: 'fine',
@@ -216,7 +221,7 @@ testServer([
     name: '5.1.2 a stream above SETTINGS_MAX_CONCURRENT_STREAMS',
     send: [headers(1, REQUEST), headers(3, REQUEST), headers(5, REQUEST)],
     acceptor: new Inbox(),
-    options: { maxConcurrentStreams: 2 },
+    options: { limits: { maxConcurrentStreams: 2 } },
     expect: stream(ErrorCode.REFUSED_STREAM, 5),
   },
   {
@@ -226,9 +231,9 @@ testServer([
       peer.send(headers(3, REQUEST), resetStream(3, 8), headers(5, requestWithout(':path')));
       await peer.resetCode(5);
       peer.send(headers(7, REQUEST));
-      await peer.nextOf(FrameType.HEADERS, 7);
+      await peer.nextOf(7, FrameType.HEADERS);
     },
-    options: { maxConcurrentStreams: 1 },
+    options: { limits: { maxConcurrentStreams: 1 } },
     expect: 'fine',
   },
   {

@@ -1,9 +1,21 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { Setting } from '../../../lib/transport/frames/settings.js';
-import { connection, END, stream, testServer } from './conformance-cases.js';
+import { REQUEST } from '../../support/fields.js';
+import {
+  data,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
+  frame,
+  headers,
+  resetStream,
+  Setting,
+  settings,
+} from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { connection, stream, testServer } from './conformance-cases.js';
 import { Inbox, startServer } from './fixtures.js';
-import { data, fieldBlock, frame, headers, RawPeer, REQUEST, resetStream, settings } from './raw-peer.js';
 
 const { HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE } = FrameType;
 const BLOCK = fieldBlock(REQUEST);
@@ -17,14 +29,14 @@ t.test('RFC 9113 section 6.5.3: the values of one SETTINGS frame count in their 
       stream.sendData(Buffer.alloc(10), true);
     },
   });
-  const peer = await RawPeer.client(
+  const peer = await FramePeer.client(
     address,
     [Setting.INITIAL_WINDOW_SIZE, 100],
     [Setting.INITIAL_WINDOW_SIZE, 3],
   );
-  t.teardown(() => peer.close());
+  t.teardown(() => peer.destroy());
   peer.send(headers(1, REQUEST, END));
-  t.equal((await peer.nextOf(FrameType.DATA, 1)).payload.length, 3);
+  t.equal((await peer.nextOf(1, FrameType.DATA)).payload.length, 3);
 });
 
 testServer([

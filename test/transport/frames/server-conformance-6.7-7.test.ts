@@ -1,22 +1,25 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { hold, release } from '../../../lib/transport/frames/held-bytes.js';
-import { Setting } from '../../../lib/transport/frames/settings.js';
-import { connection, END, requestWithout, stream, testServer } from './conformance-cases.js';
-import { Inbox, startServer } from './fixtures.js';
+import { hold, release } from '../../../lib/transport/frames/stream/held-bytes.js';
+import { REQUEST } from '../../support/fields.js';
 import {
   data,
-  fieldBlock,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
   frame,
   goAway,
   headers,
   PING,
-  RawPeer,
-  REQUEST,
   resetStream,
+  Setting,
   settings,
   windowUpdate,
-} from './raw-peer.js';
+} from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { fieldBlock } from '../../support/hpack.js';
+import { connection, requestWithout, stream, testServer } from './conformance-cases.js';
+import { Inbox, startServer } from './fixtures.js';
 
 const { HEADERS, PRIORITY, GOAWAY, WINDOW_UPDATE, CONTINUATION } = FrameType;
 const BLOCK = fieldBlock(REQUEST);
@@ -25,7 +28,7 @@ const BLOCK = fieldBlock(REQUEST);
 
 t.test('RFC 9113 section 6.9.1: DATA above the connection window', async (t) => {
   const { address } = await startServer(t);
-  const peer = await RawPeer.client(address);
+  const peer = await FramePeer.client(address);
   // The window is credited as DATA comes in, but not while the process holds too much.
   hold(2 ** 40);
   t.teardown(() => release(2 ** 40));
@@ -41,12 +44,12 @@ t.test('RFC 9113 section 6.9.1: DATA above the connection window', async (t) => 
 t.test("RFC 9113 section 6.8: frames of streams above the last one of this side's GOAWAY", async (t) => {
   const inbox = new Inbox();
   const { address, transport } = await startServer(t, inbox);
-  const peer = await RawPeer.client(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
   peer.send(headers(1, REQUEST));
   await inbox.at(0);
-  transport.close();
-  const ping = await peer.nextOf(FrameType.PING, 0);
+  void transport.close();
+  const ping = await peer.nextOf(0, FrameType.PING);
   peer.send(frame(FrameType.PING, Flag.ACK, 0, ping.payload));
   await peer.next((f) => f.type === GOAWAY && f.payload.readUInt32BE(0) === 1);
   peer.send(
@@ -284,7 +287,7 @@ testServer([
     name: '7 an unknown error code in RST_STREAM is like any other',
     send: async (peer) => {
       peer.send(headers(1, REQUEST), resetStream(1, 0xdeadbeef), headers(3, REQUEST, END));
-      await peer.nextOf(HEADERS, 3);
+      await peer.nextOf(3, HEADERS);
     },
     expect: 'fine',
   },

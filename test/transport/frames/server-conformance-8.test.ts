@@ -1,7 +1,8 @@
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
+import { REQUEST } from '../../support/fields.js';
+import { data, END, ErrorCode, Flag, FrameType, frame, headers } from '../../support/frame.js';
+import { fieldBlock } from '../../support/hpack.js';
 import {
   type Case,
-  END,
   ILLEGAL_FIELDS,
   ILLEGAL_LENGTHS,
   requestReplacing,
@@ -11,7 +12,6 @@ import {
   testServer,
 } from './conformance-cases.js';
 import { Inbox } from './fixtures.js';
-import { data, fieldBlock, frame, headers, REQUEST } from './raw-peer.js';
 
 /** HTTP semantics (RFC 9113 section 8). */
 

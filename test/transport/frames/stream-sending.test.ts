@@ -1,11 +1,21 @@
 import type { Socket } from 'node:net';
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { Setting } from '../../../lib/transport/frames/settings.js';
-import { END } from './conformance-cases.js';
-import { Call, RawServer, startClient, startServer } from './fixtures.js';
-import { data, headers, RawPeer, REQUEST, resetStream, settings, windowUpdate } from './raw-peer.js';
-import { length, openCall, openIncoming, RESPONSE, TRAILERS } from './stream-cases.js';
+import { REQUEST, RESPONSE, TRAILERS } from '../../support/fields.js';
+import {
+  data,
+  END,
+  ErrorCode,
+  Flag,
+  FrameType,
+  headers,
+  resetStream,
+  Setting,
+  settings,
+  windowUpdate,
+} from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
+import { Call, startBackend, startClient, startServer } from './fixtures.js';
+import { length, openCall, openIncoming } from './stream-cases.js';
 
 /** What the port promises of a stream, with a raw peer at its other end: what is sent. */
 
@@ -42,10 +52,10 @@ t.test('RFC 9113 section 6.9.1: no more is sent than the windows allow', async (
       stream.sendData(Buffer.from('0123456789'), true);
     },
   });
-  const peer = await RawPeer.client(address, [Setting.INITIAL_WINDOW_SIZE, 1]);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address, [Setting.INITIAL_WINDOW_SIZE, 1]);
+  t.teardown(() => peer.destroy());
   peer.send(headers(1, REQUEST, END));
-  await peer.nextOf(FrameType.HEADERS, 1);
+  await peer.nextOf(1, FrameType.HEADERS);
   await peer.roundTrip();
   t.equal(length(peer, 1), 1);
   peer.send(windowUpdate(1, 4));
@@ -87,8 +97,8 @@ t.test('RFC 7541 section 4.2: SETTINGS_HEADER_TABLE_SIZE is honoured with a size
   const { stream, peer } = await openIncoming(t, true);
   peer.send(settings([Setting.HEADER_TABLE_SIZE, 0]));
   await peer.roundTrip();
-  stream.sendHeaders([...RESPONSE, 'x-a', 'b'], true);
-  const { payload } = await peer.nextOf(FrameType.HEADERS, 1);
+  stream.sendHeaders([':status', '200', 'x-a', 'b'], true);
+  const { payload } = await peer.nextOf(1, FrameType.HEADERS);
   t.equal(payload.toString('hex', 0, 2), '2088', 'an update to 0, then :status 200');
   t.equal((payload[2]! & 0xc0) >> 6, 0, 'and no entry for x-a');
 });
@@ -97,8 +107,8 @@ t.test('RFC 7541 section 4.2: the smallest of several table sizes in one frame i
   const { stream, peer } = await openIncoming(t, true);
   peer.send(settings([Setting.HEADER_TABLE_SIZE, 0], [Setting.HEADER_TABLE_SIZE, 4096]));
   await peer.roundTrip();
-  stream.sendHeaders(RESPONSE, true);
-  const { payload } = await peer.nextOf(FrameType.HEADERS, 1);
+  stream.sendHeaders([':status', '200'], true);
+  const { payload } = await peer.nextOf(1, FrameType.HEADERS);
   t.equal(payload.toString('hex'), '203fe11f88', 'updates to 0 and to 4096, then :status 200');
 });
 
@@ -127,10 +137,10 @@ t.test('a queued chunk is sent as it was, and never written to', async (t) => {
 });
 
 t.test('streams take turns', async (t) => {
-  const server = await RawServer.listen(t);
+  const server = await startBackend(t);
   const transport = startClient(t, server.target);
   const calls = [new Call(transport), new Call(transport)];
-  const peer = await RawPeer.server(await server.accept());
+  const peer = await (await server.accept()).exchangePrefaces();
   await peer.nextHeaders(1);
   for (const call of calls) call.stream.sendData(Buffer.alloc(500_000), true);
   await peer.roundTrip();
@@ -149,7 +159,7 @@ t.test('a stream whose window is shut stalls no other', async (t) => {
   await peer.roundTrip();
   const other = new Call(transport);
   other.stream.sendData(Buffer.alloc(10), true);
-  const { payload } = await peer.nextOf(FrameType.DATA, 3);
+  const { payload } = await peer.nextOf(3, FrameType.DATA);
   t.equal(payload.length, 10);
 });
 
@@ -159,7 +169,7 @@ t.test('request headers and body leave in one write', async (t) => {
   peer.socket.on('data', (chunk: Buffer) => writes.push(chunk));
   const call = new Call(transport);
   call.stream.sendData(Buffer.from('body'), true);
-  await peer.nextOf(FrameType.DATA, 3);
+  await peer.nextOf(3, FrameType.DATA);
   t.equal(writes.length, 1);
 });
 
@@ -207,17 +217,17 @@ t.test('a peer that sends requests and reads no answers is not read on', async (
       stream.sendHeaders([...RESPONSE, 'x', 'y'.repeat(10_000)], true);
     },
   });
-  const peer = await RawPeer.client(address);
+  const peer = await FramePeer.client(address);
   peer.socket.pause();
   const count = 5000;
   peer.send(...Array.from({ length: count }, (_, i) => headers(2 * i + 1, REQUEST, END)));
   while (!socket?.isPaused()) await new Promise((resolve) => setImmediate(resolve));
   t.ok(streams < count, `${streams} requests have been read`);
   peer.socket.resume();
-  await peer.nextOf(FrameType.HEADERS, 2 * count - 1);
+  await peer.nextOf(2 * count - 1, FrameType.HEADERS);
   t.equal(streams, count, 'and in the end all of them');
   t.strictSame(peer.objections, []);
-  peer.close();
+  peer.destroy();
 });
 
 t.test('RFC 9113 section 6.9.1: the connection window bounds all streams together', async (t) => {

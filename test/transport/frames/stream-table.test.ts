@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { FrameStream } from '../../../lib/transport/frames/stream.js';
-import { StreamTable } from '../../../lib/transport/frames/stream-table.js';
+import type { FrameStream } from '../../../lib/transport/frames/stream/stream.js';
+import { StreamTable } from '../../../lib/transport/frames/stream/stream-table.js';
 
 t.test('the table of streams does as a Map does, whatever comes and goes', async (t) => {
   const step = fc.record({

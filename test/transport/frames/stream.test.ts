@@ -1,9 +1,10 @@
 import t from 'tap';
-import { ErrorCode, Flag, FrameType } from '../../../lib/transport/frames/frame.js';
-import { END } from './conformance-cases.js';
+import { heldBytes } from '../../../lib/transport/frames/stream/held-bytes.js';
+import { REQUEST, RESPONSE, TRAILERS } from '../../support/fields.js';
+import { data, END, ErrorCode, Flag, FrameType, headers, resetStream } from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
 import { Inbox, startServer } from './fixtures.js';
-import { data, headers, RawPeer, REQUEST, resetStream } from './raw-peer.js';
-import { openCall, openIncoming, RESPONSE, TRAILERS } from './stream-cases.js';
+import { openCall, openIncoming } from './stream-cases.js';
 
 /** What the port promises of a stream, with a raw peer at its other end: what is received. */
 
@@ -74,7 +75,7 @@ t.test('RST_STREAM discards what is held, and is the last call', async (t) => {
   await peer.roundTrip();
   t.strictSame(recorder.events, ['reset']);
   t.equal(recorder.resetCode, ErrorCode.CANCEL);
-  t.notOk(recorder.connectionLost);
+  t.notOk(recorder.isLost);
 });
 
 t.test(
@@ -105,25 +106,25 @@ t.test('a response that was complete when the connection was lost is delivered',
   peer.send(headers(1, RESPONSE), data(1, '6162'), headers(1, TRAILERS, END));
   await call.until((c) => c.headers !== undefined);
   await peer.roundTrip();
-  peer.close();
+  peer.destroy();
   await peer.closed;
   call.stream.resume();
   await call.until((c) => c.resetCode >= 0);
   t.strictSame(call.events, ['headers', 'data', 'headers+end', 'reset']);
-  t.ok(call.connectionLost);
+  t.ok(call.isLost);
 });
 
-t.test('a lost connection is CANCEL with connectionLost, on both sides', async (t) => {
+t.test('a lost connection is CANCEL with isLost, on both sides', async (t) => {
   const { call, peer } = await openCall(t);
-  peer.close();
+  peer.destroy();
   await call.done();
   t.equal(call.resetCode, ErrorCode.CANCEL);
-  t.ok(call.connectionLost);
+  t.ok(call.isLost);
   const incoming = await openIncoming(t, true);
-  incoming.peer.close();
+  incoming.peer.destroy();
   await incoming.recorder.done();
   t.equal(incoming.recorder.resetCode, ErrorCode.CANCEL);
-  t.ok(incoming.recorder.connectionLost);
+  t.ok(incoming.recorder.isLost);
 });
 
 t.test("nothing is delivered after this side's reset", async (t) => {
@@ -149,8 +150,8 @@ t.test('reset has no effect on a stream that has ended', async (t) => {
 t.test('streams whose receivers are paused stall no other', async (t) => {
   const inbox = new Inbox(false);
   const { address } = await startServer(t, inbox);
-  const peer = await RawPeer.client(address);
-  t.teardown(() => peer.close());
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
   // Ten full windows: more than the connection's.
   for (let i = 0; i < 10; i++) {
     const id = 2 * i + 1;
@@ -185,8 +186,8 @@ t.test(
   async (t) => {
     const inbox = new Inbox(false);
     const { address } = await startServer(t, inbox);
-    const peer = await RawPeer.client(address);
-    t.teardown(() => peer.close());
+    const peer = await FramePeer.client(address);
+    t.teardown(() => peer.destroy());
     peer.send(headers(1, REQUEST));
     const recorder = await inbox.at(0);
     const burst = Buffer.concat(Array.from({ length: 5000 }, (_, i) => data(1, Buffer.from([i & 255]))));
@@ -202,11 +203,70 @@ t.test(
   },
 );
 
-t.test("a client's RST_STREAM(NO_ERROR) comes after the data before it", async (t) => {
-  const { recorder, stream, peer } = await openIncoming(t, false, data(1, '6162'), resetStream(1, 0));
-  t.strictSame(recorder.events, []);
-  stream.resume();
-  await recorder.until((r) => r.resetCode >= 0);
-  t.strictSame(recorder.events, ['data', 'reset']);
+t.test("a client's RST_STREAM(NO_ERROR) is told at once, and what is held is discarded", async (t) => {
+  const { recorder } = await openIncoming(t, false, data(1, '6162'), resetStream(1, 0));
+  t.strictSame(recorder.events, ['reset']);
+  t.match(recorder.reset, { code: ErrorCode.NO_ERROR, by: 'peer' });
+  t.equal(heldBytes(), 0);
+});
+
+t.test('half a response that waits behind RST_STREAM(NO_ERROR) ends with its connection', async (t) => {
+  const { call, peer } = await openCall(t, false);
+  peer.send(headers(1, RESPONSE), data(1, '6162'), resetStream(1, 0));
   await peer.roundTrip();
+  t.strictSame(call.events, ['headers']);
+  peer.destroy();
+  await call.done();
+  t.strictSame(call.events, ['headers', 'reset']);
+  t.ok(call.isLost);
+  t.equal(heldBytes(), 0);
+});
+
+t.test('what a receiver throws ends its stream alone, and is a warning', async (t) => {
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
+  process.on('warning', onWarning);
+  t.teardown(() => process.off('warning', onWarning));
+  const fail = (): never => {
+    throw new TypeError('a bug');
+  };
+  const deliveries = {
+    onHeaders: headers(1, TRAILERS, END),
+    onData: data(1, '61'),
+    onEnd: data(1, '', Flag.END_STREAM),
+  };
+  for (const paused of [false, true]) {
+    for (const [method, sent] of Object.entries(deliveries)) {
+      const { recorder, stream, peer } = await openIncoming(t, !paused);
+      Object.assign(recorder, { [method]: fail });
+      peer.send(sent);
+      await peer.roundTrip();
+      stream.resume();
+      await recorder.until((r) => r.reset !== undefined);
+      t.match(recorder.reset, { code: ErrorCode.INTERNAL_ERROR, by: 'local', text: /exception/ }, method);
+      t.equal(await peer.resetCode(1), ErrorCode.INTERNAL_ERROR);
+      await peer.roundTrip();
+    }
+  }
+  const { recorder, peer } = await openIncoming(t, true);
+  recorder.onReset = fail;
+  peer.send(resetStream(1, 8));
+  await peer.roundTrip();
+  t.equal(warnings.filter(({ message }) => message === 'a bug').length, 7);
+});
+
+t.test('what an acceptor throws ends its stream alone', async (t) => {
+  let streams = 0;
+  const { address } = await startServer(t, {
+    onStream() {
+      if (++streams === 1) throw new TypeError('another bug');
+    },
+  });
+  const peer = await FramePeer.client(address);
+  t.teardown(() => peer.destroy());
+  peer.send(headers(1, REQUEST));
+  t.equal(await peer.resetCode(1), ErrorCode.INTERNAL_ERROR);
+  peer.send(headers(3, REQUEST));
+  await peer.roundTrip();
+  t.equal(streams, 2);
 });

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 import t, { type Test } from 'tap';
-import { ErrorCode, FrameType } from '../../../lib/transport/frames/frame.js';
 import { isAdequate } from '../../../lib/transport/frames/tls-rules.js';
-import { cert, key } from './certificate.js';
+import { cert, key } from '../../support/certificate.js';
+import { ErrorCode, FrameType } from '../../support/frame.js';
+import { FramePeer } from '../../support/frame-peer.js';
 import { Call, Echo, startClient, startServer } from './fixtures.js';
-import { RawPeer } from './raw-peer.js';
 
 /** RFC 9113 section 9.2: what HTTP/2 asks of TLS. */
 
@@ -31,22 +31,25 @@ async function tlsServer(t: Test, options: tls.TlsOptions) {
 
 t.test('RFC 9113 section 9.2.2: a prohibited cipher suite of TLS 1.2', async (t) => {
   const { address } = await startServer(t, Echo, { tls: { key, cert, ciphers: PROHIBITED.ciphers } });
-  const peer = new RawPeer(await connect(t, address.port, PROHIBITED));
+  const peer = new FramePeer(await connect(t, address.port, PROHIBITED), 'client');
   t.equal(await peer.goAwayCode(), ErrorCode.INADEQUATE_SECURITY);
 });
 
 t.test('RFC 9113 section 9.2.2: a cipher suite of TLS 1.2 that is not prohibited is legal', async (t) => {
   const { address } = await startServer(t, Echo, { tls: { key, cert } });
-  const peer = new RawPeer(await connect(t, address.port, PERMITTED));
-  await peer.nextOf(FrameType.SETTINGS, 0);
+  const peer = new FramePeer(await connect(t, address.port, PERMITTED), 'client');
+  await peer.nextOf(0, FrameType.SETTINGS);
   t.strictSame(peer.objections, []);
 });
 
 t.test('client, RFC 9113 section 9.2.2: a prohibited cipher suite of TLS 1.2', async (t) => {
   const { accepted, target } = await tlsServer(t, PROHIBITED);
   const call = new Call(startClient(t, target, { tls: { ca: cert, ciphers: PROHIBITED.ciphers } }));
-  const peer = new RawPeer((await accepted)[0], 24);
-  t.match((await call.done()).error?.message, /TLS version or cipher suite/);
+  const peer = new FramePeer((await accepted)[0], 'server');
+  t.match((await call.done()).end, {
+    cause: 'tls',
+    text: 'TLS: the version or cipher suite is one that HTTP/2 prohibits',
+  });
   t.equal(await peer.goAwayCode(), ErrorCode.INADEQUATE_SECURITY);
 });
 
@@ -55,7 +58,7 @@ t.test(
   async (t) => {
     const { accepted, target } = await tlsServer(t, PERMITTED);
     new Call(startClient(t, target, { tls: { ca: cert } }));
-    const peer = await RawPeer.server((await accepted)[0]);
+    const peer = await new FramePeer((await accepted)[0], 'server').exchangePrefaces();
     await peer.nextHeaders(1);
     t.strictSame(peer.objections, []);
   },
@@ -84,12 +87,12 @@ for (const [protocol, standardName, adequate] of [
 t.test('RFC 9113 section 9.2.1: a renegotiation ends the connection', async (t) => {
   const { address } = await startServer(t, Echo, { tls: { key, cert } });
   const socket = await connect(t, address.port, PERMITTED);
-  const peer = new RawPeer(socket);
-  await peer.nextOf(FrameType.SETTINGS, 0);
+  const peer = new FramePeer(socket, 'client');
+  await peer.nextOf(0, FrameType.SETTINGS);
   socket.renegotiate({}, () => {});
   await peer.closed;
-  const other = new RawPeer(await connect(t, address.port, {}));
-  await other.nextOf(FrameType.SETTINGS, 0);
+  const other = new FramePeer(await connect(t, address.port, {}), 'client');
+  await other.nextOf(0, FrameType.SETTINGS);
   t.pass('and the server goes on');
 });
 

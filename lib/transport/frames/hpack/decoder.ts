@@ -1,7 +1,7 @@
-import type { HeaderList } from '../../../grpc/headers.js';
-import { isLegalName, isLegalValue } from '../field-characters.js';
+import type { HeaderList } from '../../../port/headers.js';
 import { CompressionError } from './compression-error.js';
 import { DynamicTable, ENTRY_OVERHEAD } from './dynamic-table.js';
+import { isLegalName, isLegalValue } from './field-characters.js';
 import { decodeHuffman } from './huffman.js';
 import { type BlockCursor, readIntegerRest } from './integer.js';
 import { STATIC_NAMES, STATIC_TABLE_LENGTH, STATIC_VALUES } from './static-table.js';

@@ -1,7 +1,9 @@
-import type { HeaderList } from '../../../grpc/headers.js';
+import type { HeaderList } from '../../../port/headers.js';
 import { ENTRY_OVERHEAD, entrySize, slotsFor } from './dynamic-table.js';
+import { isLegalName } from './field-characters.js';
 import { MAX_INTEGER_OCTETS, writeInteger } from './integer.js';
 import { STATIC_TABLE, STATIC_TABLE_LENGTH, type StaticName } from './static-table.js';
+import { UnsendableFieldError } from './unsendable-field-error.js';
 
 /** Where a field block is written: memory that grows on demand. */
 export interface BlockTarget {
@@ -21,6 +23,32 @@ const MAX_FRUITLESS_ADDITIONS = 6;
 /** How many names are remembered before those without an entry in the table are forgotten. */
 const MAX_IDLE_NAMES = 256;
 
+/** From this many on, the names that are never indexed are looked up in a set. */
+const MANY_NAMES = 8;
+
+/**
+ * Whoever can send fields on a connection can find out by trial what its table holds, and a backend's connections
+ * are shared by all clients. "An encoder might also choose not to index values for header fields that are considered
+ * to be highly valuable or sensitive to recovery, such as the Cookie or Authorization header fields" (RFC 7541
+ * section 7.1.3).
+ */
+const SECRET_NAMES = new Set(['authorization', 'proxy-authorization']);
+
+/** A cookie below this is short enough to be guessed: "short or low-entropy values are more readily recovered". */
+const MIN_INDEXED_COOKIE = 20;
+
+/**
+ * "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific header fields" (RFC 9113 section
+ * 8.2.2).
+ */
+const CONNECTION_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+]);
+
 /** A field in the dynamic table. */
 interface Entry {
   readonly name: Name;
@@ -38,11 +66,23 @@ class Name {
   staticValue: string | undefined = undefined;
   staticIndex = 0;
   fruitless = 0;
+  /** Below this length, a value is never indexed. */
+  readonly minIndexedLength: number;
 
+  /** @throws UnsendableFieldError */
   constructor(
     readonly name: string,
     readonly fixed: StaticName | undefined,
-  ) {}
+  ) {
+    if (!isLegalName(name) || CONNECTION_FIELDS.has(name)) {
+      throw new UnsendableFieldError(`a field must not be called ${JSON.stringify(name)}`);
+    }
+    this.minIndexedLength = SECRET_NAMES.has(name)
+      ? Number.POSITIVE_INFINITY
+      : name === 'cookie'
+        ? MIN_INDEXED_COOKIE
+        : 0;
+  }
 }
 
 /**
@@ -84,17 +124,37 @@ export class HeaderEncoder {
     this.evictTo(size);
   }
 
-  /** Appends the field block of a list. */
+  /**
+   * Appends the field block of a list.
+   *
+   * @throws UnsendableFieldError; what has been appended is then of no use, and must not be sent
+   */
   encode(headers: HeaderList, target: BlockTarget): void {
     if (this.sizeChanged) this.writeTableSizeUpdates(target);
-    const neverIndexed = headers.neverIndexed;
-    for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]!;
-      const value = headers[i + 1]!;
-      target.reserve(name.length + value.length + 3 * MAX_INTEGER_OCTETS);
-      if (neverIndexed?.includes(name)) this.writeNeverIndexed(name, value, target);
-      else this.writeField(name, value, target);
+    const names = headers.neverIndexed;
+    const neverIndexed = names !== undefined && names.length > MANY_NAMES ? new Set(names) : undefined;
+    try {
+      for (let i = 0; i < headers.length; i += 2) {
+        const name = headers[i]!;
+        const value = headers[i + 1]!;
+        target.reserve(name.length + value.length + 3 * MAX_INTEGER_OCTETS);
+        if (names !== undefined && (neverIndexed?.has(name) ?? names.includes(name))) {
+          this.writeNeverIndexed(name, value, target);
+        } else {
+          this.writeField(name, value, target);
+        }
+      }
+    } catch (error) {
+      this.startOver();
+      throw error instanceof UnsendableFieldError ? error : new UnsendableFieldError('a field is no text');
     }
+  }
+
+  /** The peer will not see a block whose fields have been added to the table: both tables begin anew. */
+  private startOver(): void {
+    this.evictTo(0);
+    this.smallestSize = 0;
+    this.sizeChanged = true;
   }
 
   /**
@@ -114,6 +174,10 @@ export class HeaderEncoder {
 
   private writeField(text: string, value: string, target: BlockTarget): void {
     const name = this.names.get(text) ?? this.addName(text);
+    if (value.length < name.minIndexedLength) {
+      this.writeLiteral(0x10, 0x0f, name, value, target);
+      return;
+    }
     if (this.isStatic(name, value)) {
       target.length = writeInteger(target.buffer, target.length, 0x80, 0x7f, name.staticIndex);
       return;
@@ -225,14 +289,27 @@ export class HeaderEncoder {
 /** Up to this length, writing octet by octet is cheaper than a call into the runtime. */
 const SHORT = 24;
 
+/** What no value may hold (RFC 9113 section 8.2.1), and what is no octet. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const FORBIDDEN = /[\x00\x0a\x0d\u0100-\uffff]/;
+
+function forbiddenCharacter(): UnsendableFieldError {
+  return new UnsendableFieldError("a field's value holds NUL, CR, LF or a character above U+00FF");
+}
+
 /** Section 5.2, with H = 0. */
 function writeString(buffer: Buffer, position: number, text: string): number {
   const length = text.length;
   const start = writeInteger(buffer, position, 0x00, 0x7f, length);
   if (length > SHORT) {
+    if (FORBIDDEN.test(text)) throw forbiddenCharacter();
     buffer.write(text, start, length, 'latin1');
-  } else {
-    for (let i = 0; i < length; i++) buffer[start + i] = text.charCodeAt(i);
+    return start + length;
+  }
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0xff || (code <= 0x0d && FORBIDDEN.test(text))) throw forbiddenCharacter();
+    buffer[start + i] = code;
   }
   return start + length;
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { HeaderList } from '../../../../lib/grpc/headers.js';
+import type { HeaderList } from '../../../../lib/port/headers.js';
 import { HeaderDecoder } from '../../../../lib/transport/frames/hpack/decoder.js';
 import { readIntegerRest, writeInteger } from '../../../../lib/transport/frames/hpack/integer.js';
 

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { HeaderList } from '../../../../lib/grpc/headers.js';
+import type { HeaderList } from '../../../../lib/port/headers.js';
 import { HeaderDecoder } from '../../../../lib/transport/frames/hpack/decoder.js';
 import { type BlockTarget, HeaderEncoder } from '../../../../lib/transport/frames/hpack/encoder.js';
+import { UnsendableFieldError } from '../../../../lib/transport/frames/hpack/unsendable-field-error.js';
 
 class Target implements BlockTarget {
   buffer = Buffer.alloc(16);
@@ -101,4 +102,54 @@ t.test('a never-indexed field is a never-indexed literal, and leaves no entry', 
   const block = encode(encoder, headers);
   t.equal(block[0], 0x1f);
   t.same(encode(encoder, headers), block);
+});
+
+t.test('RFC 7541 section 7.1.3: credentials are never indexed, also when nobody has said so', async (t) => {
+  const encoder = new HeaderEncoder();
+  const headers: HeaderList = [
+    ...['authorization', 'Bearer secret'],
+    ...['proxy-authorization', 'Basic secret'],
+    ...['cookie', 'id=1'],
+    ...['cookie', `session=${'x'.repeat(40)}`],
+    ...['x-a', 'b'],
+  ];
+  for (let times = 0; times < 2; times++) {
+    const block = encode(encoder, headers);
+    const decoded = new HeaderDecoder(4096, 65536);
+    if (times > 0) {
+      t.equal(block.toString('latin1').split('secret').length, 3, 'they go out as they are every time');
+      t.notOk(block.toString('latin1').includes('session'), 'and what can not be guessed from the table');
+      continue;
+    }
+    t.strictSame(decoded.decode(block, 0, block.length).neverIndexed, [
+      'authorization',
+      'proxy-authorization',
+      'cookie',
+    ]);
+  }
+});
+
+t.test('RFC 7541 section 6.2.3: many names that are never indexed', async (t) => {
+  const encoder = new HeaderEncoder();
+  const decoder = new HeaderDecoder(4096, 1e6);
+  const names = Array.from({ length: 3000 }, (_, i) => `x-${i}`);
+  const headers: HeaderList = names.flatMap((name) => [name, 'secret']);
+  headers.neverIndexed = names;
+  for (let times = 0; times < 2; times++) {
+    const block = encode(encoder, headers);
+    t.strictSame(decoder.decode(block, 0, block.length).neverIndexed, names);
+  }
+});
+
+t.test('a block that was given up leaves the tables of both sides alike', async (t) => {
+  const encoder = new HeaderEncoder();
+  const decoder = new HeaderDecoder(4096, 65536);
+  const send = (headers: HeaderList): void => {
+    const block = encode(encoder, headers);
+    t.strictSame(decoder.decode(block, 0, block.length), headers);
+  };
+  send(['x-a', '1', 'x-b', '2']);
+  t.throws(() => encode(encoder, ['x-c', '3', 'x-d', '\n']), UnsendableFieldError);
+  send(['x-b', '2', 'x-c', '3', 'x-a', '1']);
+  send(['x-c', '3', 'x-b', '2', 'x-a', '1']);
 });

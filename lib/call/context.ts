@@ -1,0 +1,168 @@
+import type { Socket } from 'node:net';
+import { Metadata } from '../grpc/metadata.js';
+import { type HeaderList, headerValue } from '../port/headers.js';
+import { now } from './clock.js';
+
+/**
+ * What a call carries besides its messages: metadata, deadline, cancellation, and who is calling. The `with…`
+ * methods derive a context from it, for a destination; they change nothing in the original.
+ */
+export class CallContext {
+  /** `/service/method`. */
+  readonly method: string;
+  /** The request's header list as it came in, pseudo-header fields included. Not to be changed. */
+  readonly headers: HeaderList;
+  /** The connection's socket; a `tls.TLSSocket` has the client's certificate. To look at, not to use. */
+  readonly socket: Socket;
+  /** When the call must have ended, as milliseconds since the epoch, on a clock that is never set back; undefined: never. */
+  readonly deadline: number | undefined;
+  /** @internal What {@link withSignal} added to the incoming call's own cancellation. */
+  readonly ownSignal: AbortSignal | undefined;
+  readonly #shared: SharedState;
+  #metadata: Metadata | undefined;
+
+  private constructor(
+    method: string,
+    headers: HeaderList,
+    socket: Socket,
+    deadline: number | undefined,
+    shared: SharedState,
+    metadata: Metadata | undefined,
+    ownSignal: AbortSignal | undefined,
+  ) {
+    this.method = method;
+    this.headers = headers;
+    this.socket = socket;
+    this.deadline = deadline;
+    this.ownSignal = ownSignal;
+    this.#shared = shared;
+    this.#metadata = metadata;
+  }
+
+  /** @internal For the server; derive others from it. */
+  static ofRequest(
+    method: string,
+    headers: HeaderList,
+    socket: Socket,
+    deadline: number | undefined,
+  ): CallContext {
+    return new CallContext(method, headers, socket, deadline, new SharedState(), undefined, undefined);
+  }
+
+  /** The metadata: the client's, made from the header list when first asked for, or what replaced it. */
+  get metadata(): Metadata {
+    this.#metadata ??= Metadata.fromHeaders(this.headers);
+    return this.#metadata;
+  }
+
+  /** @internal Whether {@link metadata} may differ from the header list. */
+  get hasOwnMetadata(): boolean {
+    return this.#metadata !== undefined;
+  }
+
+  /** The authority that the client asked for: by `:authority`, or else by `host` (RFC 9113 section 8.3.1). */
+  get authority(): string | undefined {
+    return headerValue(this.headers, ':authority') ?? headerValue(this.headers, 'host');
+  }
+
+  /** The client's address, `host:port`; empty for a unix socket. */
+  get peer(): string {
+    this.#shared.peer ??= peerAddress(this.socket);
+    return this.#shared.peer;
+  }
+
+  /** Aborts, with a `StatusError` as its reason, when the client cancels or the deadline passes. */
+  get signal(): AbortSignal {
+    const { signal } = this.#shared;
+    return this.ownSignal === undefined ? signal : AbortSignal.any([signal, this.ownSignal]);
+  }
+
+  /** The same call with other metadata; gRPC's own fields (content-type, encodings) stay the client's. */
+  withMetadata(metadata: Metadata): CallContext {
+    return this.#derive({ metadata });
+  }
+
+  /** The same call to another method. */
+  withMethod(method: string): CallContext {
+    return this.#derive({ method });
+  }
+
+  /** The same call with a deadline (milliseconds since the epoch) unless it has an earlier one already. */
+  withDeadline(deadline: number | Date): CallContext {
+    const time = Number(deadline);
+    if (Number.isNaN(time)) throw new TypeError('a deadline must be a Date or milliseconds since the epoch');
+    return this.#derive({ deadline: Math.min(time, this.deadline ?? Infinity) });
+  }
+
+  /** The same call with at most so many milliseconds from now. */
+  withTimeout(milliseconds: number): CallContext {
+    return this.withDeadline(now() + milliseconds);
+  }
+
+  /** The same call, cancelled by this signal, too. */
+  withSignal(signal: AbortSignal): CallContext {
+    const ownSignal = this.ownSignal === undefined ? signal : AbortSignal.any([this.ownSignal, signal]);
+    return this.#derive({ ownSignal });
+  }
+
+  /** @internal For the server: aborts {@link signal}. */
+  cancel(reason: Error): void {
+    this.#shared.cancel(reason);
+  }
+
+  #derive(changed: Changes): CallContext {
+    return new CallContext(
+      changed.method ?? this.method,
+      this.headers,
+      this.socket,
+      changed.deadline ?? this.deadline,
+      this.#shared,
+      changed.metadata ?? this.#metadata,
+      changed.ownSignal ?? this.ownSignal,
+    );
+  }
+}
+
+interface Changes {
+  readonly method?: string;
+  readonly deadline?: number;
+  readonly metadata?: Metadata;
+  readonly ownSignal?: AbortSignal;
+}
+
+/** The address of a socket's peer, `host:port`; empty for a unix socket, and once it is closed. */
+export function peerAddress({ remoteAddress, remotePort, remoteFamily }: Socket): string {
+  if (remoteAddress === undefined) return '';
+  return remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+}
+
+/**
+ * What all contexts of a call share: its cancellation, an AbortController that is made only when somebody asks for the
+ * signal, and its peer, once it was asked for.
+ */
+class SharedState {
+  peer: string | undefined;
+  #controller: AbortController | undefined;
+  #reason: Error | undefined;
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  cancel(reason: Error): void {
+    this.#reason ??= reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+/**
+ * The context for an outgoing call with the metadata of an incoming one, as a copy to change: what
+ * `metadata.IncomingToOutgoing` is in the Go package. A destination without a context gets this anyway, only cheaper.
+ */
+export function incomingToOutgoing(ctx: CallContext): CallContext {
+  return ctx.withMetadata(ctx.metadata.clone());
+}

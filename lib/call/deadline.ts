@@ -1,0 +1,39 @@
+import { now } from './clock.js';
+
+/** What `setTimeout` can wait at most; a longer wait would end at once. */
+const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1;
+
+/** Calls once a deadline has passed. */
+export class DeadlineTimer {
+  readonly #deadline: number;
+  readonly #onPassed: () => void;
+  #timer: NodeJS.Timeout;
+
+  /** @param deadline as milliseconds since the epoch (see {@link now}) */
+  constructor(deadline: number, onPassed: () => void) {
+    this.#deadline = deadline;
+    this.#onPassed = onPassed;
+    this.#timer = this.#arm();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #arm(): NodeJS.Timeout {
+    const wait = Math.min(Math.max(0, this.#deadline - now()), MAX_TIMER_MILLISECONDS);
+    return setTimeout(() => this.#onTimer(), wait);
+  }
+
+  #onTimer(): void {
+    // Timers may be early by a fraction of a millisecond, or have been cut to what setTimeout can.
+    if (now() < this.#deadline) this.#timer = this.#arm();
+    else this.#onPassed();
+  }
+}
+
+/** The earlier of two deadlines, where undefined is never. */
+export function earlierDeadline(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}

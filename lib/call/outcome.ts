@@ -1,0 +1,98 @@
+import type { StatusError } from '../grpc/status.js';
+import type { CallContext } from './context.js';
+
+/**
+ * Who failed a call, and why, in one word:
+ *
+ * - `client_cancelled`: the client reset it; `client_gone`: the client's connection was lost;
+ *   `client_protocol`: the client broke gRPC's framing;
+ * - `deadline`: its time was over;
+ * - `director`, `interceptor`, `handler`, `finalizer`: this code of the application failed it;
+ * - `no_route`: no handler knows the method; `rejected`: the request is no gRPC call that can be served;
+ * - `backend_status`: the backend answered with an error status;
+ * - `backend_connect`: no connection to it could be made; `backend_connection_lost`: one was lost;
+ * - `backend_reset`: it reset the stream; `backend_protocol`: it broke HTTP/2 or gRPC;
+ * - `secondary`: a secondary failed it;
+ * - `limit`: a limit was exceeded; `draining`: this side is shutting down.
+ */
+export type FailureReason =
+  | 'client_cancelled'
+  | 'client_gone'
+  | 'client_protocol'
+  | 'deadline'
+  | 'director'
+  | 'interceptor'
+  | 'handler'
+  | 'finalizer'
+  | 'no_route'
+  | 'rejected'
+  | 'backend_status'
+  | 'backend_connect'
+  | 'backend_connection_lost'
+  | 'backend_reset'
+  | 'backend_protocol'
+  | 'secondary'
+  | 'limit'
+  | 'draining';
+
+/** A failed call's error, and whose it is. */
+export interface Failure {
+  readonly error: StatusError;
+  readonly reason: FailureReason;
+}
+
+/** How the call to one destination ended. */
+export interface DestinationOutcome {
+  readonly role: 'primary' | 'secondary';
+  /** The target that it was dialled by. */
+  readonly target: string;
+  /** How many streams were opened for it: 0 if there was no connection, 2 after a retry. */
+  readonly attempts: number;
+  /** Its own failure, whatever an error handler made of it; undefined if it ended OK. */
+  readonly failure: Failure | undefined;
+}
+
+/** How a call ended: what metrics, logs and traces are made of. */
+export interface CallOutcome {
+  /** `/service/method`. */
+  readonly method: string;
+  /** Metadata, peer and deadline. */
+  readonly context: CallContext;
+  /** Undefined if it ended OK. An error that has a cause in this process or in the network has it as its `cause`. */
+  readonly failure: Failure | undefined;
+  /** When its request headers came in, as milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** From then to its end. */
+  readonly durationMilliseconds: number;
+  /** From then to the response headers; undefined if there were none before the status. */
+  readonly headersMilliseconds: number | undefined;
+  /** Complete messages that came from the client, and that were sent to it. */
+  readonly messagesReceived: number;
+  readonly messagesSent: number;
+  /** Bytes of messages, as on the wire, without their prefixes. */
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  /** In the order of the director's answer, the primary first; empty for a call that was handled here. */
+  readonly destinations: readonly DestinationOutcome[];
+}
+
+/** A request that was refused before it became a call: answered by HTTP's own means. */
+export interface RefusedRequest {
+  readonly httpStatus: number;
+  /** `:method` and `:path` as the client sent them. */
+  readonly httpMethod: string;
+  readonly path: string;
+  /** The client's address, as `CallContext.peer`. */
+  readonly peer: string;
+}
+
+/**
+ * Looks on at a server's calls. What it throws, or its promise is rejected with, is emitted as a process warning and
+ * breaks nothing.
+ */
+export interface CallObserver {
+  /** A call has ended: once for each that was accepted, whatever ended it. */
+  onCall?(outcome: CallOutcome): void;
+  /** A request was refused before it became a call. */
+  onRefused?(request: RefusedRequest): void;
+}

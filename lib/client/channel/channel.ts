@@ -1,0 +1,220 @@
+import type { Failure } from '../../call/outcome.js';
+import { Code, StatusError } from '../../grpc/status.js';
+import type { ClientConnection, Dialer } from '../../port/connection.js';
+import { CLIENT_DEFAULTS } from '../defaults.js';
+import { cannotConnect, connectionLost } from '../unavailable.js';
+import {
+  CONNECTING,
+  type ConnectivityState,
+  type ConnectivityStateName,
+  IDLE,
+  READY,
+  SHUTDOWN,
+} from './connectivity.js';
+import { Subchannel, type SubchannelOwner } from './subchannel.js';
+import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
+
+/**
+ * How long a refused call waits for another connection than the one that refused it. A server that counts ended
+ * streams late (gRPC's C-core) refuses below its own limit, for some milliseconds.
+ */
+const REFUSED_WAIT_MILLISECONDS = 100;
+
+const STATES = { idle: IDLE, connecting: CONNECTING, ready: READY, shutdown: SHUTDOWN } as const;
+
+/** Where the calls to one backend get their connections. */
+export class Channel implements SubchannelOwner {
+  readonly #target: string;
+  readonly #subchannel: Subchannel;
+  readonly #waiting = new WaitingCalls();
+  /** Calls that were refused, by whom, and until when they would rather have another connection. */
+  readonly #refused = new Map<
+    WaitingCall,
+    { readonly by: ClientConnection; readonly timer: NodeJS.Timeout }
+  >();
+  /** Set while the subchannel has failed. */
+  #failure: Failure | undefined;
+  /** Runs while calls wait for the backoff. */
+  #backoffTimer: NodeJS.Timeout | undefined;
+  #stateListeners = new Set<() => void>();
+  #closed: Promise<void> | undefined;
+  #resolveClosed: (() => void) | undefined;
+
+  constructor(target: string, dialer: Dialer, maxConnections: number) {
+    this.#target = target;
+    this.#subchannel = new Subchannel(dialer, maxConnections, this);
+  }
+
+  get state(): ConnectivityState {
+    const { name } = this.#subchannel.state;
+    if (name !== 'failed') return STATES[name];
+    return { name: 'TRANSIENT_FAILURE', error: this.#currentFailure().error };
+  }
+
+  /** Resolves with the state once it is another than `from`. */
+  async waitForStateChange(from: ConnectivityStateName, signal?: AbortSignal): Promise<ConnectivityState> {
+    while (this.state.name === from) {
+      signal?.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          this.#stateListeners.delete(done);
+          signal?.removeEventListener('abort', done);
+          resolve();
+        };
+        this.#stateListeners.add(done);
+        signal?.addEventListener('abort', done, { once: true });
+      });
+    }
+    return this.state;
+  }
+
+  /** Makes a connection if there is none. */
+  connect(): void {
+    if (this.#subchannel.state.name !== 'ready') this.#subchannel.connect();
+  }
+
+  /** A connection with room for a stream, unless others wait for one; the stream must be opened at once. */
+  pick(): ClientConnection | undefined {
+    return this.#waiting.size === 0 ? this.#subchannel.pick() : undefined;
+  }
+
+  /** Lets a call wait for a connection; returns why it can't. */
+  wait(call: WaitingCall): Failure | undefined {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return refusal;
+    this.#subchannel.connect();
+    if (this.#subchannel.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
+    this.#waiting.add(call);
+    this.#awaitBackoff();
+    return undefined;
+  }
+
+  /** Lets a call wait that was refused on a connection: for another, for a while. */
+  waitRefused(call: WaitingCall, by: ClientConnection): Failure | undefined {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return refusal;
+    const timer = setTimeout(() => this.#waitedRefused(call), REFUSED_WAIT_MILLISECONDS);
+    this.#refused.set(call, { by, timer });
+    this.#subchannel.connectForRefused();
+    // Not at once: the connection that it was refused on is telling its streams.
+    process.nextTick(serve, this);
+    return undefined;
+  }
+
+  stopWaiting(call: WaitingCall): void {
+    this.#waiting.delete(call);
+    clearTimeout(this.#refused.get(call)?.timer);
+    this.#refused.delete(call);
+  }
+
+  /** Fails the calls that wait, lets running ones finish; resolves when all connections have ended. */
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+      this.#subchannel.shutDown();
+      this.#failAll();
+      if (this.#subchannel.isEmpty) resolve();
+    });
+    return this.#closed;
+  }
+
+  /** Ends all connections at once. */
+  destroy(): void {
+    this.#subchannel.destroy();
+    this.#failAll();
+  }
+
+  onStateChanged(): void {
+    this.#failure = undefined;
+    const { name } = this.#subchannel.state;
+    if (name === 'failed') {
+      const failure = this.#currentFailure();
+      for (const call of this.#waiting.take((waiting) => !waiting.waitForReady)) call.onUnavailable(failure);
+      this.#awaitBackoff();
+    } else if (name === 'idle' && this.#waiting.size > 0) {
+      this.#subchannel.connect();
+    }
+    for (const listener of this.#stateListeners) listener();
+  }
+
+  /** Gives connections to the calls that wait, as far as there is room. */
+  onRoom(): void {
+    for (const [call, { by }] of this.#refused) {
+      const connection = this.#subchannel.pick(by);
+      if (connection === undefined) continue;
+      this.stopWaiting(call);
+      call.onConnection(connection);
+    }
+    while (this.#waiting.size > 0) {
+      const connection = this.#subchannel.pick();
+      if (connection === undefined) break;
+      this.#waiting.shift()?.onConnection(connection);
+    }
+    if (this.#waiting.size === 0) return;
+    this.#subchannel.connect();
+    this.#awaitBackoff();
+  }
+
+  onEmpty(): void {
+    this.#resolveClosed?.();
+  }
+
+  #waitedRefused(call: WaitingCall): void {
+    this.#refused.delete(call);
+    const connection = this.pick();
+    if (connection !== undefined) {
+      call.onConnection(connection);
+      return;
+    }
+    const failure = this.wait(call);
+    if (failure !== undefined) call.onUnavailable(failure);
+  }
+
+  /** Why no call can wait, whatever it asks for. */
+  #refusal(): Failure | undefined {
+    if (this.#subchannel.state.name === 'shutdown') return this.#shutdown();
+    const most = CLIENT_DEFAULTS.maxWaitingCalls;
+    if (this.#waiting.size + this.#refused.size < most) return undefined;
+    const message = `${most} calls wait for a connection to ${this.#target} already`;
+    return { error: StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, message), reason: 'limit' };
+  }
+
+  #shutdown(): Failure {
+    const message = `the connection to ${this.#target} is closed`;
+    return { error: StatusError.withoutStack(Code.UNAVAILABLE, message), reason: 'backend_connect' };
+  }
+
+  /** Of the subchannel's state `failed`, made once for all calls that fail by it. */
+  #currentFailure(): Failure {
+    const { state } = this.#subchannel;
+    if (state.name !== 'failed') return this.#shutdown();
+    this.#failure ??= (state.wasReady ? connectionLost : cannotConnect)(this.#target, state.end);
+    return this.#failure;
+  }
+
+  /** Connects again once the backoff is over, as long as calls wait. */
+  #awaitBackoff(): void {
+    const { backoffMilliseconds } = this.#subchannel;
+    if (this.#backoffTimer !== undefined || backoffMilliseconds === 0) return;
+    this.#backoffTimer = setTimeout(() => {
+      this.#backoffTimer = undefined;
+      if (this.#waiting.size === 0) return;
+      this.#subchannel.connect();
+      this.#awaitBackoff();
+    }, backoffMilliseconds + 1).unref();
+  }
+
+  #failAll(): void {
+    clearTimeout(this.#backoffTimer);
+    this.#backoffTimer = undefined;
+    const calls = [...this.#refused.keys(), ...this.#waiting.take()];
+    for (const call of calls) {
+      this.stopWaiting(call);
+      call.onUnavailable(this.#shutdown());
+    }
+  }
+}
+
+function serve(channel: Channel): void {
+  channel.onRoom();
+}

@@ -1,0 +1,65 @@
+import type { Failure } from '../../call/outcome.js';
+import type { ClientConnection } from '../../port/connection.js';
+
+/** A call that waits for a connection. */
+export interface WaitingCall {
+  /** Whose call it is: clients take turns, however many calls each has waiting. */
+  readonly client: object;
+  /** Goes on waiting when no connection could be made. */
+  readonly waitForReady: boolean;
+  /** There is a connection with room; the call opens its stream before this returns. */
+  onConnection(connection: ClientConnection): void;
+  /** It waits no longer. */
+  onUnavailable(failure: Failure): void;
+}
+
+/** The calls that wait, in the order in which they are served: one of each client, again and again. */
+export class WaitingCalls {
+  size = 0;
+  /** By client, each with its calls in the order in which they came; the client whose turn it is comes first. */
+  readonly #clients = new Map<object, Set<WaitingCall>>();
+
+  add(call: WaitingCall): void {
+    let calls = this.#clients.get(call.client);
+    if (calls === undefined) {
+      calls = new Set();
+      this.#clients.set(call.client, calls);
+    }
+    calls.add(call);
+    this.size++;
+  }
+
+  /** Takes a call out; whether it was there. */
+  delete(call: WaitingCall): boolean {
+    const calls = this.#clients.get(call.client);
+    if (calls === undefined || !calls.delete(call)) return false;
+    if (calls.size === 0) this.#clients.delete(call.client);
+    this.size--;
+    return true;
+  }
+
+  /** Takes out the next one. */
+  shift(): WaitingCall | undefined {
+    for (const [client, calls] of this.#clients) {
+      for (const call of calls) {
+        this.delete(call);
+        if (calls.size > 0) {
+          this.#clients.delete(client);
+          this.#clients.set(client, calls);
+        }
+        return call;
+      }
+    }
+    return undefined;
+  }
+
+  /** Takes out those that `isMeant`, all of them by default. */
+  take(isMeant: (call: WaitingCall) => boolean = () => true): WaitingCall[] {
+    const taken: WaitingCall[] = [];
+    for (const calls of this.#clients.values()) {
+      for (const call of calls) if (isMeant(call)) taken.push(call);
+    }
+    for (const call of taken) this.delete(call);
+    return taken;
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * A list of header fields as HTTP/2 carries it: name, value, name, value, …; names in lower case, the order
+ * kept, repeated names apart. Pseudo-header fields come first. `-bin` values stay in their base64 text.
+ */
+export interface HeaderList extends Array<string> {
+  /**
+   * Names of fields that must never enter an HPACK table on any hop, because their sender said so (RFC 7541
+   * section 6.2.3, "never-indexed literals"): credentials, mostly.
+   */
+  neverIndexed?: readonly string[];
+}
+
+/** The value of the first field called `name`, or undefined. */
+export function headerValue(headers: HeaderList, name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === name) return headers[i + 1];
+  }
+  return undefined;
+}
+
+/** Puts the fields of `more` behind those of `headers`, which is returned; what either never indexes stays so. */
+export function appendHeaders(headers: HeaderList, more: HeaderList): HeaderList {
+  for (const text of more) headers.push(text);
+  if (more.neverIndexed !== undefined) {
+    headers.neverIndexed =
+      headers.neverIndexed === undefined
+        ? more.neverIndexed
+        : [...headers.neverIndexed, ...more.neverIndexed];
+  }
+  return headers;
+}
+
+/** A new list of the fields whose name `isKept` accepts. */
+export function filterHeaders(headers: HeaderList, isKept: (name: string) => boolean): HeaderList {
+  const kept: HeaderList = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (isKept(name)) kept.push(name, headers[i + 1]!);
+  }
+  if (headers.neverIndexed !== undefined) kept.neverIndexed = headers.neverIndexed;
+  return kept;
+}
+
+/** A new list of the same fields. */
+export function copyHeaders(headers: HeaderList): HeaderList {
+  const copy: HeaderList = headers.slice();
+  if (headers.neverIndexed !== undefined) copy.neverIndexed = headers.neverIndexed;
+  return copy;
+}

@@ -1,0 +1,7 @@
+import { DEFAULT_MAX_MESSAGE_BYTES } from '../grpc/framing.js';
+
+/** How calls are proxied unless it is said otherwise. */
+export const PROXY_DEFAULTS = {
+  /** One message may be as long as those that gRPC's implementations take. */
+  maxPeekBytes: DEFAULT_MAX_MESSAGE_BYTES,
+} as const;

@@ -1,0 +1,18 @@
+import type { DestinationOutcome, Failure } from '../call/outcome.js';
+
+/** Who takes a call's request. */
+export interface RequestConsumer {
+  /** DATA, as the port delivers it. */
+  onData(chunk: Buffer): void;
+  /** The client has half-closed. */
+  onEnd(): void;
+  /** There is room again for what is sent to the client. */
+  onDrain(): void;
+  /** The call has ended without the consumer: the client went, its time is over, or an interceptor has ended it. */
+  onCancel(failure: Failure): void;
+  /** Complete messages so far, from the client and to it. */
+  readonly messagesReceived: number;
+  readonly messagesSent: number;
+  /** Of a proxied call. */
+  readonly destinations: readonly DestinationOutcome[];
+}

@@ -1,0 +1,327 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { now } from '../call/clock.js';
+import type { CallContext } from '../call/context.js';
+import { DeadlineTimer } from '../call/deadline.js';
+import { tellOnlooker } from '../call/hooks.js';
+import type { CallObserver, CallOutcome, Failure, FailureReason } from '../call/outcome.js';
+import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
+import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
+import { Metadata } from '../grpc/metadata.js';
+import { Code, StatusError } from '../grpc/status.js';
+import { ErrorCode, errorCodeName } from '../port/error-code.js';
+import { appendHeaders, type HeaderList, headerValue } from '../port/headers.js';
+import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
+import { MessageReader } from './message-reader.js';
+import type { RequestConsumer } from './request-consumer.js';
+import type { ServerStream } from './server-stream.js';
+
+/** What a call belongs to. */
+export interface ServerCallOwner {
+  readonly maxReceiveMessageBytes: number;
+  readonly observer: CallObserver | undefined;
+  onCallFinished(): void;
+}
+
+/**
+ * One call, from its request headers to its end. It is the receiver of its stream for all its life, and hands what
+ * comes to whoever consumes the request: the messages' reader, or the proxy. However it ends, it ends in `#finish`.
+ */
+export class ServerCall implements ServerStream, StreamReceiver {
+  context: CallContext;
+  readonly deadline: number | undefined;
+  inputEnded: boolean;
+  headersSent = false;
+  /** Why the client no longer waits, once it does not. */
+  cancellation: Failure | undefined;
+  /** `content-type` of the response, unless a backend's header list is sent. */
+  responseContentType = 'application/grpc';
+  readonly #stream: IncomingStream;
+  readonly #owner: ServerCallOwner;
+  readonly #startedAt: number;
+  #headersAt: number | undefined;
+  #bytesReceived = 0;
+  #bytesSent = 0;
+  /** By the handler; what the proxy sends it counts itself. */
+  #messagesSent = 0;
+  #waitingForDrain: (() => void)[] | undefined;
+  #deadlineTimer: DeadlineTimer | undefined;
+  #consumer: RequestConsumer | undefined;
+  /** Its handler, or the proxy, has told the outcome; the interceptors may still be at work. */
+  #settled = false;
+  #finished = false;
+  #trailers: HeaderList | undefined;
+  #outcomeListener: ((failure: Failure | undefined) => void) | undefined;
+  #scope: (<T>(run: () => T) => T) | undefined;
+
+  constructor(owner: ServerCallOwner, stream: IncomingStream, context: CallContext, inputEnded: boolean) {
+    this.#owner = owner;
+    this.#stream = stream;
+    this.context = context;
+    this.deadline = context.deadline;
+    this.inputEnded = inputEnded;
+    this.#startedAt = owner.observer === undefined ? 0 : now();
+    stream.receiver = this;
+    if (context.deadline !== undefined) {
+      this.#deadlineTimer = new DeadlineTimer(context.deadline, () => this.#onDeadline());
+    }
+  }
+
+  /** Whether a value is a call, and not something made to look like one. */
+  static is(value: object): value is ServerCall {
+    return #stream in value;
+  }
+
+  get cancelled(): StatusError | undefined {
+    return this.cancellation?.error;
+  }
+
+  get method(): string {
+    return this.context.method;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Buffer> {
+    if (this.#consumer === undefined) {
+      const encoding = headerValue(this.context.headers, 'grpc-encoding') ?? 'identity';
+      const reader = new MessageReader(this.#stream, encoding, this.#owner.maxReceiveMessageBytes);
+      this.#consumer = reader;
+      if (this.cancelled !== undefined) reader.fail(this.cancelled);
+      else if (this.inputEnded) reader.onEnd();
+    }
+    if (!(this.#consumer instanceof MessageReader)) {
+      throw new Error('the call is proxied: its messages go to the destinations');
+    }
+    return this.#consumer;
+  }
+
+  sendHeader(metadata: Metadata = new Metadata()): void {
+    if (this.headersSent) throw new Error('response headers have been sent already');
+    if (this.#finished) throw this.cancelled ?? new Error('the call has ended');
+    const headers = this.#responseHeaders('grpc-accept-encoding', SUPPORTED_ENCODINGS);
+    this.sendHeaderList(appendHeaders(headers, metadata.toHeaders()));
+  }
+
+  async sendMessage(payload: Uint8Array): Promise<void> {
+    if (this.cancelled !== undefined) throw this.cancelled;
+    if (this.#finished) throw new Error('the call has ended');
+    const message = encodeMessage(payload);
+    if (!this.headersSent) this.sendHeader();
+    this.#messagesSent++;
+    if (this.sendData(message)) return;
+    await new Promise<void>((resolve) => {
+      this.#waitingForDrain ??= [];
+      this.#waitingForDrain.push(resolve);
+    });
+    if (this.cancelled !== undefined) throw this.cancelled;
+  }
+
+  setTrailer(metadata: Metadata): void {
+    this.#trailers = appendHeaders(['grpc-status', '0'], metadata.toHeaders());
+  }
+
+  // What follows is the server's and the proxy's: `ServerStream` does not show it.
+
+  /**
+   * Gives the request to the proxy, which then ends the call with {@link settle}. The stream is paused.
+   *
+   * @throws StatusError INTERNAL if somebody has read from it, or answered it, already
+   */
+  giveTo(proxy: RequestConsumer): void {
+    if (this.#consumer !== undefined) {
+      const taken = this.isProxied ? 'it is proxied already' : 'its messages have been read here';
+      throw new StatusError(Code.INTERNAL, `the call cannot be proxied: ${taken}`);
+    }
+    if (this.headersSent) {
+      throw new StatusError(
+        Code.INTERNAL,
+        'the call cannot be proxied: its response headers have been sent here',
+      );
+    }
+    this.#consumer = proxy;
+  }
+
+  /** Whether {@link giveTo} has been called. */
+  get isProxied(): boolean {
+    return this.#consumer !== undefined && !(this.#consumer instanceof MessageReader);
+  }
+
+  /** Holds the client back. */
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  /** Lets the client go on. */
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  /** Sends response headers as they are, pseudo-header fields included. */
+  sendHeaderList(headers: HeaderList): void {
+    if (this.#finished) return;
+    this.headersSent = true;
+    if (this.#owner.observer !== undefined) this.#headersAt = now();
+    this.#stream.sendHeaders(headers, false);
+  }
+
+  /** Sends DATA; false: hold back until `onDrain`. */
+  sendData(chunk: Buffer): boolean {
+    this.#bytesSent += chunk.length;
+    return this.#finished || this.#stream.sendData(chunk, false);
+  }
+
+  /** Sets the trailers for a call that ends OK as they are, `grpc-status` included. */
+  setTrailerList(trailers: HeaderList): void {
+    this.#trailers = trailers;
+  }
+
+  /** Keeps the async context of now, for {@link inScope}: later, another call's frames may be at work. */
+  captureScope(): void {
+    this.#scope ??= AsyncLocalStorage.snapshot();
+  }
+
+  /** Runs a hook of the application in the async context of the call, if that was captured. */
+  inScope<T>(hook: () => T): T {
+    return this.#scope === undefined ? hook() : this.#scope(hook);
+  }
+
+  /** Gives the outcome of the handler, or the proxy, to `listener` instead of to the client. */
+  interceptOutcome(listener: (failure: Failure | undefined) => void): void {
+    this.#outcomeListener = listener;
+  }
+
+  /** The handler has returned, or failed; of a proxied call the proxy tells the outcome. */
+  onHandled(failure: Failure | undefined): void {
+    if (!this.isProxied) this.settle(failure);
+    else if (failure !== undefined) this.#consumer?.onCancel(failure);
+  }
+
+  /** The outcome of the handler, or the proxy, the first that is told; interceptors see it first, if there are any. */
+  settle(failure: Failure | undefined): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    if (this.#outcomeListener === undefined) this.#finish(failure, true);
+    else this.#outcomeListener(failure);
+  }
+
+  /** The outcome of the interceptors, or of who found that the call can't be handled. */
+  end(failure: Failure | undefined): void {
+    this.#finish(failure, true);
+  }
+
+  onHeaders(): void {
+    // Request trailers: gRPC has none, so they say no more than that the client half-closes.
+    this.onEnd();
+  }
+
+  onData(chunk: Buffer): void {
+    this.#bytesReceived += chunk.length;
+    this.#consumer?.onData(chunk);
+  }
+
+  onEnd(): void {
+    this.inputEnded = true;
+    this.#consumer?.onEnd();
+  }
+
+  onReset({ code, by, text, lost }: StreamReset): void {
+    let failure: Failure;
+    if (lost !== undefined) {
+      failure = clientFailure(`the client disconnected: ${lost.text}`, 'client_gone');
+    } else if (by === 'local') {
+      failure = clientFailure(`the client broke HTTP/2: ${text ?? errorCodeName(code)}`, 'client_protocol');
+    } else {
+      failure = clientFailure(`the client cancelled the call (${errorCodeName(code)})`, 'client_cancelled');
+    }
+    this.#cancel(failure);
+    this.#finish(failure, false);
+  }
+
+  onDrain(): void {
+    this.#releaseSenders();
+    this.#consumer?.onDrain();
+  }
+
+  /** Lets those go on who wait for room, or for the end. */
+  #releaseSenders(): void {
+    const waiting = this.#waitingForDrain;
+    if (waiting === undefined) return;
+    this.#waitingForDrain = undefined;
+    for (const resolve of waiting) resolve();
+  }
+
+  #onDeadline(): void {
+    const error = StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline of the call has passed');
+    const failure: Failure = { error, reason: 'deadline' };
+    this.#cancel(failure);
+    // The client is told now, however long the handler takes to notice.
+    this.#finish(failure, true);
+  }
+
+  #cancel(failure: Failure): void {
+    this.cancellation ??= failure;
+    this.context.cancel(failure.error);
+  }
+
+  /** The one way out. */
+  #finish(failure: Failure | undefined, isClientThere: boolean): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#deadlineTimer?.stop();
+    if (isClientThere) this.#sendStatus(failure?.error);
+    if (!this.#settled) this.#abandon(failure ?? endedByInterceptor());
+    this.#releaseSenders();
+    if (this.#owner.observer !== undefined) this.#tellObserver(this.#owner.observer, failure);
+    this.#owner.onCallFinished();
+  }
+
+  #sendStatus(error: StatusError | undefined): void {
+    const trailers = error?.toTrailers() ?? this.#trailers ?? ['grpc-status', '0'];
+    // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
+    const list = this.headersSent ? trailers : appendHeaders(this.#responseHeaders(), trailers);
+    this.#stream.sendHeaders(list, true);
+    // Else the rest of the request would keep the stream, and the client, busy. A no-op after half-close.
+    this.#stream.reset(ErrorCode.NO_ERROR);
+  }
+
+  /** The handler, and with it the streams to backends, must not go on for nobody. */
+  #abandon(failure: Failure): void {
+    this.#cancel(failure);
+    this.#consumer?.onCancel(failure);
+  }
+
+  #tellObserver(observer: CallObserver, failure: Failure | undefined): void {
+    const { onCall } = observer;
+    if (onCall === undefined) return;
+    const consumer = this.#consumer;
+    const messagesReceived = consumer?.messagesReceived ?? 0;
+    const messagesSent = this.#messagesSent + (consumer?.messagesSent ?? 0);
+    const outcome: CallOutcome = {
+      method: this.method,
+      context: this.context,
+      failure,
+      startedAt: this.#startedAt,
+      durationMilliseconds: now() - this.#startedAt,
+      headersMilliseconds: this.#headersAt === undefined ? undefined : this.#headersAt - this.#startedAt,
+      messagesReceived,
+      messagesSent,
+      bytesReceived: Math.max(0, this.#bytesReceived - PREFIX_LENGTH * messagesReceived),
+      bytesSent: Math.max(0, this.#bytesSent - PREFIX_LENGTH * messagesSent),
+      destinations: consumer?.destinations ?? [],
+    };
+    this.inScope(() => tellOnlooker(() => onCall.call(observer, outcome)));
+  }
+
+  #responseHeaders(...fields: string[]): HeaderList {
+    return [':status', '200', 'content-type', this.responseContentType, ...fields];
+  }
+}
+
+function clientFailure(message: string, reason: FailureReason): Failure {
+  return { error: StatusError.withoutStack(Code.CANCELLED, message), reason };
+}
+
+function endedByInterceptor(): Failure {
+  return {
+    error: StatusError.withoutStack(Code.CANCELLED, 'an interceptor has ended the call'),
+    reason: 'interceptor',
+  };
+}

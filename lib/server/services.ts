@@ -1,0 +1,53 @@
+import { Code, StatusError } from '../grpc/status.js';
+import type { StreamHandler } from './handler.js';
+
+/** The handlers of a server, by the paths of calls. */
+export class Services {
+  readonly #services = new Map<string, ReadonlyMap<string, StreamHandler>>();
+  readonly #unknownServiceHandler: StreamHandler | undefined;
+
+  constructor(unknownServiceHandler: StreamHandler | undefined) {
+    this.#unknownServiceHandler = unknownServiceHandler;
+  }
+
+  /** @throws Error if the service has been registered before */
+  register(service: string, handlers: Readonly<Record<string, StreamHandler>>): void {
+    if (this.#services.has(service)) {
+      throw new Error(
+        `service ${JSON.stringify(service)} is registered already: give all its methods at once`,
+      );
+    }
+    this.#services.set(service, new Map(Object.entries(handlers)));
+  }
+
+  /** The handler of a path, or the status of a call that nobody handles. */
+  handlerOf(path: string): StreamHandler | StatusError {
+    const slash = lastSlash(path);
+    if (path[0] !== '/' || slash <= 1 || slash === path.length - 1) {
+      return new StatusError(Code.UNIMPLEMENTED, `malformed method name: ${JSON.stringify(path)}`);
+    }
+    if (this.#services.size === 0 && this.#unknownServiceHandler !== undefined) {
+      return this.#unknownServiceHandler;
+    }
+    const service = path.slice(1, slash);
+    const method = path.slice(slash + 1);
+    const handlers = this.#services.get(service);
+    const handler = handlers?.get(method) ?? this.#unknownServiceHandler;
+    if (handler !== undefined) return handler;
+    return new StatusError(
+      Code.UNIMPLEMENTED,
+      handlers === undefined
+        ? `unknown service ${service}`
+        : `unknown method ${method} for service ${service}`,
+    );
+  }
+}
+
+/** `lastIndexOf('/')`, without the call into V8's runtime that it takes. */
+function lastSlash(path: string): number {
+  let at = path.length - 1;
+  while (at >= 0 && path.charCodeAt(at) !== SLASH) at--;
+  return at;
+}
+
+const SLASH = 0x2f;

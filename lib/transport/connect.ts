@@ -1,0 +1,43 @@
+import net, { type Socket } from 'node:net';
+import tls, { type TLSSocket } from 'node:tls';
+import type { DialAddress } from '../port/address.js';
+
+/**
+ * Begins to connect, by TLS with ALPN if there are options for it. A TLS peer that does not choose HTTP/2 makes the
+ * socket fail with {@link NoHttp2Error}.
+ *
+ * @param session of TLS, to be resumed
+ * @throws Error if the TLS options are of no use
+ */
+export function connect(
+  address: DialAddress,
+  tlsOptions: tls.ConnectionOptions | undefined,
+  session?: Buffer,
+): Socket {
+  if (tlsOptions === undefined) return net.connect({ ...address, noDelay: true });
+  // An IP address is no server name (RFC 6066 section 3).
+  const named = 'host' in address && net.isIP(address.host) === 0 ? { servername: address.host } : {};
+  const resumed = session === undefined ? {} : { session };
+  const socket = tls.connect({ ...named, ...resumed, ...tlsOptions, ...address, ALPNProtocols: ['h2'] });
+  socket.setNoDelay(true);
+  socket.once('secureConnect', () => {
+    // Not at once: Node's own listeners come after this one, and node:http2's aborts the process if the socket has
+    // lost its handle by then.
+    if (!speaksHttp2(socket)) setImmediate(() => socket.destroy(new NoHttp2Error()));
+  });
+  return socket;
+}
+
+/** Whether ALPN has agreed on HTTP/2: "HTTP/2 connections over TLS MUST use" it (RFC 9113 section 3.3). */
+export function speaksHttp2(socket: TLSSocket): boolean {
+  return socket.alpnProtocol === 'h2';
+}
+
+/** The TLS peer did not choose `h2` by ALPN. */
+export class NoHttp2Error extends Error {
+  readonly code = 'ERR_NO_HTTP2';
+
+  constructor() {
+    super('the TLS peer did not choose "h2" by ALPN');
+  }
+}

@@ -1,0 +1,194 @@
+import type { ConnectionOwner } from '../../port/connection.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
+import { ErrorCode } from '../../port/error-code.js';
+import type { HeaderList } from '../../port/headers.js';
+import type { StreamReset } from '../../port/stream.js';
+import { ConnectionError } from './frame.js';
+import type { FieldFault, Role, RoleConnection } from './role.js';
+import { Setting } from './settings.js';
+import {
+  checkResponse,
+  MALFORMED,
+  malformation,
+  NO_LENGTH,
+  responseStatus,
+} from './stream/header-validation.js';
+import { FrameStream } from './stream/stream.js';
+import { Expected } from './stream/stream-state.js';
+
+/** A connection as a client: it opens streams, and gets responses. */
+export class ClientRole implements Role {
+  readonly isClient = true;
+  readonly settings = [[Setting.ENABLE_PUSH, 0]] as const;
+  /** A stream has been answered with HEADERS. */
+  hasAnswered = false;
+  /** Whether the socket keeps the process alive: without streams it does not. */
+  private isReferenced = true;
+  private isEndTold = false;
+
+  /** @param owner is told at once, also from inside a method of a stream */
+  constructor(
+    private readonly connection: RoleConnection,
+    private readonly owner: ConnectionOwner,
+  ) {}
+
+  /** Whether a stream can be opened: the peer's SETTINGS are known and leave room. */
+  get hasRoom(): boolean {
+    const { connection } = this;
+    return connection.takesStreams && connection.streams.size < connection.peer.maxConcurrentStreams;
+  }
+
+  openStream(): FrameStream {
+    return FrameStream.outgoing(this.connection, this.connection.peer.initialWindowSize);
+  }
+
+  shutDown(): void {
+    this.connection.goAway();
+    this.closeIfDone();
+  }
+
+  receiveHeaders(
+    stream: FrameStream | undefined,
+    streamId: number,
+    headers: HeaderList,
+    endStream: boolean,
+    fault: FieldFault,
+  ): void {
+    if (stream !== undefined) {
+      this.receiveResponse(stream, headers, endStream, fault);
+      return;
+    }
+    // Only a server's push would open a stream this way, and it is not allowed (section 8.4).
+    if (this.connection.identifiers.isIdle(streamId)) {
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'HEADERS on an idle stream');
+    }
+    this.connection.checkLateHeaders(streamId);
+  }
+
+  onStreamOpened(): void {
+    this.reference();
+    if (this.connection.identifiers.hasNext) return;
+    // "A client that is unable to establish a new stream identifier can establish a new connection for new
+    // streams" (section 5.1.1).
+    this.connection.goAway();
+    this.owner.onGoingAway();
+  }
+
+  onStreamClosed(): void {
+    const { connection } = this;
+    if (connection.streams.size === 0) this.onUnused();
+    const { size } = connection.streams;
+    if (size === connection.peer.maxConcurrentStreams - 1 && connection.takesStreams) this.owner.onRoom();
+  }
+
+  onSettings(isFirst: boolean): void {
+    if (this.connection.streams.size === 0) this.onUnused();
+    if (isFirst) this.owner.onReady();
+    else if (this.hasRoom) this.owner.onRoom();
+  }
+
+  onPingAcknowledged(): void {}
+
+  /** Section 6.8: streams above the last one that the server names "have not been" processed, and never will. */
+  onGoAway(lastStreamId: number, end: ConnectionEnd): void {
+    const refused = this.connection.streams.values().filter((stream) => stream.id > lastStreamId);
+    const reset: StreamReset = {
+      code: ErrorCode.REFUSED_STREAM,
+      by: 'peer',
+      text: end.text,
+      lost: undefined,
+    };
+    for (const stream of refused) stream.receiveReset(reset, true);
+    // "An endpoint that encounters a connection error SHOULD first send a GOAWAY frame […] the endpoint MUST
+    // close the TCP connection" (section 5.4.1). If the peer does not, its streams must not wait for it.
+    if (end.code !== ErrorCode.NO_ERROR) {
+      this.connection.destroy(end);
+      return;
+    }
+    this.owner.onGoingAway();
+    this.closeIfDone();
+  }
+
+  onLost(end: ConnectionEnd): void {
+    this.tellEnd(end);
+  }
+
+  onClosed(end: ConnectionEnd): void {
+    this.tellEnd(end);
+  }
+
+  private receiveResponse(
+    stream: FrameStream,
+    headers: HeaderList,
+    endStream: boolean,
+    fault: FieldFault,
+  ): void {
+    if (fault !== 'none') {
+      stream.fail(ErrorCode.PROTOCOL_ERROR, 'a response with a character that no field may hold');
+      return;
+    }
+    const status = responseStatus(headers);
+    // "HTTP/2 does not support the 101 (Switching Protocols) informational status code" (section 8.6).
+    if (status === -1 || status === 101) {
+      stream.fail(ErrorCode.PROTOCOL_ERROR, 'a response without a :status that may be');
+      return;
+    }
+    const length = checkResponse(headers);
+    if (length === MALFORMED) {
+      stream.fail(ErrorCode.PROTOCOL_ERROR, `a response with ${malformation()}`);
+    } else if (status < 200) {
+      // "A HEADERS frame with the END_STREAM flag set that carries an informational status code is malformed"
+      // (section 8.1).
+      if (endStream) stream.fail(ErrorCode.PROTOCOL_ERROR, 'an interim response with END_STREAM');
+      else stream.receiveInterimResponse();
+    } else {
+      this.receiveFinalResponse(stream, headers, endStream, status, length);
+    }
+  }
+
+  private receiveFinalResponse(
+    stream: FrameStream,
+    headers: HeaderList,
+    endStream: boolean,
+    status: number,
+    length: number,
+  ): void {
+    const hasContent = stream.expects !== Expected.RESPONSE_TO_HEAD && status !== 204 && status !== 304;
+    if (hasContent && endStream && length > 0) {
+      stream.fail(ErrorCode.PROTOCOL_ERROR, 'less DATA than content-length says');
+      return;
+    }
+    this.hasAnswered = true;
+    stream.receiveResponse(headers, endStream, hasContent ? length : NO_LENGTH);
+  }
+
+  private onUnused(): void {
+    if (this.connection.isGoingAway) this.closeIfDone();
+    else this.dereference();
+  }
+
+  private closeIfDone(): void {
+    if (this.connection.isDead || this.connection.streams.size > 0) return;
+    // Somebody may wait for it: the process must not end before the connection has.
+    this.reference();
+    this.connection.closeGracefully();
+  }
+
+  private tellEnd(end: ConnectionEnd): void {
+    if (this.isEndTold) return;
+    this.isEndTold = true;
+    this.owner.onEnded(end);
+  }
+
+  private dereference(): void {
+    if (!this.isReferenced) return;
+    this.isReferenced = false;
+    this.connection.socket.unref();
+  }
+
+  private reference(): void {
+    if (this.isReferenced) return;
+    this.isReferenced = true;
+    this.connection.socket.ref();
+  }
+}

@@ -1,0 +1,144 @@
+import type { StreamAcceptor } from '../../port/connection.js';
+import { ErrorCode } from '../../port/error-code.js';
+import type { HeaderList } from '../../port/headers.js';
+import { ConnectionError, MAX_31_BITS } from './frame.js';
+import type { FieldFault, Role, RoleConnection } from './role.js';
+import { Setting } from './settings.js';
+import { checkRequest, MALFORMED } from './stream/header-validation.js';
+import { FrameStream } from './stream/stream.js';
+
+/** How long the first GOAWAY of a shutdown waits for the answer to its PING. */
+const SHUTDOWN_MILLISECONDS = 1000;
+
+/** The content of the PING between the two steps of a shutdown. */
+const SHUTDOWN = Buffer.from('shutdown');
+
+/** A connection as a server: it takes the streams that the client opens. */
+export class ServerRole implements Role {
+  readonly isClient = false;
+  readonly settings: readonly (readonly [number, number])[];
+  private isShuttingDown = false;
+
+  /** @param onClosed called when the socket is closed */
+  constructor(
+    private readonly connection: RoleConnection,
+    private readonly acceptor: StreamAcceptor,
+    private readonly maxConcurrentStreams: number,
+    readonly onClosed: () => void,
+  ) {
+    this.settings = [[Setting.MAX_CONCURRENT_STREAMS, maxConcurrentStreams]];
+  }
+
+  /**
+   * Shuts down in the two steps of section 6.8: a GOAWAY that refuses nothing yet, so that requests which are
+   * on their way are served, and after a round trip the one that names the last stream.
+   */
+  shutDown(): void {
+    const { connection } = this;
+    if (connection.isDead || this.isShuttingDown) return;
+    this.isShuttingDown = true;
+    if (!connection.hasSettings) {
+      this.finishShutDown();
+      return;
+    }
+    connection.writer.writeGoAway(MAX_31_BITS, ErrorCode.NO_ERROR, '');
+    connection.writer.writePing(0, SHUTDOWN, 0);
+    // A peer that doesn't answer is told all the same.
+    setTimeout(() => this.finishShutDown(), SHUTDOWN_MILLISECONDS).unref();
+  }
+
+  private finishShutDown(): void {
+    const { connection } = this;
+    const { identifiers } = connection;
+    if (connection.isDead || identifiers.lastAccepted !== MAX_31_BITS) return;
+    identifiers.lastAccepted = identifiers.lastOfPeer;
+    connection.goAway();
+    if (connection.streams.size > 0) {
+      connection.writer.writeGoAway(identifiers.lastAccepted, ErrorCode.NO_ERROR, '');
+    }
+    this.closeIfDone();
+  }
+
+  receiveHeaders(
+    _stream: undefined,
+    streamId: number,
+    headers: HeaderList,
+    endStream: boolean,
+    fault: FieldFault,
+  ): void {
+    const { connection } = this;
+    const { identifiers } = connection;
+    // Section 5.1.1: clients "MUST use odd-numbered stream identifiers", each higher than all before.
+    if (identifiers.isOwn(streamId)) {
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, 'even stream identifier');
+    }
+    if (streamId <= identifiers.lastOfPeer) {
+      connection.checkLateHeaders(streamId);
+      return;
+    }
+    // "After sending a GOAWAY frame, the sender can discard frames for streams initiated by the receiver with
+    // identifiers higher than the identified last stream" (section 6.8): this block, which has been decoded,
+    // and what follows it.
+    if (streamId > identifiers.lastAccepted) {
+      connection.ignore(streamId);
+      return;
+    }
+    identifiers.lastOfPeer = streamId;
+    if (fault === 'too large') {
+      connection.refuse(streamId, ErrorCode.ENHANCE_YOUR_CALM);
+      return;
+    }
+    // "An endpoint that receives a HEADERS frame that causes its advertised concurrent stream limit to be
+    // exceeded MUST treat this as a stream error of type PROTOCOL_ERROR or REFUSED_STREAM" (section 5.1.2).
+    if (connection.streams.size >= this.maxConcurrentStreams) {
+      connection.refuse(streamId, ErrorCode.REFUSED_STREAM);
+      return;
+    }
+    const length = fault === 'illegal' ? MALFORMED : checkRequest(headers);
+    if (length === MALFORMED || (endStream && length > 0)) {
+      connection.refuse(streamId, ErrorCode.PROTOCOL_ERROR);
+      return;
+    }
+    this.accept(streamId, headers, endStream, length);
+  }
+
+  private accept(streamId: number, headers: HeaderList, endStream: boolean, length: number): void {
+    const { connection } = this;
+    const stream = FrameStream.incoming(
+      connection,
+      streamId,
+      connection.peer.initialWindowSize,
+      endStream,
+      length,
+    );
+    connection.streams.set(streamId, stream);
+    try {
+      this.acceptor.onStream(stream, headers, endStream);
+    } catch (error) {
+      stream.failByReceiver(error);
+    }
+  }
+
+  onStreamOpened(): void {}
+
+  onStreamClosed(): void {
+    if (this.connection.isGoingAway) this.closeIfDone();
+  }
+
+  onSettings(): void {}
+
+  onPingAcknowledged(payload: Buffer, start: number): void {
+    if (this.isShuttingDown && payload.compare(SHUTDOWN, 0, 8, start, start + 8) === 0) this.finishShutDown();
+  }
+
+  /** The client opens no more streams; those that are open are finished. */
+  onGoAway(): void {
+    this.closeIfDone();
+  }
+
+  onLost(): void {}
+
+  private closeIfDone(): void {
+    if (this.connection.streams.size === 0) this.connection.closeGracefully();
+  }
+}

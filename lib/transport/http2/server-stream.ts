@@ -1,0 +1,43 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { HeaderList } from '../../port/headers.js';
+import type { IncomingStream } from '../../port/stream.js';
+import type { Carrier } from './carrier.js';
+import { sendFields } from './fields.js';
+import { NodeStream } from './stream.js';
+
+/** A proxy adds no `date` of its own; the option is missing from the types. */
+const withoutDate: object = { sendDate: false };
+
+/** A stream that a client opened on a session of ours. */
+export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements IncomingStream {
+  constructor(node: ServerHttp2Stream, carrier: Carrier, ended: boolean) {
+    super(carrier);
+    this.remoteEnded = ended;
+    this.adopt(node);
+    // The stream closes only once its end has been read.
+    if (ended) node.resume();
+  }
+
+  get socket(): Socket {
+    return this.carrier.socket;
+  }
+
+  sendHeaders(headers: HeaderList, endStream: boolean): void {
+    const node = this.node!;
+    if (this.isDone || this.localEnded || node.destroyed || node.closed) return;
+    if (endStream) this.localEnded = true;
+    if (node.headersSent) {
+      this.trailers = headers;
+      node.end();
+      return;
+    }
+    try {
+      sendFields(headers, 'response', (fields) => {
+        node.respond(fields, { endStream, waitForTrailers: !endStream, ...withoutDate });
+      });
+    } catch (error) {
+      this.fail(`the response headers cannot be sent: ${(error as Error).message}`);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+import type { ConnectionEnd } from '../../port/connection-end.js';
+import { ErrorCode } from '../../port/error-code.js';
+import {
+  brokenProtocol,
+  CLOSED_BEFORE_SETTINGS,
+  CLOSED_BY_PEER,
+  endOfSocket,
+  goneAway,
+} from '../connection-ends.js';
+
+/** What nghttp2 calls its errors (nghttp2.h, `nghttp2_error`), as the codes that it puts into GOAWAY. */
+const CODE_OF_NGHTTP2: Readonly<Record<number, number>> = {
+  [-505]: ErrorCode.PROTOCOL_ERROR,
+  [-510]: ErrorCode.STREAM_CLOSED,
+  [-522]: ErrorCode.FRAME_SIZE_ERROR,
+  [-523]: ErrorCode.COMPRESSION_ERROR,
+  [-524]: ErrorCode.FLOW_CONTROL_ERROR,
+  [-538]: ErrorCode.ENHANCE_YOUR_CALM,
+};
+
+/** What becomes of a peer whose session node:http2 has ended without a word (NODE-HTTP2.md, "Zombie sessions"). */
+export const ENDED_SILENTLY: ConnectionEnd = brokenProtocol(
+  ErrorCode.PROTOCOL_ERROR,
+  'node:http2 ended the session over what the peer sent',
+);
+
+/**
+ * What an error that ended a session, or its socket, means.
+ *
+ * @param isConnected whether TCP and TLS had been established before
+ */
+export function endOfError(error: NodeJS.ErrnoException | undefined, isConnected: boolean): ConnectionEnd {
+  const code = error?.code ?? '';
+  if (error === undefined || !code.startsWith('ERR_HTTP2_')) return endOfSocket(error, isConnected);
+  if (code === 'ERR_HTTP2_SESSION_ERROR') {
+    // "Session closed with error code N": the peer's GOAWAY, when nobody listened for it.
+    return { ...goneAway(Number(/\d+/.exec(error.message)?.[0] ?? 0), undefined), error };
+  }
+  if (code === 'ERR_HTTP2_ERROR' || code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES') {
+    const known = CODE_OF_NGHTTP2[error.errno ?? 0] ?? ErrorCode.PROTOCOL_ERROR;
+    return { ...brokenProtocol(known, `node:http2 reports "${error.message}"`), error };
+  }
+  return { ...brokenProtocol(ErrorCode.INTERNAL_ERROR, `node:http2 failed (${code})`), error };
+}
+
+/** The end of a connection whose peer has sent no SETTINGS, from the end it would be if it had. */
+export function beforeSettings(end: ConnectionEnd): ConnectionEnd {
+  if (end === CLOSED_BY_PEER) return CLOSED_BEFORE_SETTINGS;
+  if (end.cause !== 'protocol') return end;
+  return { ...end, cause: 'settings', text: `the peer does not speak HTTP/2 (${end.text})` };
+}

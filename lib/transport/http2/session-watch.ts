@@ -1,0 +1,172 @@
+import type { Http2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { ConnectionEnd } from '../../port/connection-end.js';
+import { NOT_ALIVE } from '../connection-ends.js';
+import { Keepalive } from '../keepalive.js';
+import type { KeepaliveTimes, TransportLimits } from '../limits.js';
+import { type Checked, Watchdog } from '../watchdog.js';
+import type { Carrier } from './carrier.js';
+import { destroySession } from './destroy-session.js';
+import { nodeIsAtLeast } from './node-version.js';
+import { ENDED_SILENTLY } from './session-end.js';
+
+/**
+ * How often sessions are looked at, in milliseconds. One that Node has silently ended is found at the third look after
+ * that (one that saw it live, one that asks, one that finds no answer), and calls should not wait for 2 s; one that
+ * closes has until the second look for its peer's FIN, and should be gone within a second.
+ */
+const CHECK_INTERVAL = 400;
+
+const UNKNOWN = -1;
+
+/** One timer for the sessions of a dialer or a server. */
+export function sessionWatchdog(limits: TransportLimits): Watchdog {
+  return new Watchdog(limits, CHECK_INTERVAL);
+}
+
+/** How long a session that has closed may take for what is still to be written, in milliseconds. */
+const FLUSH_TIME = 5000;
+
+/**
+ * Whether this Node can end a session without a word (NODE-HTTP2.md, "Zombie sessions"). Those that are known not to
+ * need no probes.
+ */
+const hasZombies = !(
+  nodeIsAtLeast(26, 10) ||
+  (nodeIsAtLeast(24, 21) && !nodeIsAtLeast(25, 0)) ||
+  (nodeIsAtLeast(22, 23) && !nodeIsAtLeast(23, 0))
+);
+
+/**
+ * Finds out that a session has ended although Node does not say so, and ends it. It can hang in four ways: the peer is
+ * gone without a FIN; it stands still; it broke the protocol, upon which Node sends GOAWAY and does nothing more; or
+ * Node has destroyed the session and waits for its socket, for ever.
+ */
+export class SessionWatch implements Checked {
+  readonly #carrier: Carrier;
+  readonly #keepalive: Keepalive;
+  readonly #isNeeded: () => boolean;
+  #bytesRead = 0;
+  /** What had been written when output was found blocked; undefined if it wasn't. */
+  #blockedAt: number | undefined;
+  /** `bytesRead` when the session was last known to live: it can only have been ended by what came after. */
+  #livedAt = UNKNOWN;
+  /** `bytesWritten` when SETTINGS were submitted as a probe. */
+  #probedAt: number | undefined;
+  /** A PING is under way. */
+  #isAsked = false;
+  /** When the session was first seen closed. */
+  #endingSince: number | undefined;
+
+  /** @param isNeeded whether anything depends on the peer; if not, it may be silent for ever */
+  constructor(carrier: Carrier, times: KeepaliveTimes, isNeeded: () => boolean) {
+    this.#carrier = carrier;
+    this.#keepalive = new Keepalive(times);
+    this.#isNeeded = isNeeded;
+    // Its frames are the only ones that show neither here nor at a stream.
+    carrier.session.on('ping', () => {
+      carrier.heard = true;
+    });
+  }
+
+  check(now: number): void {
+    const { session, socket } = this.#carrier;
+    if (session.destroyed || (session.closed && this.#carrier.streamCount === 0)) {
+      this.#checkEnd(session, socket, now);
+      return;
+    }
+    const heard = this.#carrier.heard;
+    this.#carrier.heard = false;
+    if (heard) this.#keepalive.active = true;
+    if (heard || socket.bytesRead !== this.#bytesRead || this.#hasOutputMoved(session, socket)) {
+      this.#keepalive.heard = true;
+      this.#isAsked = false;
+    }
+    this.#bytesRead = socket.bytesRead;
+    if (hasZombies && this.#isZombie(session, socket, heard)) {
+      this.#end(ENDED_SILENTLY);
+      return;
+    }
+    switch (this.#keepalive.check(now, this.#isNeeded())) {
+      case 'dead':
+        this.#end(NOT_ALIVE);
+        break;
+      case 'ping':
+        this.#ask(session);
+        break;
+      case 'alive':
+    }
+  }
+
+  #end(end: ConnectionEnd): void {
+    this.#carrier.decideEnd(end);
+    destroySession(this.#carrier.session, this.#carrier.socket);
+  }
+
+  /** Nothing runs any more. What is left to write has its time; then the peer's FIN is waited for until the next look. */
+  #checkEnd(session: Http2Session, socket: Socket, now: number): void {
+    if (this.#endingSince === undefined) this.#endingSince = now;
+    else if (socket.writableFinished || now - this.#endingSince >= FLUSH_TIME) {
+      session.destroy();
+      socket.destroy();
+    }
+  }
+
+  /** A PING, unless the session is closing: Node sends none then. SETTINGS are acknowledged as well. */
+  #ask(session: Http2Session): void {
+    this.#isAsked = true;
+    if (session.closed) {
+      session.settings({}, (error) => {
+        if (error === null) this.#keepalive.onAnswer();
+      });
+    } else {
+      session.ping((error) => {
+        if (error === null) this.#keepalive.onAnswer();
+      });
+    }
+  }
+
+  /** The peer is slow, not dead: what was stuck, the PING with it, has begun to go out. */
+  #hasOutputMoved(session: Http2Session, socket: Socket): boolean {
+    if (!this.#isAsked) return false;
+    const hasMoved = this.#blockedAt !== undefined && socket.bytesWritten !== this.#blockedAt;
+    const { outboundQueueSize = 0 } = session.state;
+    this.#blockedAt = outboundQueueSize > 0 ? socket.bytesWritten : undefined;
+    return hasMoved;
+  }
+
+  /**
+   * Asks nghttp2, not the peer: SETTINGS leave at once as long as it has not ended the session, unless output is
+   * blocked. Once it has, it writes and reads nothing. Only what has been received can make it do so, hence there is
+   * one probe in each silence at most.
+   */
+  #isZombie(session: Http2Session, socket: Socket, heard: boolean): boolean {
+    const { bytesRead, bytesWritten } = socket;
+    if (heard) {
+      this.#probedAt = undefined;
+      // Something may have come after that.
+      this.#livedAt = UNKNOWN;
+      return false;
+    }
+    if (this.#probedAt !== undefined) {
+      const isDumb = bytesWritten === this.#probedAt && bytesRead === this.#livedAt;
+      this.#probedAt = undefined;
+      this.#livedAt = bytesRead;
+      return isDumb && !isBlocked(socket);
+    }
+    if (bytesRead === this.#livedAt || !this.#isNeeded() || session.pendingSettingsAck) return false;
+    this.#livedAt = bytesRead;
+    this.#probedAt = bytesWritten;
+    session.settings({});
+    return false;
+  }
+}
+
+/**
+ * Whether something waits for the socket to take it. Node has no public sign for what an HTTP/2 session writes; this
+ * one is only looked at on versions that will not change any more.
+ */
+function isBlocked(socket: Socket): boolean {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly writeQueueSize?: number } };
+  return handle?.writeQueueSize !== 0;
+}

@@ -1,0 +1,46 @@
+import type { Server } from 'node:net';
+import type { ListenAddress } from '../port/address.js';
+import { removeStaleSocket } from './stale-socket.js';
+
+/** The servers by which a transport listens, each at its address. */
+export class Listeners {
+  readonly #listening = new Set<Server>();
+  #closed = false;
+
+  /**
+   * Lets a server listen; resolves with the address in use.
+   *
+   * @throws Error if it cannot (Node's own: EADDRINUSE, say), or if {@link close} was called before it could
+   */
+  async listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
+    this.#refuseIfClosed();
+    if ('path' in address) await removeStaleSocket(address.path);
+    this.#refuseIfClosed();
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(address, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    if (this.#closed) server.close();
+    this.#refuseIfClosed();
+    this.#listening.add(server);
+    // A failing accept (EMFILE, say) is no reason to end the process and the calls that are running.
+    server.on('error', (error) => process.emitWarning(error));
+    const inUse = server.address();
+    if (inUse === null || typeof inUse === 'string') return address;
+    return { host: inUse.address, port: inUse.port };
+  }
+
+  /** Stops listening, at once. Connections that have been accepted go on. */
+  close(): void {
+    this.#closed = true;
+    for (const server of this.#listening) server.close();
+    this.#listening.clear();
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed) throw new Error('the server is closed: it cannot listen any more');
+  }
+}

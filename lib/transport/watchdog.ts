@@ -1,0 +1,52 @@
+import type { TransportLimits } from './limits.js';
+
+/** Something that is looked at every so often. */
+export interface Checked {
+  check(now: number): void;
+}
+
+/**
+ * One timer for all connections of a transport, in place of timers per connection or call. It runs only
+ * while there are any, and doesn't keep the process alive.
+ */
+export class Watchdog {
+  private readonly checked = new Set<Checked>();
+  private readonly interval: number;
+  private timer: NodeJS.Timeout | undefined = undefined;
+  private checkedAt = 0;
+
+  /** @param longestInterval between two looks, in milliseconds */
+  constructor(limits: TransportLimits, longestInterval = 1000) {
+    const shortest = Math.min(
+      limits.handshakeTimeoutMilliseconds,
+      limits.settingsTimeoutMilliseconds,
+      limits.keepalive.timeMilliseconds,
+      limits.keepalive.timeoutMilliseconds,
+      limits.idleTimeoutMilliseconds || 1000,
+    );
+    this.interval = Math.max(5, Math.min(longestInterval, shortest / 2));
+  }
+
+  add(checked: Checked): void {
+    this.checked.add(checked);
+    if (this.timer !== undefined) return;
+    this.checkedAt = performance.now();
+    this.timer = setInterval(() => this.check(), this.interval).unref();
+  }
+
+  remove(checked: Checked): void {
+    this.checked.delete(checked);
+    if (this.checked.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private check(): void {
+    const now = performance.now();
+    const late = now - this.checkedAt > 2 * this.interval;
+    this.checkedAt = now;
+    // This process has stood still: answers may have come that are read only after this.
+    if (late) return;
+    for (const checked of this.checked) checked.check(now);
+  }
+}

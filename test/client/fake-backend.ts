@@ -1,0 +1,152 @@
+import { mock } from 'node:test';
+import type { Test } from 'tap';
+import type { Failure } from '../../lib/call/outcome.js';
+import { Channel } from '../../lib/client/channel/channel.js';
+import type { WaitingCall } from '../../lib/client/channel/waiting-calls.js';
+import type { ClientConnection, ConnectionOwner, Dialer } from '../../lib/port/connection.js';
+import type { ConnectionEnd } from '../../lib/port/connection-end.js';
+import type { Stream } from '../../lib/port/stream.js';
+
+export const REFUSED: ConnectionEnd = {
+  cause: 'connect',
+  code: 0,
+  text: 'connection refused',
+  error: undefined,
+};
+export const CLOSED: ConnectionEnd = {
+  cause: 'closed',
+  code: 0,
+  text: 'the peer closed it',
+  error: undefined,
+};
+
+/** A connection whose every event the test decides. */
+export class FakeConnection implements ClientConnection {
+  streamCount = 0;
+  maxConcurrentStreams = Number.POSITIVE_INFINITY;
+  hasAnswered = false;
+  isReady = false;
+  isShutDown = false;
+  isDestroyed = false;
+  readonly #owner: ConnectionOwner;
+
+  constructor(owner: ConnectionOwner) {
+    this.#owner = owner;
+  }
+
+  get hasRoom(): boolean {
+    return this.isReady && !this.isShutDown && this.streamCount < this.maxConcurrentStreams;
+  }
+
+  openStream(): Stream {
+    this.streamCount++;
+    return undefined as unknown as Stream;
+  }
+
+  shutDown(): void {
+    this.isShutDown = true;
+  }
+
+  destroy(): void {
+    this.isDestroyed = true;
+  }
+
+  ready(maxConcurrentStreams = Number.POSITIVE_INFINITY): void {
+    this.isReady = true;
+    this.maxConcurrentStreams = maxConcurrentStreams;
+    this.#owner.onReady();
+  }
+
+  endStream(): void {
+    this.streamCount--;
+    this.#owner.onRoom();
+  }
+
+  goAway(): void {
+    this.isReady = false;
+    this.#owner.onGoingAway();
+  }
+
+  end(end: ConnectionEnd = CLOSED): void {
+    this.isReady = false;
+    this.#owner.onEnded(end);
+  }
+}
+
+/** Keeps the connections that were asked for. */
+export class FakeDialer implements Dialer {
+  readonly connections: FakeConnection[] = [];
+
+  dial(owner: ConnectionOwner): ClientConnection {
+    const connection = new FakeConnection(owner);
+    this.connections.push(connection);
+    return connection;
+  }
+
+  get last(): FakeConnection {
+    return this.connections.at(-1)!;
+  }
+}
+
+/** A call that keeps what it was told. */
+export class FakeCall implements WaitingCall {
+  connection: ClientConnection | undefined;
+  failure: Failure | undefined;
+
+  constructor(
+    readonly client: object = {},
+    readonly waitForReady = false,
+    private readonly onServed: (call: FakeCall) => void = () => {},
+  ) {}
+
+  /** As a ClientCall does it. */
+  start(channel: Channel): this {
+    const connection = channel.pick();
+    if (connection !== undefined) this.onConnection(connection);
+    else this.failure = channel.wait(this);
+    return this;
+  }
+
+  onConnection(connection: ClientConnection): void {
+    connection.openStream();
+    this.connection = connection;
+    this.onServed(this);
+  }
+
+  onUnavailable(failure: Failure): void {
+    this.failure = failure;
+  }
+}
+
+/** Time that passes only when the test says so. */
+export class TestClock {
+  #now = 1000;
+
+  constructor(t: Test) {
+    mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+    const { now } = performance;
+    performance.now = () => this.#now;
+    t.teardown(() => {
+      performance.now = now;
+      mock.timers.reset();
+    });
+  }
+
+  /** Lets time pass in steps, and what is due run in each. */
+  async advance(milliseconds: number, step = 50): Promise<void> {
+    for (let passed = 0; passed < milliseconds; passed += step) {
+      this.#now += step;
+      mock.timers.tick(step);
+      await ticked();
+    }
+  }
+}
+
+/** Resolves when what was put off to the next tick has run. */
+export function ticked(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+export function channelTo(dialer: Dialer, maxConnections = 100): Channel {
+  return new Channel('backend:1', dialer, maxConnections);
+}

@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+
+/** What a user can call on each class, and on what a handler is given. */
+const MEMBERS: Record<string, readonly [file: string, members: readonly string[]]> = {
+  Server: ['server/server', ['constructor', 'register', 'listen', 'attach', 'close', 'destroy']],
+  ServerStream: [
+    'server/server-stream',
+    [
+      'context',
+      'method',
+      'deadline',
+      'inputEnded',
+      'headersSent',
+      'cancelled',
+      '[Symbol.asyncIterator]',
+      'sendHeader',
+      'sendMessage',
+      'setTrailer',
+    ],
+  ],
+  ClientConn: [
+    'client/client-conn',
+    [
+      'target',
+      'authority',
+      'private constructor',
+      'get scheme',
+      'get state',
+      'connect',
+      'waitForStateChange',
+      'close',
+      'destroy',
+    ],
+  ],
+  CallContext: [
+    'call/context',
+    [
+      'method',
+      'headers',
+      'socket',
+      'deadline',
+      'private constructor',
+      'get metadata',
+      'get authority',
+      'get peer',
+      'get signal',
+      'withMetadata',
+      'withMethod',
+      'withDeadline',
+      'withTimeout',
+      'withSignal',
+    ],
+  ],
+  StatusError: [
+    'grpc/status',
+    ['code', 'constructor', 'get name', 'get trailers', 'static from', 'static fromTrailers', 'toTrailers'],
+  ],
+};
+
+const LIB = new URL('../lib/', import.meta.url);
+
+function declarations(file: string): string {
+  return readFileSync(new URL(`${file}.d.ts`, LIB), 'utf8');
+}
+
+/** The names of the members that a class or interface declares, but for `#private`. */
+function membersOf(name: string, file: string): string[] {
+  const text = declarations(file).replace(/\/\*[\s\S]*?\*\//g, '');
+  const body = new RegExp(`export (?:declare class|interface) ${name}\\b[^{]*\\{\\n([\\s\\S]*?)\\n\\}`).exec(
+    text,
+  );
+  const members = body?.[1]?.matchAll(/^ {4}(?:readonly )?([\w .[\]]*?\w\]?)(?:\?|<[^(]*>)?[(:;]/gm) ?? [];
+  return [...new Set([...members].map((match) => match[1]!))];
+}
+
+for (const [name, [file, members]] of Object.entries(MEMBERS)) {
+  t.test(`the types of ${name} show what a user can use, and nothing else`, async (t) => {
+    t.strictSame(membersOf(name, file), members);
+  });
+}
+
+t.test('no public type leads to the machinery', async (t) => {
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    for (const [, path] of declarations(file).matchAll(/from '(\.[^']*)\.js'/g)) {
+      visit(new URL(path!, new URL(file, LIB)).href.slice(LIB.href.length));
+    }
+  };
+  visit('index');
+  const machinery = [...seen].filter((file) =>
+    /server-call|request-consumer|channel\/(?!connectivity)|client-call|proxy-call|destination-stream|transport\/(?!transport-name|http2\/node-types)/.test(
+      file,
+    ),
+  );
+  t.strictSame(machinery, []);
+});
+
+t.test('no public type names what is internal', async (t) => {
+  for (const file of ['index', ...Object.values(MEMBERS).map(([file]) => file)]) {
+    t.notMatch(declarations(file), /@internal/, file);
+  }
+});

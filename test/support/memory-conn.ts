@@ -1,0 +1,69 @@
+import type { Socket } from 'node:net';
+import { CallContext } from '../../lib/call/context.js';
+import { Channel } from '../../lib/client/channel/channel.js';
+import { ClientConn } from '../../lib/client/client-conn.js';
+import type { StreamHandler } from '../../lib/index.js';
+import type { ClientConnection, ConnectionOwner } from '../../lib/port/connection.js';
+import type { IncomingStream, Stream, StreamReceiver } from '../../lib/port/stream.js';
+import { runHandler } from '../../lib/server/run-handler.js';
+import { ServerCall } from '../../lib/server/server-call.js';
+
+/** A stream that goes nowhere, and remembers which buffers it was given. */
+export class MemoryStream implements IncomingStream {
+  receiver!: StreamReceiver;
+  readonly socket = {} as Socket;
+  readonly sent: Buffer[] = [];
+  paused = false;
+
+  /** @param onSent what `sendData` answers: whether there is room for more */
+  constructor(readonly onSent: (stream: MemoryStream) => boolean = () => true) {}
+
+  sendHeaders(): void {}
+  sendData(chunk: Buffer): boolean {
+    this.sent.push(chunk);
+    return this.onSent(this);
+  }
+  reset(): void {}
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+}
+
+/** A connection to nowhere, that is ready, whose streams `open` makes. */
+export async function memoryConn(open: () => Stream): Promise<ClientConn> {
+  const channel = new Channel('memory', { dial: (owner) => new MemoryConnection(owner, open) }, 1);
+  channel.connect();
+  while (channel.state.name !== 'READY') await channel.waitForStateChange(channel.state.name);
+  return ClientConn.over(channel, 'memory', 'memory', () => false);
+}
+
+class MemoryConnection implements ClientConnection {
+  hasRoom = false;
+  readonly streamCount = 0;
+  readonly maxConcurrentStreams = Number.POSITIVE_INFINITY;
+  readonly hasAnswered = true;
+
+  constructor(
+    owner: ConnectionOwner,
+    readonly openStream: () => Stream,
+  ) {
+    process.nextTick(() => {
+      this.hasRoom = true;
+      owner.onReady();
+    });
+  }
+
+  shutDown(): void {}
+  destroy(): void {}
+}
+
+/** Gives a handler a call that came on a stream. */
+export function handle(stream: IncomingStream, handler: StreamHandler): void {
+  const headers = [':method', 'POST', ':path', '/any.Service/Method', 'content-type', 'application/grpc'];
+  const context = CallContext.ofRequest('/any.Service/Method', headers, stream.socket, undefined);
+  const owner = { maxReceiveMessageBytes: 1e6, observer: undefined, onCallFinished() {} };
+  runHandler(new ServerCall(owner, stream, context, false), handler);
+}
