@@ -55,6 +55,11 @@ export class CallContext {
     return this.#metadata;
   }
 
+  /** @internal Whether a value is a context, and not something made to look like one. */
+  static is(value: unknown): value is CallContext {
+    return typeof value === 'object' && value !== null && #shared in value;
+  }
+
   /** @internal Whether {@link metadata} may differ from the header list. */
   get hasOwnMetadata(): boolean {
     return this.#metadata !== undefined;
@@ -71,7 +76,10 @@ export class CallContext {
     return this.#shared.peer;
   }
 
-  /** Aborts, with a `StatusError` as its reason, when the client cancels or the deadline passes. */
+  /**
+   * Aborts, with a `StatusError` as its reason, when the client cancels or the deadline passes. A listener of it that
+   * throws is an uncaught exception, as with any `AbortSignal` (Node's EventTarget throws on the next tick).
+   */
   get signal(): AbortSignal {
     const { signal } = this.#shared;
     return this.ownSignal === undefined ? signal : AbortSignal.any([signal, this.ownSignal]);

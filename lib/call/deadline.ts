@@ -1,7 +1,7 @@
 import { now } from './clock.js';
 
 /** What `setTimeout` can wait at most; a longer wait would end at once. */
-const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1;
+export const MAX_TIMER_MILLISECONDS = 2 ** 31 - 1;
 
 /** Calls once a deadline has passed. */
 export class DeadlineTimer {

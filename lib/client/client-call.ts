@@ -75,8 +75,11 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#options = options;
     this.#receiver = receiver;
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
-    const { deadline } = options;
-    this.#deadline = earlierDeadline(context.deadline, deadline === undefined ? undefined : Number(deadline));
+    const deadline = options.deadline === undefined ? undefined : Number(options.deadline);
+    if (Number.isNaN(deadline)) {
+      throw new TypeError('callOptions.deadline must be a Date or milliseconds since the epoch');
+    }
+    this.#deadline = earlierDeadline(context.deadline, deadline);
     this.#watchesEnd = !inheritsEnd || this.#deadline !== context.deadline;
   }
 

@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
+import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { parseTarget } from '../port/address.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
@@ -121,9 +122,9 @@ export function dial(target: string, options: DialOptions = {}): ClientConn {
   if (!Number.isInteger(maxConnections) || maxConnections < 1) {
     throw new RangeError(`maxConnections must be an integer from 1, not ${String(maxConnections)}`);
   }
-  if (!(connectTimeoutMilliseconds > 0)) {
+  if (!(connectTimeoutMilliseconds > 0 && connectTimeoutMilliseconds <= MAX_TIMER_MILLISECONDS)) {
     throw new RangeError(
-      `connectTimeoutMilliseconds must be above 0, not ${String(connectTimeoutMilliseconds)}`,
+      `connectTimeoutMilliseconds must be above 0 and at most ${MAX_TIMER_MILLISECONDS}, not ${String(connectTimeoutMilliseconds)}`,
     );
   }
   const dialer = createDialer(options.transport ?? 'http2', {

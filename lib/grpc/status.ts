@@ -68,7 +68,8 @@ export class StatusError extends Error {
    * value's text if it is no Error, and the value as `cause`. Never throws.
    */
   static from(error: unknown): StatusError {
-    if (error instanceof StatusError) return error;
+    // By its fields: a copy of one with its prototype has none, and could not be sent.
+    if (typeof error === 'object' && error !== null && #wireTrailers in error) return error;
     const status = new StatusError(Code.UNKNOWN, textOf(error));
     status.cause = error;
     return status;
@@ -118,7 +119,9 @@ export class StatusError extends Error {
   toTrailers(): HeaderList {
     if (this.#wireTrailers) return trailersOf(this.#wireTrailers);
     const trailers: HeaderList = ['grpc-status', String(this.code)];
-    if (this.message !== '') trailers.push('grpc-message', encodeStatusMessage(this.message));
+    // What is thrown is the application's, its message may have been replaced by anything.
+    const message = String(this.message);
+    if (message !== '') trailers.push('grpc-message', encodeStatusMessage(message));
     return this.#trailers === undefined ? trailers : appendHeaders(trailers, this.#trailers.toHeaders());
   }
 }

@@ -39,9 +39,10 @@ export function handleStream(
 ): Promise<StatusError | undefined> {
   return new Promise((resolve) => {
     const call = callOf(stream);
-    call.context = call.context.withMethod(fullMethodName);
     // Nobody peeks.
-    new ProxyCall(call, 0, resolve).open(parameters);
+    const proxied = new ProxyCall(call, 0, resolve);
+    call.context = call.context.withMethod(fullMethodName);
+    proxied.open(parameters);
   });
 }
 

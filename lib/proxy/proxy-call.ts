@@ -1,5 +1,6 @@
 import { warn } from '../call/hooks.js';
 import type { DestinationOutcome, Failure, FailureReason } from '../call/outcome.js';
+import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { trailersOf } from '../grpc/trailers.js';
@@ -7,11 +8,11 @@ import { type HeaderList, headerValue } from '../port/headers.js';
 import type { RequestConsumer } from '../server/request-consumer.js';
 import type { ServerCall } from '../server/server-call.js';
 import { type DestinationOwner, DestinationStream } from './destination-stream.js';
-import type { StreamDirector, StreamParameters } from './director.js';
+import type { Destination, StreamDirector, StreamParameters } from './director.js';
 import { RequestFanout } from './fanout.js';
 import { Peeker } from './peeker.js';
 import { decisiveFailure } from './precedence.js';
-import { PRIMARY, SECONDARY } from './role.js';
+import { PRIMARY, type Role, SECONDARY } from './role.js';
 
 /** Where a call is. */
 type Phase =
@@ -219,13 +220,17 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   #createStreams({ primary, secondaries = [], callOptions = {}, requestFinalizer }: StreamParameters): void {
     if (requestFinalizer !== undefined) this.#call.captureScope();
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
-    this.#primary = new DestinationStream(this, this.#call, primary, callOptions, PRIMARY);
-    this.#streams.push(this.#primary);
-    for (const secondary of secondaries) {
-      this.#streams.push(new DestinationStream(this, this.#call, secondary, callOptions, SECONDARY));
-    }
+    this.#primary = this.#createStream(primary, callOptions, PRIMARY);
+    for (const secondary of secondaries) this.#createStream(secondary, callOptions, SECONDARY);
     this.#phase = { name: 'opening', remaining: this.#streams.length };
-    for (const { role } of this.#streams) if (role.holdsStatus) this.#running++;
+  }
+
+  /** Counted at once: if the next one cannot be made, those that were are cancelled, and told so. */
+  #createStream(destination: Destination, callOptions: CallOptions, role: Role): DestinationStream {
+    const stream = new DestinationStream(this, this.#call, destination, callOptions, role);
+    this.#streams.push(stream);
+    if (role.holdsStatus) this.#running++;
+    return stream;
   }
 
   /** A stream is open, or has failed: once all are, the request is poured. */

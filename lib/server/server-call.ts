@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { now } from '../call/clock.js';
-import type { CallContext } from '../call/context.js';
+import { CallContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
 import { tellOnlooker } from '../call/hooks.js';
 import type { CallObserver, CallOutcome, Failure, FailureReason } from '../call/outcome.js';
@@ -27,7 +27,6 @@ export interface ServerCallOwner {
  * comes to whoever consumes the request: the messages' reader, or the proxy. However it ends, it ends in `#finish`.
  */
 export class ServerCall implements ServerStream, StreamReceiver {
-  context: CallContext;
   readonly deadline: number | undefined;
   inputEnded: boolean;
   headersSent = false;
@@ -37,6 +36,7 @@ export class ServerCall implements ServerStream, StreamReceiver {
   responseContentType = 'application/grpc';
   readonly #stream: IncomingStream;
   readonly #owner: ServerCallOwner;
+  #context: CallContext;
   readonly #startedAt: number;
   #headersAt: number | undefined;
   #bytesReceived = 0;
@@ -56,7 +56,7 @@ export class ServerCall implements ServerStream, StreamReceiver {
   constructor(owner: ServerCallOwner, stream: IncomingStream, context: CallContext, inputEnded: boolean) {
     this.#owner = owner;
     this.#stream = stream;
-    this.context = context;
+    this.#context = context;
     this.deadline = context.deadline;
     this.inputEnded = inputEnded;
     this.#startedAt = owner.observer === undefined ? 0 : now();
@@ -69,6 +69,18 @@ export class ServerCall implements ServerStream, StreamReceiver {
   /** Whether a value is a call, and not something made to look like one. */
   static is(value: object): value is ServerCall {
     return #stream in value;
+  }
+
+  get context(): CallContext {
+    return this.#context;
+  }
+
+  /** @throws TypeError for anything but a context: the end of the call could not be told by it */
+  set context(context: CallContext) {
+    if (!CallContext.is(context)) {
+      throw new TypeError("a call's context must be a CallContext, as withMetadata() and the like make");
+    }
+    this.#context = context;
   }
 
   get cancelled(): StatusError | undefined {
@@ -94,6 +106,7 @@ export class ServerCall implements ServerStream, StreamReceiver {
   }
 
   sendHeader(metadata: Metadata = new Metadata()): void {
+    this.#checkAnswersHere();
     if (this.headersSent) throw new Error('response headers have been sent already');
     if (this.#finished) throw this.cancelled ?? new Error('the call has ended');
     const headers = this.#responseHeaders('grpc-accept-encoding', SUPPORTED_ENCODINGS);
@@ -101,6 +114,7 @@ export class ServerCall implements ServerStream, StreamReceiver {
   }
 
   async sendMessage(payload: Uint8Array): Promise<void> {
+    this.#checkAnswersHere();
     if (this.cancelled !== undefined) throw this.cancelled;
     if (this.#finished) throw new Error('the call has ended');
     const message = encodeMessage(payload);
@@ -231,8 +245,7 @@ export class ServerCall implements ServerStream, StreamReceiver {
     } else {
       failure = clientFailure(`the client cancelled the call (${errorCodeName(code)})`, 'client_cancelled');
     }
-    this.#cancel(failure);
-    this.#finish(failure, false);
+    this.#endEarly(failure, false);
   }
 
   onDrain(): void {
@@ -248,17 +261,22 @@ export class ServerCall implements ServerStream, StreamReceiver {
     for (const resolve of waiting) resolve();
   }
 
+  #checkAnswersHere(): void {
+    if (this.isProxied) throw new Error('the call is proxied: its response comes from the primary');
+  }
+
   #onDeadline(): void {
     const error = StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline of the call has passed');
     const failure: Failure = { error, reason: 'deadline' };
-    this.#cancel(failure);
     // The client is told now, however long the handler takes to notice.
-    this.#finish(failure, true);
+    this.#endEarly(failure, true);
   }
 
-  #cancel(failure: Failure): void {
+  #endEarly(failure: Failure, isClientThere: boolean): void {
     this.cancellation ??= failure;
-    this.context.cancel(failure.error);
+    this.#finish(failure, isClientThere);
+    // Last: listeners run at once, and what they do, as to abort a destination's signal, must not decide how the call ends.
+    this.#context.cancel(failure.error);
   }
 
   /** The one way out. */
@@ -284,8 +302,9 @@ export class ServerCall implements ServerStream, StreamReceiver {
 
   /** The handler, and with it the streams to backends, must not go on for nobody. */
   #abandon(failure: Failure): void {
-    this.#cancel(failure);
+    this.cancellation ??= failure;
     this.#consumer?.onCancel(failure);
+    this.#context.cancel(failure.error);
   }
 
   #tellObserver(observer: CallObserver, failure: Failure | undefined): void {

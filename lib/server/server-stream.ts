@@ -9,7 +9,10 @@ import type { StatusError } from '../grpc/status.js';
  * {@link setTrailer}, and ends the call by returning, or by throwing a `StatusError`.
  */
 export interface ServerStream extends AsyncIterable<Buffer> {
-  /** Replace it to hand on a derived context; a director gets it, and destinations by default. */
+  /**
+   * Replace it to hand on a derived context; a director gets it, and destinations by default. Anything but a
+   * `CallContext` is refused with a TypeError.
+   */
   context: CallContext;
   /** `/service/method`. */
   readonly method: string;

@@ -104,7 +104,10 @@ export class Server {
     await this.#closed;
   }
 
-  /** Ends all calls and connections at once. */
+  /**
+   * Ends all calls and connections at once, those of an {@link attach}ed server excepted: their sessions are yours to
+   * destroy, which ends the calls on them.
+   */
   destroy(): void {
     this.#transport.destroy();
   }

@@ -143,6 +143,20 @@ t.test('a peer that allows no streams is not dialled once more', async (t) => {
   t.equal(call.connection, only);
 });
 
+t.test('of many connections that all are idle, one stays for the 30 minutes', async (t) => {
+  const clock = new TestClock(t);
+  const dialer = new FakeDialer();
+  const channel = channelTo(dialer);
+  for (let i = 0; i < 3; i++) {
+    new FakeCall().start(channel);
+    dialer.last.ready(1);
+  }
+  for (const connection of dialer.connections) connection.endStream();
+  await clock.advance(29 * 60_000, 10_000);
+  t.equal(dialer.connections.filter(({ isShutDown }) => !isShutDown).length, 1);
+  t.equal(channel.state.name, 'READY');
+});
+
 t.test('connections without streams close: surplus ones within a minute, the last after 30', async (t) => {
   const clock = new TestClock(t);
   const dialer = new FakeDialer();

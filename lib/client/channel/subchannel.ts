@@ -250,14 +250,17 @@ export class Subchannel {
   }
 
   #sweep(): void {
+    let ready = 0;
+    for (const { phase } of this.#connections) if (phase === 'ready') ready++;
     for (const pooled of this.#connections) {
       if (pooled.phase !== 'ready') continue;
       const isIdle = !pooled.used && pooled.connection.streamCount === 0;
       pooled.used = false;
       pooled.idleSweeps = isIdle ? pooled.idleSweeps + 1 : 0;
-      const most = this.#connections.size > 1 ? SURPLUS_SWEEPS : IDLE_SWEEPS;
+      const most = ready > 1 ? SURPLUS_SWEEPS : IDLE_SWEEPS;
       if (pooled.idleSweeps < most) continue;
       // An idle connection that closes is no failure of the backend's.
+      ready--;
       pooled.phase = 'going away';
       if (this.#current === pooled) this.#current = undefined;
       pooled.connection.shutDown();
