@@ -147,7 +147,7 @@ behaviour('SETTINGS that lower MAX_CONCURRENT_STREAMS are kept to', async (t, wo
   connection.send(settings([Setting.MAX_CONCURRENT_STREAMS, 1]));
   await connection.until(() => acknowledgements(connection) === 2);
   const second = client.call(METHOD, MESSAGE);
-  await new Promise((resolve) => client.session.ping(resolve));
+  await client.roundTrip();
   connection.send(ping(Buffer.alloc(8)));
   await connection.first(0, FrameType.PING);
   t.same(connection.of(3), []);
@@ -161,7 +161,7 @@ behaviour("nothing is sent before the backend's SETTINGS", async (t, world) => {
   const call = client.call(METHOD, MESSAGE);
   const connection = await backend.accept();
   await connection.first(0, FrameType.SETTINGS);
-  await new Promise((resolve) => client.session.ping(resolve));
+  await client.roundTrip();
   t.same(connection.of(1), []);
   connection.send(settings([Setting.MAX_CONCURRENT_STREAMS, 1]));
   void answerAll(connection);

@@ -189,7 +189,7 @@ behaviour('sendMessage waits while the client does not read, each of several', a
   const stream = client.open(METHOD);
   stream.end();
   await new Promise((resolve) => stream.on('response', resolve));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await client.roundTrip();
   t.ok(sent < 10, `${sent} of 20 were through while nobody read`);
   const response = await collectResponse(stream);
   t.equal(fieldValue(response.trailers, 'grpc-status'), '0');

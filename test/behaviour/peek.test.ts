@@ -302,7 +302,7 @@ behaviour('a client is held back before anybody peeks', async (t, world) => {
     passed = true;
   });
   await entered.promise;
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await client.roundTrip();
   t.equal(passed, false, 'more than a window is not taken in');
   think.resolve();
   stream.end();

@@ -213,7 +213,7 @@ behaviour('a refused stream avoids its connection also when other calls wait for
   const second = await backend.accept();
   const refused = dataOf(first.of(1, FrameType.DATA));
   first.send(resetStream(1, NGHTTP2_REFUSED_STREAM));
-  await new Promise((resolve) => client.session.ping(resolve));
+  await client.roundTrip();
   second.send(settings());
   const answered = new Set<string>(['first 1']);
   let settled = false;

@@ -49,6 +49,13 @@ export class Http2Client {
     return response;
   }
 
+  /** Resolves when the peer has answered a PING, and so has read what was sent before it. */
+  roundTrip(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.session.ping((error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
   destroy(): void {
     this.session.destroy();
   }
