@@ -1,15 +1,12 @@
 import { bench, do_not_optimize, group } from 'mitata';
-import type { Stream } from '../../lib/port/stream.js';
+import { NOBODYS } from '../../lib/port/account.js';
+import { PROXY_DEFAULTS } from '../../lib/proxy/defaults.js';
 import { Peeker } from '../../lib/proxy/peeker.js';
 import { messageOf } from '../wire/message.js';
 
-const MAX_PEEK_BYTES = 4 * 1024 * 1024;
-
-const nowhere: Stream = {
-  receiver: { onHeaders() {}, onData() {}, onEnd() {}, onReset() {}, onDrain() {} },
-  sendHeaders() {},
-  sendData: () => true,
-  reset() {},
+const nowhere = {
+  inputEnded: false,
+  held: NOBODYS,
   pause() {},
   resume() {},
 };
@@ -18,12 +15,12 @@ const nowhere: Stream = {
 export function registerPeek(): void {
   group('peek', () => {
     bench('not peeked', () => {
-      const peeker = new Peeker(nowhere, false, [], MAX_PEEK_BYTES);
+      const peeker = new Peeker(nowhere, [], PROXY_DEFAULTS);
       do_not_optimize(peeker.take());
     });
     const small = messageOf(100);
     bench('100 bytes', async () => {
-      const peeker = new Peeker(nowhere, false, [], MAX_PEEK_BYTES);
+      const peeker = new Peeker(nowhere, [], PROXY_DEFAULTS);
       const peeked = peeker.peek();
       peeker.push(small);
       do_not_optimize(await peeked);
@@ -31,7 +28,7 @@ export function registerPeek(): void {
     });
     const large = messageOf(1024 * 1024);
     bench('1 MiB in chunks of 16 KiB', async () => {
-      const peeker = new Peeker(nowhere, false, [], MAX_PEEK_BYTES);
+      const peeker = new Peeker(nowhere, [], PROXY_DEFAULTS);
       const peeked = peeker.peek();
       for (let offset = 0; offset < large.length; offset += 16 * 1024) {
         peeker.push(large.subarray(offset, offset + 16 * 1024));

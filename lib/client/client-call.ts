@@ -1,3 +1,4 @@
+import { now } from '../call/clock.js';
 import type { CallContext } from '../call/context.js';
 import { DeadlineTimer, earlierDeadline } from '../call/deadline.js';
 import type { Failure, FailureReason } from '../call/outcome.js';
@@ -6,6 +7,7 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { codeFromErrorCode } from '../grpc/status-mapping.js';
 import { withoutContentLength } from '../grpc/trailers.js';
+import type { Account, HeldBytes } from '../port/account.js';
 import type { ClientConnection } from '../port/connection.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
@@ -52,7 +54,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #connection: ClientConnection | undefined;
   #stream: Stream | undefined;
   /** What has been sent, while a refused stream can still be retried. */
-  readonly #sent = new SentData();
+  readonly #sent: SentData;
+  readonly #held: HeldBytes;
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   readonly #watchesEnd: boolean;
@@ -62,14 +65,20 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #holdsBack = false;
   #done = false;
 
-  /** @param inheritsEnd whether the receiver sees to the context's deadline and cancellation */
+  /**
+   * @param held what is held for it is charged to
+   * @param inheritsEnd whether the receiver sees to the context's deadline and cancellation
+   */
   constructor(
     conn: ClientConn,
     context: CallContext,
     options: CallOptions,
     receiver: CallReceiver,
+    held: HeldBytes,
     inheritsEnd: boolean,
   ) {
+    this.#held = held;
+    this.#sent = new SentData(held);
     this.#conn = conn;
     this.#context = context;
     this.#options = options;
@@ -83,9 +92,9 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#watchesEnd = !inheritsEnd || this.#deadline !== context.deadline;
   }
 
-  /** Clients take turns by the connection that they came on. */
-  get client(): object {
-    return this.#context.socket;
+  /** Clients take turns. */
+  get client(): Account {
+    return this.#held.account;
   }
 
   get waitForReady(): boolean {
@@ -138,6 +147,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     const stream = connection.openStream();
     this.#stream = stream;
     stream.receiver = this;
+    stream.held = this.#held;
     stream.sendHeaders(headers, false);
     stream.resume();
     this.attempts++;
@@ -194,7 +204,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   #open(): void {
-    const connection = this.#conn.channel.pick();
+    const connection = this.#conn.channel.pick(this.client);
     if (connection !== undefined) {
       this.onConnection(connection);
       return;
@@ -239,12 +249,17 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     const why = text === undefined ? name : `${text} (${name})`;
     return {
       error: StatusError.withoutStack(status, `the stream to ${target} failed: ${why}`),
-      reason: 'backend_protocol',
+      reason: code === ErrorCode.ENHANCE_YOUR_CALM ? 'limit' : 'backend_protocol',
     };
   }
 
   /** Undefined if the context or the credentials, which are the application's, are nonsense; then the call is over. */
   #requestHeaders(): HeaderList | undefined {
+    if (this.#deadline !== undefined && this.#deadline <= now()) {
+      // The backend would only hear of a call that is cancelled at once.
+      this.#onDeadline();
+      return undefined;
+    }
     const line = { scheme: this.#conn.scheme, authority: this.#authority(), deadline: this.#deadline };
     try {
       return requestHeaders(this.#context, line, this.#credentials);
@@ -275,10 +290,12 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#abortListener = listener;
     }
     if (this.#deadline !== undefined) {
-      this.#deadlineTimer = new DeadlineTimer(this.#deadline, () => {
-        this.#fail(StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline has passed'), 'deadline');
-      });
+      this.#deadlineTimer = new DeadlineTimer(this.#deadline, () => this.#onDeadline());
     }
+  }
+
+  #onDeadline(): void {
+    this.#fail(StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline has passed'), 'deadline');
   }
 
   #onAbort(): void {

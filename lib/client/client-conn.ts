@@ -1,15 +1,14 @@
 import type { ConnectionOptions } from 'node:tls';
-import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { parseTarget } from '../port/address.js';
+import { checkedLimits } from '../transport/check-limits.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
 import { SessionDialer } from '../transport/http2/session-dialer.js';
-import { DEFAULT_LIMITS } from '../transport/limits.js';
+import { DEFAULT_DIAL_LIMITS, type DialLimits } from '../transport/limits.js';
 import type { TransportName } from '../transport/transport-name.js';
 import { createDialer } from '../transport/transports.js';
 import { Channel } from './channel/channel.js';
 import type { ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
-import { CLIENT_DEFAULTS } from './defaults.js';
 
 /** How connections to a backend are made. */
 export interface DialOptions {
@@ -22,13 +21,8 @@ export interface DialOptions {
   readonly transport?: TransportName | undefined;
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
-  /** Milliseconds from the start of a connection attempt until it is usable. Default 20 000. */
-  readonly connectTimeoutMilliseconds?: number | undefined;
-  /**
-   * Connections at a time at most, those that are being made or go away included, for a backend that limits the
-   * streams on each; calls beyond wait for room. An integer from 1; default 100.
-   */
-  readonly maxConnections?: number | undefined;
+  /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
+  readonly limits?: Partial<DialLimits> | undefined;
 }
 
 /**
@@ -110,30 +104,18 @@ export class ClientConn {
  *
  * @param target `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, or `HOST:PORT`, which
  *   means `http://`
- * @throws TypeError for a target that is none of these; RangeError for an option out of its range
+ * @throws TypeError for a target that is none of these; TypeError or RangeError for an option that makes no sense
  */
 export function dial(target: string, options: DialOptions = {}): ClientConn {
   const { address, scheme, authority } = parseTarget(target);
   const secure = scheme === 'https' || options.tls !== undefined;
-  const {
-    connectTimeoutMilliseconds = CLIENT_DEFAULTS.connectTimeoutMilliseconds,
-    maxConnections = CLIENT_DEFAULTS.maxConnections,
-  } = options;
-  if (!Number.isInteger(maxConnections) || maxConnections < 1) {
-    throw new RangeError(`maxConnections must be an integer from 1, not ${String(maxConnections)}`);
-  }
-  if (!(connectTimeoutMilliseconds > 0 && connectTimeoutMilliseconds <= MAX_TIMER_MILLISECONDS)) {
-    throw new RangeError(
-      `connectTimeoutMilliseconds must be above 0 and at most ${MAX_TIMER_MILLISECONDS}, not ${String(connectTimeoutMilliseconds)}`,
-    );
-  }
+  const limits = checkedLimits(options.limits, DEFAULT_DIAL_LIMITS, 'limits');
   const dialer = createDialer(options.transport ?? 'http2', {
     address,
     tls: secure ? (options.tls ?? {}) : undefined,
-    connectTimeoutMilliseconds,
-    limits: DEFAULT_LIMITS,
+    limits,
   });
-  const channel = new Channel(target, dialer, maxConnections);
+  const channel = new Channel(target, dialer, limits);
   return ClientConn.over(channel, target, options.authority ?? authority, () => secure);
 }
 
@@ -149,7 +131,8 @@ export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn 
   if (known === undefined) {
     const name = 'the given HTTP/2 session';
     // Two, so that one that goes away leaves room for the attempt that tells so.
-    const channel = new Channel(name, new SessionDialer(conn), 2);
+    const limits = { ...DEFAULT_DIAL_LIMITS, maxConnections: 2 };
+    const channel = new Channel(name, new SessionDialer(conn), limits);
     // node:http2 fills in the authority that the session was connected with.
     known = ClientConn.over(channel, name, undefined, () => conn.encrypted === true);
     connsOfSessions.set(conn, known);

@@ -1,3 +1,4 @@
+import type { HeldBytes } from '../port/account.js';
 import { keep } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 
@@ -12,7 +13,9 @@ const HOLD_MILLISECONDS = 5_000;
 
 /** What a call has sent so far, as it was sent, to be sent again if the backend refuses the stream. */
 export class SentData {
+  readonly #held: HeldBytes;
   #chunks: Buffer[] | undefined;
+  #heldBytes = 0;
   #bytes = 0;
   #ended = false;
   #kept = false;
@@ -27,6 +30,11 @@ export class SentData {
   #listed = false;
   #since = 0;
 
+  /** @param held what it holds is charged to */
+  constructor(held: HeldBytes) {
+    this.#held = held;
+  }
+
   /** Whether {@link replay} would send all of it. */
   get complete(): boolean {
     return this.#bytes <= MAX_BYTES;
@@ -39,6 +47,8 @@ export class SentData {
     if (!this.complete && !this.#kept) {
       this.drop();
     } else if (chunk.length > 0) {
+      this.#held.hold(chunk.length);
+      this.#heldBytes += chunk.length;
       if (this.#chunks === undefined) {
         this.#chunks = [keep(chunk)];
         this.#enlist();
@@ -69,6 +79,8 @@ export class SentData {
   /** Lets go of it: there will be no retry. */
   drop(): void {
     this.#chunks = undefined;
+    this.#held.release(this.#heldBytes);
+    this.#heldBytes = 0;
     this.#bytes = Infinity;
     this.#kept = false;
     this.#unlist();

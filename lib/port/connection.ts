@@ -22,7 +22,7 @@ export interface ClientConnection {
   readonly hasRoom: boolean;
   /** How many streams are running. */
   readonly streamCount: number;
-  /** The peer's SETTINGS_MAX_CONCURRENT_STREAMS; Infinity as long as it has named none. */
+  /** The streams that may run at a time: the peer's SETTINGS_MAX_CONCURRENT_STREAMS, or this side's own limit. */
   readonly maxConcurrentStreams: number;
   /** The peer has answered a stream with HEADERS: it is of use. */
   readonly hasAnswered: boolean;
@@ -40,8 +40,11 @@ export interface ConnectionOwner {
   onReady(): void;
   /** There may be room for a stream where there was none: one has ended, or the peer's SETTINGS have changed. */
   onRoom(): void;
-  /** No further streams: the peer has sent GOAWAY, or the identifiers have run out. Those that run go on. */
-  onGoingAway(): void;
+  /**
+   * No further streams: the peer has sent GOAWAY; or, `bySelf`, this side spares it, since the identifiers have run out
+   * or the peer may soon have had enough. Those that run go on.
+   */
+  onGoingAway(bySelf: boolean): void;
   /** It has ended, or was never made, and all its streams have been told. The last call. */
   onEnded(end: ConnectionEnd): void;
 }

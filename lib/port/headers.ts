@@ -10,6 +10,16 @@ export interface HeaderList extends Array<string> {
   neverIndexed?: readonly string[];
 }
 
+/**
+ * The size of a list as SETTINGS_MAX_HEADER_LIST_SIZE counts it: "the uncompressed size of field names and values, …
+ * in units of octets plus an overhead of 32 octets for each field" (RFC 9113 section 6.5.2).
+ */
+export function headerListSize(headers: HeaderList): number {
+  let size = 0;
+  for (const text of headers) size += 16 + text.length;
+  return size;
+}
+
 /** The value of the first field called `name`, or undefined. */
 export function headerValue(headers: HeaderList, name: string): string | undefined {
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Account, HeldBytes } from './account.js';
 import type { ConnectionEnd } from './connection-end.js';
 import type { HeaderList } from './headers.js';
 
@@ -15,6 +16,9 @@ import type { HeaderList } from './headers.js';
 export interface Stream {
   /** Where frames that come in are delivered; may be replaced at any time. */
   receiver: StreamReceiver;
+
+  /** What is held in this stream, in either direction, is charged to. To be set before anything can be. */
+  held: HeldBytes;
 
   /**
    * Sends HEADERS; a second call sends trailers and must set `endStream`. The list begins with the
@@ -49,6 +53,8 @@ export interface Stream {
 export interface IncomingStream extends Stream {
   /** The connection's socket: a `tls.TLSSocket` when it is encrypted. To look at, not to read or write. */
   readonly socket: Socket;
+  /** What the connection's peer costs. */
+  readonly account: Account;
 }
 
 /** Why a stream ended before its time. */

@@ -4,4 +4,7 @@ import { DEFAULT_MAX_MESSAGE_BYTES } from '../grpc/framing.js';
 export const PROXY_DEFAULTS = {
   /** One message may be as long as those that gRPC's implementations take. */
   maxPeekBytes: DEFAULT_MAX_MESSAGE_BYTES,
-} as const;
+  /** The call's deadline is enough. */
+  peekTimeoutMilliseconds: Infinity,
+  directorTimeoutMilliseconds: Infinity,
+};

@@ -72,7 +72,7 @@ export class DestinationStream implements CallReceiver {
     const context = destination.ctx ?? stream.context;
     const inheritsEnd = context.deadline === stream.deadline && context.ownSignal === undefined;
     this.#conn = toClientConn(destination.conn);
-    this.#call = new ClientCall(this.#conn, context, callOptions, this, inheritsEnd);
+    this.#call = new ClientCall(this.#conn, context, callOptions, this, stream.held, inheritsEnd);
   }
 
   /** How it ended. */

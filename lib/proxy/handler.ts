@@ -3,7 +3,7 @@ import type { StreamHandler } from '../server/handler.js';
 import type { Server } from '../server/server.js';
 import { ServerCall } from '../server/server-call.js';
 import type { ServerStream } from '../server/server-stream.js';
-
+import { checkedLimits } from '../transport/check-limits.js';
 import { PROXY_DEFAULTS } from './defaults.js';
 import type { StreamDirector, StreamParameters } from './director.js';
 import { ProxyCall } from './proxy-call.js';
@@ -12,16 +12,28 @@ import { ProxyCall } from './proxy-call.js';
 export interface ProxyOptions {
   /** What a director's `peek()` may hold of a call, in bytes; RESOURCE_EXHAUSTED beyond. Default 4 MiB. */
   readonly maxPeekBytes?: number | undefined;
+  /**
+   * How long a director's `peek()` waits for the client, in milliseconds; DEADLINE_EXCEEDED beyond. By default as long
+   * as the call's deadline allows.
+   */
+  readonly peekTimeoutMilliseconds?: number | undefined;
+  /**
+   * How long a director may take for its answer, peeks included, in milliseconds; the call is DEADLINE_EXCEEDED beyond.
+   * By default as long as the call's deadline allows.
+   */
+  readonly directorTimeoutMilliseconds?: number | undefined;
 }
 
 /**
  * A handler that sends calls where the director says, whatever they are: for a `Server`'s
  * `unknownServiceHandler`.
+ *
+ * @throws TypeError or RangeError for an option that makes no sense
  */
 export function transparentHandler(director: StreamDirector, options: ProxyOptions = {}): StreamHandler {
-  const maxPeekBytes = options.maxPeekBytes ?? PROXY_DEFAULTS.maxPeekBytes;
+  const limits = checkedLimits(options, PROXY_DEFAULTS, 'options');
   return (stream) => {
-    new ProxyCall(callOf(stream), maxPeekBytes).direct(director);
+    new ProxyCall(callOf(stream), limits).direct(director);
   };
 }
 
@@ -40,7 +52,7 @@ export function handleStream(
   return new Promise((resolve) => {
     const call = callOf(stream);
     // Nobody peeks.
-    const proxied = new ProxyCall(call, 0, resolve);
+    const proxied = new ProxyCall(call, PROXY_DEFAULTS, resolve);
     call.context = call.context.withMethod(fullMethodName);
     proxied.open(parameters);
   });

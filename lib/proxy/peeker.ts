@@ -1,11 +1,13 @@
+import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { PayloadAssembler } from '../grpc/assembler.js';
 import { decompress } from '../grpc/compression.js';
 import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
+import type { HeldBytes } from '../port/account.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keep } from '../port/lent-memory.js';
-import type { Stream } from '../port/stream.js';
+import type { PROXY_DEFAULTS } from './defaults.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
@@ -54,11 +56,21 @@ class Waiting {
   }
 }
 
+/** The call whose request is looked at. */
+interface PeekedCall {
+  readonly inputEnded: boolean;
+  readonly held: HeldBytes;
+  pause(): void;
+  resume(): void;
+}
+
 /** Holds the beginning of a request while the director has not answered. */
 export class Peeker implements StreamPeeker {
-  readonly #client: Pick<Stream, 'pause' | 'resume'>;
+  readonly #client: PeekedCall;
   readonly #headers: HeaderList;
   readonly #maxBytes: number;
+  readonly #timeout: number;
+  #timer: NodeJS.Timeout | undefined;
   /** Made by the first peek: most calls are not peeked at. */
   #scanner: MessageScanner | undefined;
   /** How many messages have been found, all together within the limit, and how many bytes scanned. */
@@ -74,16 +86,12 @@ export class Peeker implements StreamPeeker {
   #taken = false;
   #error: Error | undefined;
 
-  constructor(
-    client: Pick<Stream, 'pause' | 'resume'>,
-    ended: boolean,
-    headers: HeaderList,
-    maxBytes: number,
-  ) {
+  constructor(client: PeekedCall, headers: HeaderList, limits: typeof PROXY_DEFAULTS) {
     this.#client = client;
-    this.#ended = ended;
+    this.#ended = client.inputEnded;
     this.#headers = headers;
-    this.#maxBytes = maxBytes;
+    this.#maxBytes = limits.maxPeekBytes;
+    this.#timeout = limits.peekTimeoutMilliseconds;
   }
 
   peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
@@ -92,7 +100,10 @@ export class Peeker implements StreamPeeker {
     const waiting = new Waiting(count);
     this.#waiting.push(waiting);
     this.#scan();
-    if (this.#waiting.length > 0) this.#client.resume();
+    if (this.#waiting.length > 0) {
+      this.#limitWait();
+      this.#client.resume();
+    }
     if (options.inflate !== true) return waiting.messages;
     const inflated = waiting.messages.then((messages) => this.#inflated(messages));
     ignoreRejection(inflated);
@@ -101,7 +112,10 @@ export class Peeker implements StreamPeeker {
 
   /** The next DATA. */
   push(received: Buffer): void {
+    // Nobody wants it any more.
+    if (this.#taken) return;
     const chunk = keep(received);
+    this.#client.held.hold(chunk.length);
     if (this.#heldBytes === 0) {
       this.#held = chunk;
     } else {
@@ -139,9 +153,25 @@ export class Peeker implements StreamPeeker {
     if (this.#waiting.length > 0) this.fail(answered());
     this.#taken = true;
     const held = this.#whole();
-    this.#held = undefined;
-    this.#unscanned = undefined;
+    this.drop();
     return held;
+  }
+
+  /** Lets go of what is held. */
+  drop(): void {
+    clearTimeout(this.#timer);
+    this.#client.held.release(this.#heldBytes);
+    this.#held = undefined;
+    this.#assembler = undefined;
+    this.#unscanned = undefined;
+  }
+
+  #limitWait(): void {
+    if (this.#timer !== undefined || this.#timeout > MAX_TIMER_MILLISECONDS) return;
+    this.#timer = setTimeout(() => {
+      const message = `the client has not sent what is peeked at within ${this.#timeout} ms`;
+      this.fail(StatusError.withoutStack(Code.DEADLINE_EXCEEDED, message));
+    }, this.#timeout);
   }
 
   /** One after the other, so that no more than the limit is in the making while as much is there. */
@@ -182,6 +212,9 @@ export class Peeker implements StreamPeeker {
       this.#error ??= error as Error;
     }
     this.#waiting = this.#waiting.filter((waiting) => !this.#answer(waiting));
+    if (this.#waiting.length > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #scanTo(count: number): void {

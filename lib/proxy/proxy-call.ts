@@ -1,3 +1,4 @@
+import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { warn } from '../call/hooks.js';
 import type { DestinationOutcome, Failure, FailureReason } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
@@ -7,6 +8,7 @@ import { trailersOf } from '../grpc/trailers.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { RequestConsumer } from '../server/request-consumer.js';
 import type { ServerCall } from '../server/server-call.js';
+import type { PROXY_DEFAULTS } from './defaults.js';
 import { type DestinationOwner, DestinationStream } from './destination-stream.js';
 import type { Destination, StreamDirector, StreamParameters } from './director.js';
 import { RequestFanout } from './fanout.js';
@@ -32,6 +34,8 @@ const SETTLED: Phase = { name: 'settled' };
 export class ProxyCall implements RequestConsumer, DestinationOwner {
   readonly #call: ServerCall;
   readonly #peeker: Peeker;
+  readonly #directorTimeout: number;
+  #directorTimer: NodeJS.Timeout | undefined;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
   #phase: Phase = DIRECTING;
   /** Of the request; made when the director has answered. */
@@ -49,11 +53,16 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
    * @param onSettled called with the outcome, once
    * @throws StatusError if somebody has read from the call or answered it
    */
-  constructor(call: ServerCall, maxPeekBytes: number, onSettled?: (error: StatusError | undefined) => void) {
+  constructor(
+    call: ServerCall,
+    limits: typeof PROXY_DEFAULTS,
+    onSettled?: (error: StatusError | undefined) => void,
+  ) {
     call.giveTo(this);
     this.#call = call;
     this.#onSettled = onSettled;
-    this.#peeker = new Peeker(call, call.inputEnded, call.context.headers, maxPeekBytes);
+    this.#directorTimeout = limits.directorTimeoutMilliseconds;
+    this.#peeker = new Peeker(call, call.context.headers, limits);
     // While an interceptor was thinking, say.
     if (call.cancellation !== undefined) this.onCancel(call.cancellation);
   }
@@ -88,6 +97,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       this.open(answer);
     } else {
       // A promise, or something like one; or nonsense.
+      this.#limitDirector();
       Promise.resolve(answer).then(
         (parameters) => this.open(parameters),
         (error) => this.#refuseFor(error),
@@ -95,8 +105,21 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     }
   }
 
+  #limitDirector(): void {
+    const time = this.#directorTimeout;
+    if (time > MAX_TIMER_MILLISECONDS) return;
+    this.#directorTimer = setTimeout(() => {
+      const message = `the director has not answered within ${time} ms`;
+      const error = StatusError.withoutStack(Code.DEADLINE_EXCEEDED, message);
+      this.#refuse({ error, reason: 'director' });
+    }, time);
+  }
+
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
+    clearTimeout(this.#directorTimer);
+    // The director's time was over.
+    if (this.#isSettled) return;
     this.#parameters = parameters;
     if (this.#clientFailure !== undefined) {
       this.#settle();
@@ -192,6 +215,11 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#primary?.resume();
   }
 
+  onFinished(): void {
+    clearTimeout(this.#directorTimer);
+    this.#peeker.drop();
+  }
+
   onCancel(failure: Failure): void {
     if (this.#isSettled) return;
     this.#clientFailure ??= failure;
@@ -205,6 +233,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   #refuseFor(thrown: unknown): void {
+    clearTimeout(this.#directorTimer);
+    if (this.#isSettled) return;
     const error = StatusError.from(thrown);
     const reason = error === this.#peeker.failure ? reasonOfRequest(error) : 'director';
     this.#refuse(this.#clientFailure ?? { error, reason });
@@ -333,6 +363,7 @@ function isParameters(answer: StreamParameters | Promise<StreamParameters>): ans
 
 /** Whose fault it is that a request could not be read. */
 function reasonOfRequest({ code }: StatusError): FailureReason {
+  if (code === Code.DEADLINE_EXCEEDED) return 'deadline';
   return code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'client_protocol';
 }
 

@@ -1,6 +1,7 @@
 import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import { decompress } from '../grpc/compression.js';
-import { type Message, MessageParser } from '../grpc/framing.js';
+import { type Message, MessageParser, PREFIX_LENGTH } from '../grpc/framing.js';
+import type { HeldBytes } from '../port/account.js';
 import { keep } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 import type { RequestConsumer } from './request-consumer.js';
@@ -13,13 +14,17 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   readonly #stream: Stream;
   readonly #encoding: string;
   readonly #maxMessageBytes: number;
+  readonly #held: HeldBytes;
+  #heldBytes = 0;
   readonly #parser: MessageParser;
   readonly #messages: Message[] = [];
   #waiting: PromiseWithResolversOf<Message | undefined> | undefined;
   #ended = false;
   #error: Error | undefined;
 
-  constructor(stream: Stream, encoding: string, maxMessageBytes: number) {
+  /** @param held what is read ahead is charged to */
+  constructor(stream: Stream, encoding: string, maxMessageBytes: number, held: HeldBytes) {
+    this.#held = held;
     this.#stream = stream;
     this.#encoding = encoding;
     this.#maxMessageBytes = maxMessageBytes;
@@ -31,6 +36,7 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
 
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     const message = this.#messages.shift() ?? (await this.#pull());
+    this.#release(message === undefined ? this.#heldBytes : message.payload.length + PREFIX_LENGTH);
     if (message === undefined) return { done: true, value: undefined };
     const payload = message.compressed
       ? await decompress(message.payload, this.#encoding, this.#maxMessageBytes)
@@ -39,6 +45,8 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   }
 
   onData(chunk: Buffer): void {
+    this.#held.hold(chunk.length);
+    this.#heldBytes += chunk.length;
     try {
       this.#parser.push(keep(chunk));
     } catch (error) {
@@ -64,10 +72,21 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
     this.fail(error);
   }
 
+  /** Nobody reads any more. */
+  onFinished(): void {
+    this.#release(this.#heldBytes);
+  }
+
   /** No more will come, for this reason. Messages that are already here are still given out. */
   fail(error: Error): void {
     this.#error ??= error;
     this.#deliver();
+  }
+
+  #release(bytes: number): void {
+    const released = Math.min(bytes, this.#heldBytes);
+    this.#heldBytes -= released;
+    this.#held.release(released);
   }
 
   #deliver(): void {

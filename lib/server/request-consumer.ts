@@ -10,6 +10,8 @@ export interface RequestConsumer {
   onDrain(): void;
   /** The call has ended without the consumer: the client went, its time is over, or an interceptor has ended it. */
   onCancel(failure: Failure): void;
+  /** The call has ended: what is held for it is of no use any more. */
+  onFinished(): void;
   /** Complete messages so far, from the client and to it. */
   readonly messagesReceived: number;
   readonly messagesSent: number;

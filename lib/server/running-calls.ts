@@ -1,6 +1,6 @@
 import { type CallContext, peerAddress } from '../call/context.js';
 import { tellOnlooker } from '../call/hooks.js';
-import type { CallObserver } from '../call/outcome.js';
+import type { CallObserver, Failure } from '../call/outcome.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream } from '../port/stream.js';
 import { ServerCall, type ServerCallOwner } from './server-call.js';
@@ -9,6 +9,8 @@ import { ServerCall, type ServerCallOwner } from './server-call.js';
 export class RunningCalls implements ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
   readonly observer: CallObserver | undefined;
+  /** The calls, linked both ways: a Set's tables would keep those that have ended alive (stream-table.ts). */
+  #first: ServerCall | undefined;
   #count = 0;
   #onNone: (() => void) | undefined;
 
@@ -21,10 +23,24 @@ export class RunningCalls implements ServerCallOwner {
     this.#count++;
     // Asked for as long as it can be told: sockets forget it when they close.
     if (this.observer !== undefined) void context.peer;
-    return new ServerCall(this, stream, context, inputEnded);
+    const call = new ServerCall(this, stream, context, inputEnded);
+    call.next = this.#first;
+    if (this.#first !== undefined) this.#first.previous = call;
+    this.#first = call;
+    return call;
   }
 
-  onCallFinished(): void {
+  /** Ends all that run. */
+  end(failure: Failure): void {
+    for (let call = this.#first; call !== undefined; call = this.#first) call.end(failure);
+  }
+
+  onCallFinished(call: ServerCall): void {
+    if (call.previous === undefined) this.#first = call.next;
+    else call.previous.next = call.next;
+    if (call.next !== undefined) call.next.previous = call.previous;
+    call.previous = undefined;
+    call.next = undefined;
     this.#count--;
     if (this.#count === 0) this.#onNone?.();
   }

@@ -8,25 +8,35 @@ import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
 import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
+import { type Debtor, HeldBytes } from '../port/account.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
-import { appendHeaders, type HeaderList, headerValue } from '../port/headers.js';
+import { appendHeaders, type HeaderList, headerListSize, headerValue } from '../port/headers.js';
 import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
 import { MessageReader } from './message-reader.js';
 import type { RequestConsumer } from './request-consumer.js';
 import type { ServerStream } from './server-stream.js';
 
+/** Header lists below this are not counted: they weigh no more than the objects of their call. */
+const LARGE_LIST = 4096;
+
+/** With less time than this, nobody can expect an answer. */
+const SHORTEST_MILLISECONDS = 1;
+
+/** Why calls fail whose streams to backends are then reset, by what their client has done. */
+const WASTEFUL: ReadonlySet<FailureReason> = new Set(['client_cancelled', 'client_protocol', 'limit']);
+
 /** What a call belongs to. */
 export interface ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
   readonly observer: CallObserver | undefined;
-  onCallFinished(): void;
+  onCallFinished(call: ServerCall): void;
 }
 
 /**
  * One call, from its request headers to its end. It is the receiver of its stream for all its life, and hands what
  * comes to whoever consumes the request: the messages' reader, or the proxy. However it ends, it ends in `#finish`.
  */
-export class ServerCall implements ServerStream, StreamReceiver {
+export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   readonly deadline: number | undefined;
   inputEnded: boolean;
   headersSent = false;
@@ -34,6 +44,11 @@ export class ServerCall implements ServerStream, StreamReceiver {
   cancellation: Failure | undefined;
   /** `content-type` of the response, unless a backend's header list is sent. */
   responseContentType = 'application/grpc';
+  /** What is held for it, wherever that waits. */
+  readonly held: HeldBytes;
+  /** Its neighbours among the running calls, for {@link RunningCalls} alone. */
+  previous: ServerCall | undefined;
+  next: ServerCall | undefined;
   readonly #stream: IncomingStream;
   readonly #owner: ServerCallOwner;
   #context: CallContext;
@@ -49,6 +64,11 @@ export class ServerCall implements ServerStream, StreamReceiver {
   /** Its handler, or the proxy, has told the outcome; the interceptors may still be at work. */
   #settled = false;
   #finished = false;
+  /** What is sent to the client waits. */
+  #isBlocked = false;
+  /** The client gave it no time to be served in. */
+  #isHopeless = false;
+  readonly #heldFields: number;
   #trailers: HeaderList | undefined;
   #outcomeListener: ((failure: Failure | undefined) => void) | undefined;
   #scope: (<T>(run: () => T) => T) | undefined;
@@ -61,7 +81,13 @@ export class ServerCall implements ServerStream, StreamReceiver {
     this.inputEnded = inputEnded;
     this.#startedAt = owner.observer === undefined ? 0 : now();
     stream.receiver = this;
+    this.held = new HeldBytes(stream.account, this);
+    stream.held = this.held;
+    const size = headerListSize(context.headers);
+    this.#heldFields = size < LARGE_LIST ? 0 : size;
+    this.held.hold(this.#heldFields);
     if (context.deadline !== undefined) {
+      this.#isHopeless = context.deadline - now() < SHORTEST_MILLISECONDS;
       this.#deadlineTimer = new DeadlineTimer(context.deadline, () => this.#onDeadline());
     }
   }
@@ -94,7 +120,8 @@ export class ServerCall implements ServerStream, StreamReceiver {
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
     if (this.#consumer === undefined) {
       const encoding = headerValue(this.context.headers, 'grpc-encoding') ?? 'identity';
-      const reader = new MessageReader(this.#stream, encoding, this.#owner.maxReceiveMessageBytes);
+      const { maxReceiveMessageBytes } = this.#owner;
+      const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this.held);
       this.#consumer = reader;
       if (this.cancelled !== undefined) reader.fail(this.cancelled);
       else if (this.inputEnded) reader.onEnd();
@@ -178,8 +205,11 @@ export class ServerCall implements ServerStream, StreamReceiver {
 
   /** Sends DATA; false: hold back until `onDrain`. */
   sendData(chunk: Buffer): boolean {
+    if (this.#finished) return true;
     this.#bytesSent += chunk.length;
-    return this.#finished || this.#stream.sendData(chunk, false);
+    const hasRoom = this.#stream.sendData(chunk, false);
+    if (!hasRoom) this.#isBlocked = true;
+    return hasRoom;
   }
 
   /** Sets the trailers for a call that ends OK as they are, `grpc-status` included. */
@@ -240,6 +270,9 @@ export class ServerCall implements ServerStream, StreamReceiver {
     let failure: Failure;
     if (lost !== undefined) {
       failure = clientFailure(`the client disconnected: ${lost.text}`, 'client_gone');
+    } else if (by === 'local' && code === ErrorCode.ENHANCE_YOUR_CALM) {
+      const error = StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, `the client's stream: ${text}`);
+      failure = { error, reason: 'limit' };
     } else if (by === 'local') {
       failure = clientFailure(`the client broke HTTP/2: ${text ?? errorCodeName(code)}`, 'client_protocol');
     } else {
@@ -248,7 +281,17 @@ export class ServerCall implements ServerStream, StreamReceiver {
     this.#endEarly(failure, false);
   }
 
+  /** Most of what is too much is held for this call: its client, or a backend, takes too little of it. */
+  onTooMuchHeld(): void {
+    const error = StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, 'too much of the call waits to be taken');
+    const isTold = !this.#isBlocked && !this.#finished;
+    this.#endEarly({ error, reason: 'limit' }, isTold);
+    // No status would reach a client through what waits for it; and of an answer that is complete this is the rest.
+    if (!isTold) this.#stream.reset(ErrorCode.ENHANCE_YOUR_CALM);
+  }
+
   onDrain(): void {
+    this.#isBlocked = false;
     this.#releaseSenders();
     this.#consumer?.onDrain();
   }
@@ -284,11 +327,24 @@ export class ServerCall implements ServerStream, StreamReceiver {
     if (this.#finished) return;
     this.#finished = true;
     this.#deadlineTimer?.stop();
+    this.held.release(this.#heldFields);
+    this.#charge(failure?.reason);
     if (isClientThere) this.#sendStatus(failure?.error);
     if (!this.#settled) this.#abandon(failure ?? endedByInterceptor());
     this.#releaseSenders();
+    this.#consumer?.onFinished();
     if (this.#owner.observer !== undefined) this.#tellObserver(this.#owner.observer, failure);
-    this.#owner.onCallFinished();
+    this.#owner.onCallFinished(this);
+  }
+
+  /** Calls that were begun for nothing are charged to who made them; see `ServerLimits.abandonedCalls`. */
+  #charge(reason: FailureReason | undefined): void {
+    const { account } = this.#stream;
+    if (reason !== undefined && (WASTEFUL.has(reason) || (reason === 'deadline' && this.#isHopeless))) {
+      account.onCallAbandoned();
+    } else {
+      account.onCallCompleted();
+    }
   }
 
   #sendStatus(error: StatusError | undefined): void {

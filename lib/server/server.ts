@@ -1,6 +1,7 @@
 import type { TlsOptions } from 'node:tls';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
+import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import type { CallObserver } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -10,9 +11,10 @@ import type { ServerTransport } from '../port/connection.js';
 import { ErrorCode } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream } from '../port/stream.js';
+import { checkedLimits } from '../transport/check-limits.js';
 import type { NodeHttp2Server } from '../transport/http2/node-types.js';
 import { Http2ServerTransport } from '../transport/http2/server-transport.js';
-import { DEFAULT_LIMITS } from '../transport/limits.js';
+import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../transport/limits.js';
 import type { TransportName } from '../transport/transport-name.js';
 import { createServerTransport } from '../transport/transports.js';
 import { SERVER_DEFAULTS } from './defaults.js';
@@ -36,13 +38,25 @@ export interface ServerOptions {
   transport?: TransportName | undefined;
   /** The longest message given to a local handler, in bytes; default 4 MiB. What is proxied has no such limit. */
   maxReceiveMessageBytes?: number | undefined;
+  /** What clients may cost; see {@link ServerLimits} for the defaults. */
+  limits?: Partial<ServerLimits> | undefined;
 }
+
+/** How a server is closed. */
+export interface CloseOptions {
+  /** After so long, calls that still run are ended with UNAVAILABLE, and connections closed; default: never. */
+  readonly timeoutMilliseconds?: number | undefined;
+}
+
+/** The time that the last statuses have to get to clients. */
+const LAST_WORDS_MILLISECONDS = 100;
 
 /** Takes gRPC calls in, and gives each to its handler. */
 export class Server {
   readonly #services: Services;
   readonly #interceptors: readonly StreamInterceptor[];
   readonly #calls: RunningCalls;
+  readonly #limits: ServerLimits;
   readonly #transport: ServerTransport;
   readonly #acceptor = {
     onStream: (stream: IncomingStream, headers: HeaderList, endStream: boolean) =>
@@ -51,6 +65,7 @@ export class Server {
   #attached: Http2ServerTransport | undefined;
   #closed: Promise<unknown> | undefined;
 
+  /** @throws TypeError or RangeError for an option that makes no sense */
   constructor(options: ServerOptions = {}) {
     const {
       transport = SERVER_DEFAULTS.transport,
@@ -60,7 +75,8 @@ export class Server {
     this.#interceptors = options.interceptors ?? [];
     this.#calls = new RunningCalls(maxReceiveMessageBytes, options.observer);
     const { tls } = options;
-    this.#transport = createServerTransport(transport, this.#acceptor, { tls, limits: DEFAULT_LIMITS });
+    this.#limits = checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits');
+    this.#transport = createServerTransport(transport, this.#acceptor, { tls, limits: this.#limits });
   }
 
   /**
@@ -91,17 +107,38 @@ export class Server {
    * clients may retry elsewhere) and lets running ones finish.
    */
   attach(server: NodeHttp2Server): void {
-    this.#attached ??= new Http2ServerTransport(this.#acceptor, { tls: undefined, limits: DEFAULT_LIMITS });
+    this.#attached ??= new Http2ServerTransport(this.#acceptor, { tls: undefined, limits: this.#limits });
     this.#attached.attach(server, (headers) => isGrpcContentType(headerValue(headers, 'content-type')));
   }
 
   /**
    * Drains: no new connections and calls, running calls finish, connections close. Resolves when all that is
-   * done, which is as long as the longest call; {@link destroy} cuts it short.
+   * done, which is as long as the longest call, unless there is a timeout; {@link destroy} cuts it short.
+   *
+   * @throws RangeError for a timeout that is none
    */
-  async close(): Promise<void> {
+  async close({ timeoutMilliseconds }: CloseOptions = {}): Promise<void> {
+    if (timeoutMilliseconds !== undefined && !(timeoutMilliseconds >= 0)) {
+      throw new RangeError(`timeoutMilliseconds must be a number from 0, not ${timeoutMilliseconds}`);
+    }
     this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#calls.finished()]);
-    await this.#closed;
+    if (timeoutMilliseconds === undefined || timeoutMilliseconds > MAX_TIMER_MILLISECONDS) {
+      await this.#closed;
+      return;
+    }
+    const timer = setTimeout(() => this.#cutShort(), timeoutMilliseconds);
+    try {
+      await this.#closed;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends the calls that still run, and then the connections, whatever their peers do. */
+  #cutShort(): void {
+    const error = StatusError.withoutStack(Code.UNAVAILABLE, 'server is shutting down');
+    this.#calls.end({ error, reason: 'draining' });
+    setTimeout(() => this.destroy(), LAST_WORDS_MILLISECONDS);
   }
 
   /**

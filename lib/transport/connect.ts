@@ -1,6 +1,7 @@
 import net, { type Socket } from 'node:net';
 import tls, { type TLSSocket } from 'node:tls';
 import type { DialAddress } from '../port/address.js';
+import { SOCKET_OPTIONS } from './socket-options.js';
 
 /**
  * Begins to connect, by TLS with ALPN if there are options for it. A TLS peer that does not choose HTTP/2 makes the
@@ -14,12 +15,13 @@ export function connect(
   tlsOptions: tls.ConnectionOptions | undefined,
   session?: Buffer,
 ): Socket {
-  if (tlsOptions === undefined) return net.connect({ ...address, noDelay: true });
+  if (tlsOptions === undefined) return net.connect({ ...address, ...SOCKET_OPTIONS });
   // An IP address is no server name (RFC 6066 section 3).
   const named = 'host' in address && net.isIP(address.host) === 0 ? { servername: address.host } : {};
   const resumed = session === undefined ? {} : { session };
   const socket = tls.connect({ ...named, ...resumed, ...tlsOptions, ...address, ALPNProtocols: ['h2'] });
   socket.setNoDelay(true);
+  socket.setKeepAlive(true, SOCKET_OPTIONS.keepAliveInitialDelay);
   socket.once('secureConnect', () => {
     // Not at once: Node's own listeners come after this one, and node:http2's aborts the process if the socket has
     // lost its handle by then.

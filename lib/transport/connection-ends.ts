@@ -36,6 +36,20 @@ export const NOT_ALIVE: ConnectionEnd = {
   error: undefined,
 };
 
+/** A connection that has been closed for its age, its calls with it. */
+export const TOO_OLD: ConnectionEnd = {
+  cause: 'local',
+  code: ErrorCode.NO_ERROR,
+  text: 'it was closed here for its age',
+  error: undefined,
+};
+
+/** A client has let more calls go to waste than it may. */
+export const TOO_MANY_ABANDONED = brokenProtocol(
+  ErrorCode.ENHANCE_YOUR_CALM,
+  'too many calls that were reset or malformed',
+);
+
 /** The time to connect is over. */
 export function connectTimeout(milliseconds: number): ConnectionEnd {
   return {

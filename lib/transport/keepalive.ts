@@ -1,5 +1,12 @@
 import type { KeepaliveTimes } from './limits.js';
 
+/**
+ * Between two PINGs without a stream's frame in between. Servers on C-core count a PING that comes earlier as a strike
+ * ("too_many_pings"): GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS is "300000(5 minutes)" (gRPC's
+ * doc/keepalive.md).
+ */
+const SILENT_INTERVAL_MILLISECONDS = 300_000;
+
 /** What {@link Keepalive.check} finds: nothing, that a PING is due, or that the peer has not answered one. */
 export type KeepaliveVerdict = 'alive' | 'ping' | 'dead';
 
@@ -9,7 +16,10 @@ export type KeepaliveVerdict = 'alive' | 'ping' | 'dead';
 export class Keepalive {
   /** Set when anything is received. */
   heard = true;
-  /** Set when a stream's frame is received: what gRPC servers want to see between two PINGs. */
+  /**
+   * Set when a stream's frame is received, what gRPC servers want to see between two PINGs, and when a stream is opened:
+   * the peer owes it an answer.
+   */
   active = true;
   readonly #times: KeepaliveTimes;
   #heardAt = performance.now();
@@ -35,7 +45,7 @@ export class Keepalive {
     }
     if (this.#isAnswerDue) return now - this.#pingedAt >= this.#times.timeoutMilliseconds ? 'dead' : 'alive';
     if (now - this.#heardAt < this.#times.timeMilliseconds) return 'alive';
-    if (!this.active && now - this.#pingedAt < this.#times.silentIntervalMilliseconds) return 'alive';
+    if (!this.active && now - this.#pingedAt < SILENT_INTERVAL_MILLISECONDS) return 'alive';
     this.#pingedAt = now;
     this.#isAnswerDue = true;
     this.active = false;

@@ -1,3 +1,6 @@
+import type { AccountLimits } from '../port/account.js';
+import type { Rate } from '../port/bucket.js';
+
 /**
  * The receive window of a stream, in bytes: what a paused receiver makes this side hold. The default of 64 KiB
  * (RFC 9113 section 6.5.2) throttles large messages.
@@ -10,83 +13,157 @@ export const STREAM_WINDOW = 256 * 1024;
  */
 export const CONNECTION_WINDOW = 2 * 1024 * 1024;
 
-/** How often something may happen: up to `burst` at once, and `perSecond` in the long run. */
-export interface Rate {
-  readonly burst: number;
-  readonly perSecond: number;
-}
-
 /** When a silent peer is asked by PING whether it lives, in milliseconds. */
 export interface KeepaliveTimes {
-  /** The silence after which it is asked, while it is needed; default 10 s. */
+  /** The silence after which it is asked. */
   readonly timeMilliseconds: number;
-  /** How long it has to answer; default 10 s. */
+  /** How long it has to answer. */
   readonly timeoutMilliseconds: number;
-  /**
-   * Between two PINGs without a stream's frame in between; default 5 minutes. Servers on C-core count a PING that
-   * comes earlier as a strike ("too_many_pings"): GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS is
-   * "300000(5 minutes)" (gRPC's doc/keepalive.md).
-   */
-  readonly silentIntervalMilliseconds: number;
 }
 
 /**
- * What a peer may cost. A peer that exceeds a limit is told ENHANCE_YOUR_CALM: "the endpoint detected that
- * its peer is exhibiting a behavior that might be generating excessive load" (RFC 9113 section 7).
+ * What a peer may cost, whichever side it is. Times are in milliseconds, sizes in bytes; `Infinity` turns a time or a
+ * count off. A peer that exceeds a limit is told ENHANCE_YOUR_CALM: "the endpoint detected that its peer is exhibiting
+ * a behavior that might be generating excessive load" (RFC 9113 section 7).
  */
 export interface TransportLimits {
   /**
-   * The largest header list, counted as SETTINGS_MAX_HEADER_LIST_SIZE does; default 64 KiB. A larger one
-   * ends its stream; a field block of more than four times as many octets ends the connection.
+   * The largest header list, counted as SETTINGS_MAX_HEADER_LIST_SIZE does; default 64 KiB, four times what gRPC's
+   * C-core takes. A larger one ends its stream; a field block of more than four times as many octets ends the connection.
    */
   readonly maxHeaderListBytes: number;
-  /** CONTINUATION frames behind one HEADERS; default 64, enough for the largest block in the usual 16 KiB. */
+  /**
+   * CONTINUATION frames behind one HEADERS; default 64, enough for the largest block in the usual 16 KiB.
+   * node:http2 has nghttp2's limit of 8 instead.
+   */
   readonly maxContinuations: number;
   /**
-   * Streams that the peer resets. Each costs this side a call that it has begun. nghttp2 allows 1000 and
-   * then 33 a second, and kills honest clients that hedge or watch (they cancel hundreds of calls a second,
-   * day and night); at some 20 µs a call, 500 a second are one percent of a core, which is no attack.
+   * SETTINGS frames: each is answered, and may change every stream's window. Default 100, and 10 a second.
+   * node:http2 has nghttp2's limit of outgoing acknowledgements instead.
    */
-  readonly resets: Rate;
-  /** Stream errors that the peer provokes: an honest one makes next to none. */
-  readonly streamErrors: Rate;
-  /** SETTINGS frames: each is answered, and may change every stream's window. */
   readonly settings: Rate;
   /**
-   * Frames that move nothing: PING, PRIORITY, empty DATA, WINDOW_UPDATE, frames of unknown type. Every frame
-   * that does move something allows {@link IDLE_FRAMES_PER_USEFUL} more, since gRPC peers send a PING with
-   * every turn of a large transfer to estimate the bandwidth, and curl a WINDOW_UPDATE with every request.
+   * Frames that move nothing: PING, PRIORITY, empty DATA, WINDOW_UPDATE, frames of unknown type. Default 10 000, and
+   * 2000 a second. Every frame that does move something allows {@link IDLE_FRAMES_PER_USEFUL} more, since gRPC peers
+   * send a PING with every turn of a large transfer to estimate the bandwidth, and curl a WINDOW_UPDATE with every
+   * request. node:http2 has nghttp2's limits instead.
    */
   readonly idleFrames: Rate;
-  /** From accepting a connection to its preface and first SETTINGS, TLS included; default 10 s. */
-  readonly handshakeTimeoutMilliseconds: number;
-  /** From our SETTINGS to its acknowledgement; default 10 s. */
+  /** From our SETTINGS to its acknowledgement; default 10 s, as for what follows. The engine only. */
   readonly settingsTimeoutMilliseconds: number;
+  /** From the first octet of a frame, or of a field block in several, to its last; default 10 s. DATA is exempt. */
+  readonly frameTimeoutMilliseconds: number;
+  /**
+   * How long a stream may have DATA to send and move none, because its peer gives no window or reads nothing; default
+   * 5 minutes, far above what a peer needs that is slow but alive.
+   */
+  readonly stallTimeoutMilliseconds: number;
   /** When a silent peer is asked whether it lives. */
   readonly keepalive: KeepaliveTimes;
   /**
-   * A server's SETTINGS_MAX_CONCURRENT_STREAMS; default 2^31-1. C-core clients open streams before they have seen
-   * the setting, and go on after it, so that a low one makes honest calls fail.
+   * After this long without streams the connection is closed. Default for clients: never (gRFC A9's MAX_CONNECTION_IDLE);
+   * for backends: 30 minutes (gRPC's GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS).
    */
-  readonly maxConcurrentStreams: number;
-  /** After this long without streams a server closes the connection; default 0, never. */
   readonly idleTimeoutMilliseconds: number;
 }
 
-/** See {@link TransportLimits}. */
-export const DEFAULT_LIMITS: TransportLimits = {
-  maxHeaderListBytes: 65536,
-  maxContinuations: 64,
-  resets: { burst: 2000, perSecond: 500 },
-  streamErrors: { burst: 500, perSecond: 50 },
-  settings: { burst: 100, perSecond: 10 },
-  idleFrames: { burst: 10000, perSecond: 2000 },
-  handshakeTimeoutMilliseconds: 10_000,
-  settingsTimeoutMilliseconds: 10_000,
-  keepalive: { timeMilliseconds: 10_000, timeoutMilliseconds: 10_000, silentIntervalMilliseconds: 300_000 },
-  maxConcurrentStreams: 2 ** 31 - 1,
-  idleTimeoutMilliseconds: 0,
-};
+/** What clients may cost a server. */
+export interface ServerLimits extends TransportLimits, AccountLimits {
+  /**
+   * SETTINGS_MAX_CONCURRENT_STREAMS of each connection; default 2^31-1. C-core clients open streams before they have
+   * seen the setting, and go on after it, so that a low one makes honest calls fail.
+   */
+  readonly maxConcurrentStreams: number;
+  /** Connections at a time; further ones are closed as they come. Default: as many as the system allows. */
+  readonly maxConnections: number;
+  /**
+   * What the process may hold for calls before the largest holders are ended (see {@link AccountLimits}); default 256
+   * MiB, a thousand full receive windows.
+   */
+  readonly maxHeldBytes: number;
+  /** What may be held for the calls of one connection; default 64 MiB: no client can press on others by itself. */
+  readonly maxHeldBytesPerConnection: number;
+  /**
+   * Calls that the client lets go to waste: that it resets, spoils by malformed messages or frames, or gives less than
+   * a millisecond. Each costs a backend a stream that is reset. Default 800, and 30 a second: less than nghttp2's 1000
+   * and 33, by which common servers end the connection. A call that ends well gives one back: a client that hedges
+   * cancels fewer than it completes. Its connection is closed beyond.
+   */
+  readonly abandonedCalls: Rate;
+  /** From accepting a connection to its preface and first SETTINGS, TLS included; default 10 s. */
+  readonly handshakeTimeoutMilliseconds: number;
+  /** How old a connection may get before it is told to go (GOAWAY), ±10 %; default: any age (gRFC A9). */
+  readonly maxAgeMilliseconds: number;
+  /** How long its calls may go on after that; default: as long as they like (gRFC A9). */
+  readonly maxAgeGraceMilliseconds: number;
+}
+
+/** What a backend may cost, and what may be asked of it. */
+export interface DialLimits extends TransportLimits {
+  /**
+   * From the start of a connection attempt to the peer's SETTINGS, TLS included; default 20 s ("MIN_CONNECT_TIMEOUT",
+   * gRPC's connection-backoff.md).
+   */
+  readonly connectTimeoutMilliseconds: number;
+  /**
+   * Connections at a time, those that are being made or go away included; calls beyond wait for room. Default 100:
+   * enough for ten thousand calls at the usual SETTINGS_MAX_CONCURRENT_STREAMS of 100.
+   */
+  readonly maxConnections: number;
+  /**
+   * Streams at a time on one connection, besides what the backend allows; default 1000, nghttp2's burst of resets: the
+   * calls of a client that goes can be cancelled together, without the backend taking it for an attack.
+   */
+  readonly maxStreamsPerConnection: number;
+  /** Calls that may wait for a connection; RESOURCE_EXHAUSTED beyond. Default 10 000. */
+  readonly maxWaitingCalls: number;
+  /**
+   * RST_STREAM frames sent on one connection; default 500, and 30 a second, less than nghttp2's 1000 and 33. When a
+   * fifth is left, the connection takes no new calls; with none left, streams are abandoned without a word, and the
+   * connection closes as soon as nobody else needs it.
+   */
+  readonly resets: Rate;
+}
 
 /** See {@link TransportLimits.idleFrames}. */
 export const IDLE_FRAMES_PER_USEFUL = 4;
+
+const TRANSPORT_LIMITS = {
+  maxHeaderListBytes: 65536,
+  maxContinuations: 64,
+  settings: { burst: 100, perSecond: 10 },
+  idleFrames: { burst: 10000, perSecond: 2000 },
+  settingsTimeoutMilliseconds: 10_000,
+  frameTimeoutMilliseconds: 10_000,
+  stallTimeoutMilliseconds: 300_000,
+} as const;
+
+/** See {@link ServerLimits}. */
+export const DEFAULT_SERVER_LIMITS: ServerLimits = {
+  ...TRANSPORT_LIMITS,
+  maxConcurrentStreams: 2 ** 31 - 1,
+  maxConnections: Infinity,
+  maxHeldBytes: 256 * 1024 * 1024,
+  maxHeldBytesPerConnection: 64 * 1024 * 1024,
+  abandonedCalls: { burst: 800, perSecond: 30 },
+  handshakeTimeoutMilliseconds: 10_000,
+  // Clients may be silent for long, and phones have to wake up for each PING; but they must be there. "Keepalive
+  // timeout … 20 seconds" (gRFC A8).
+  keepalive: { timeMilliseconds: 60_000, timeoutMilliseconds: 20_000 },
+  idleTimeoutMilliseconds: Infinity,
+  maxAgeMilliseconds: Infinity,
+  maxAgeGraceMilliseconds: Infinity,
+};
+
+/** See {@link DialLimits}. */
+export const DEFAULT_DIAL_LIMITS: DialLimits = {
+  ...TRANSPORT_LIMITS,
+  connectTimeoutMilliseconds: 20_000,
+  maxConnections: 100,
+  maxStreamsPerConnection: 1000,
+  maxWaitingCalls: 10_000,
+  resets: { burst: 500, perSecond: 30 },
+  // "client keepalive time ≥ 10 s" is what gRFC A8 allows at least; calls wait for what it finds.
+  keepalive: { timeMilliseconds: 10_000, timeoutMilliseconds: 10_000 },
+  idleTimeoutMilliseconds: 30 * 60_000,
+};

@@ -1,5 +1,3 @@
-import type { TransportLimits } from './limits.js';
-
 /** Something that is looked at every so often. */
 export interface Checked {
   check(now: number): void;
@@ -15,16 +13,12 @@ export class Watchdog {
   private timer: NodeJS.Timeout | undefined = undefined;
   private checkedAt = 0;
 
-  /** @param longestInterval between two looks, in milliseconds */
-  constructor(limits: TransportLimits, longestInterval = 1000) {
-    const shortest = Math.min(
-      limits.handshakeTimeoutMilliseconds,
-      limits.settingsTimeoutMilliseconds,
-      limits.keepalive.timeMilliseconds,
-      limits.keepalive.timeoutMilliseconds,
-      limits.idleTimeoutMilliseconds || 1000,
-    );
-    this.interval = Math.max(5, Math.min(longestInterval, shortest / 2));
+  /**
+   * @param limits of which the shortest time says how often to look
+   * @param longestInterval between two looks, in milliseconds
+   */
+  constructor(limits: object, longestInterval = 1000) {
+    this.interval = Math.max(5, Math.min(longestInterval, shortestTime(limits) / 2));
   }
 
   add(checked: Checked): void {
@@ -49,4 +43,14 @@ export class Watchdog {
     if (late) return;
     for (const checked of this.checked) checked.check(now);
   }
+}
+
+/** The shortest of some limits that are times, those inside of others included. */
+function shortestTime(limits: object): number {
+  let shortest = Infinity;
+  for (const [name, value] of Object.entries(limits)) {
+    if (typeof value === 'object') shortest = Math.min(shortest, shortestTime(value));
+    else if (name.endsWith('Milliseconds')) shortest = Math.min(shortest, value);
+  }
+  return shortest;
 }

@@ -169,7 +169,7 @@ behaviour(
 
 test('a timeout that no timer can wait for is refused', (t) => {
   for (const connectTimeoutMilliseconds of [0, Number.NaN, 2 ** 31, Number.POSITIVE_INFINITY]) {
-    t.throws(() => dial('127.0.0.1:1', { connectTimeoutMilliseconds }), RangeError);
+    t.throws(() => dial('127.0.0.1:1', { limits: { connectTimeoutMilliseconds } }), RangeError);
   }
   t.end();
 });

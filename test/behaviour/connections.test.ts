@@ -4,7 +4,6 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { behaviour } from '../support/behaviour.js';
-import { dialWithLimits } from '../support/dial-with-limits.js';
 import { RESPONSE, TRAILERS } from '../support/fields.js';
 import { data, END, Flag, FrameType, frame, headers, ping, Setting, settings } from '../support/frame.js';
 import type { FramePeer } from '../support/frame-peer.js';
@@ -88,7 +87,7 @@ behaviour('calls beyond maxConnections wait for room', async (t, world) => {
     },
     { settings: { maxConcurrentStreams: 2 } },
   );
-  const client = await proxied(world, { conn: world.dial(backend.port, { maxConnections: 2 }) });
+  const client = await proxied(world, { conn: world.dial(backend.port, { limits: { maxConnections: 2 } }) });
   const responses = await Promise.all(Array.from({ length: 30 }, () => client.call(METHOD, MESSAGE)));
   t.same(responses.map(status), new Array(30).fill('0'));
   t.equal(backend.sessions.length, 2);
@@ -103,7 +102,7 @@ for (const maxConnections of [1, undefined]) {
         connection.send(settings([Setting.MAX_CONCURRENT_STREAMS, 0]));
         void answerAll(connection);
       });
-      const client = await proxied(world, { conn: world.dial(backend.port, { maxConnections }) });
+      const client = await proxied(world, { conn: world.dial(backend.port, { limits: { maxConnections } }) });
       const calls = [client.call(METHOD, MESSAGE), client.call(METHOD, MESSAGE)];
       const connection = await backend.accept();
       await connection.until(() => acknowledgements(connection) === 1);
@@ -140,7 +139,7 @@ behaviour('SETTINGS that lower MAX_CONCURRENT_STREAMS are kept to', async (t, wo
   const backend = await world.frameBackend((connection) => {
     connection.send(settings([Setting.MAX_CONCURRENT_STREAMS, 100]));
   });
-  const client = await proxied(world, { conn: world.dial(backend.port, { maxConnections: 1 }) });
+  const client = await proxied(world, { conn: world.dial(backend.port, { limits: { maxConnections: 1 } }) });
   const first = client.call(METHOD, MESSAGE);
   const connection = await backend.accept();
   await connection.first(1, FrameType.DATA);
@@ -170,7 +169,7 @@ behaviour("nothing is sent before the backend's SETTINGS", async (t, world) => {
 
 behaviour('a backend that never sends SETTINGS: UNAVAILABLE after the connect timeout', async (t, world) => {
   const backend = await world.frameBackend(() => {});
-  const conn = world.dial(backend.port, { connectTimeoutMilliseconds: 100 });
+  const conn = world.dial(backend.port, { limits: { connectTimeoutMilliseconds: 100 } });
   const client = await proxied(world, { conn });
   const responses = await Promise.all([client.call(METHOD, MESSAGE), client.call(METHOD, MESSAGE)]);
   for (const response of responses) {
@@ -239,10 +238,9 @@ for (const [what, violate] of Object.entries(VIOLATIONS)) {
         connection.acknowledges = false;
         violate(connection);
       });
-      const conn = dialWithLimits(world.transports.client, backend.port, {
-        keepalive: { timeMilliseconds: 60, timeoutMilliseconds: 60, silentIntervalMilliseconds: 300_000 },
+      const conn = world.dial(backend.port, {
+        limits: { keepalive: { timeMilliseconds: 60, timeoutMilliseconds: 60 } },
       });
-      t.teardown(() => conn.destroy());
       const client = await proxied(world, { conn });
       const start = performance.now();
       const response = await client.call(METHOD, MESSAGE);
@@ -257,10 +255,9 @@ for (const [what, violate] of Object.entries(VIOLATIONS)) {
 
 behaviour('a silent backend that answers PINGs is left alone', async (t, world) => {
   const backend = await world.frameBackend((connection) => connection.send(settings()));
-  const conn = dialWithLimits(world.transports.client, backend.port, {
-    keepalive: { timeMilliseconds: 20, timeoutMilliseconds: 200, silentIntervalMilliseconds: 300_000 },
+  const conn = world.dial(backend.port, {
+    limits: { keepalive: { timeMilliseconds: 20, timeoutMilliseconds: 200 } },
   });
-  t.teardown(() => conn.destroy());
   const client = await proxied(world, { conn });
   const call = client.call(METHOD, MESSAGE);
   const connection = await backend.accept();

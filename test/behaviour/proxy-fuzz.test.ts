@@ -218,7 +218,7 @@ function fuzzBackends({ server, client, name, wire, runs }: Setting): void {
       return { primary: { conn: honestConn }, secondaries: [{ conn, errHandler: () => null }] };
     }, wire.serverOptions);
     const dialHostile = ({ port }: HostileBackend) =>
-      world.dial(wire.target(port), { ...wire.dialOptions, connectTimeoutMilliseconds: 100 });
+      world.dial(wire.target(port), { ...wire.dialOptions, limits: { connectTimeoutMilliseconds: 100 } });
     const honest = world.http2Client(port, wire);
     // So little that the proxy must hold responses back.
     honest.session.settings({ initialWindowSize: 2000 });

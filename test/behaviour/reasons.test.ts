@@ -95,7 +95,7 @@ behaviour('nobody listens: the status says so', async (t, world) => {
 behaviour('a backend that never begins to speak HTTP/2: the status says so', async (t, world) => {
   const backend = await world.frameBackend(() => {});
   t.equal(
-    await statusAt(world, `127.0.0.1:${backend.port}`, { connectTimeoutMilliseconds: 100 }),
+    await statusAt(world, `127.0.0.1:${backend.port}`, { limits: { connectTimeoutMilliseconds: 100 } }),
     '14 cannot connect to {}: no HTTP/2 SETTINGS within 100 ms of the connection attempt',
   );
 });

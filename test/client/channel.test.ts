@@ -1,6 +1,16 @@
 import t from 'tap';
 import { Code } from '../../lib/grpc/status.js';
-import { CLOSED, channelTo, FakeCall, FakeDialer, REFUSED, TestClock, ticked } from './fake-backend.js';
+import type { Account } from '../../lib/port/account.js';
+import {
+  CLOSED,
+  channelTo,
+  FakeCall,
+  FakeDialer,
+  REFUSED,
+  someClient,
+  TestClock,
+  ticked,
+} from './fake-backend.js';
 
 t.test('10 000 calls to a dead backend make one attempt, and fail with its cause', async (t) => {
   const dialer = new FakeDialer();
@@ -22,7 +32,7 @@ t.test('10 000 calls to a dead backend make one attempt, and fail with its cause
 t.test('attempts are spaced by 1 s, then 1.6 times as long, up to 120 s, each within 20 %', async (t) => {
   const clock = new TestClock(t);
   const dialer = new FakeDialer();
-  const call = new FakeCall({}, true).start(channelTo(dialer));
+  const call = new FakeCall(undefined, true).start(channelTo(dialer));
   let expected = 1000;
   for (let attempt = 0; attempt < 13; attempt++) {
     const { length } = dialer.connections;
@@ -41,7 +51,7 @@ t.test('attempts are spaced by 1 s, then 1.6 times as long, up to 120 s, each wi
 t.test('the backoff counts from the start of the attempt', async (t) => {
   const clock = new TestClock(t);
   const dialer = new FakeDialer();
-  new FakeCall({}, true).start(channelTo(dialer));
+  new FakeCall(undefined, true).start(channelTo(dialer));
   await clock.advance(20_000);
   dialer.last.end(REFUSED);
   await clock.advance(50);
@@ -53,7 +63,7 @@ for (const when of ['before its SETTINGS', 'behind its SETTINGS', 'behind SETTIN
     const clock = new TestClock(t);
     const dialer = new FakeDialer();
     const channel = channelTo(dialer);
-    new FakeCall({}, true).start(channel);
+    new FakeCall(undefined, true).start(channel);
     for (let i = 0; i < 100; i++) {
       new FakeCall().start(channel);
       if (when !== 'before its SETTINGS') dialer.last.ready(when === 'behind its SETTINGS' ? 1 : 0);
@@ -188,8 +198,8 @@ t.test('calls of all clients wait in turns, however many one of them has', async
   const dialer = new FakeDialer();
   const channel = channelTo(dialer, 1);
   const served: string[] = [];
-  const [greedy, modest] = [{}, {}];
-  const call = (client: object, name: string) =>
+  const [greedy, modest] = [someClient(), someClient()];
+  const call = (client: Account, name: string) =>
     new FakeCall(client, false, () => served.push(name)).start(channel);
   for (let i = 0; i < 100; i++) call(greedy, `greedy ${i}`);
   call(modest, 'modest 0');
@@ -231,12 +241,12 @@ t.test('10 000 calls may wait; further ones are RESOURCE_EXHAUSTED', async (t) =
 t.test('a call that waits for ready ends when the channel shuts down, and none can begin then', async (t) => {
   const dialer = new FakeDialer();
   const channel = channelTo(dialer);
-  const waiting = new FakeCall({}, true).start(channel);
+  const waiting = new FakeCall(undefined, true).start(channel);
   const closed = channel.close();
   t.equal(waiting.failure?.error.code, Code.UNAVAILABLE);
   t.ok(dialer.last.isDestroyed);
   t.equal(
-    new FakeCall({}, true).start(channel).failure?.error.message,
+    new FakeCall(undefined, true).start(channel).failure?.error.message,
     'the connection to backend:1 is closed',
   );
   t.equal(channel.state.name, 'SHUTDOWN');

@@ -3,9 +3,11 @@ import type { Test } from 'tap';
 import type { Failure } from '../../lib/call/outcome.js';
 import { Channel } from '../../lib/client/channel/channel.js';
 import type { WaitingCall } from '../../lib/client/channel/waiting-calls.js';
+import { Account, NOBODYS } from '../../lib/port/account.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../lib/port/connection.js';
 import type { ConnectionEnd } from '../../lib/port/connection-end.js';
 import type { Stream } from '../../lib/port/stream.js';
+import { DEFAULT_DIAL_LIMITS, DEFAULT_SERVER_LIMITS } from '../../lib/transport/limits.js';
 
 export const REFUSED: ConnectionEnd = {
   cause: 'connect',
@@ -62,9 +64,9 @@ export class FakeConnection implements ClientConnection {
     this.#owner.onRoom();
   }
 
-  goAway(): void {
+  goAway(bySelf = false): void {
     this.isReady = false;
-    this.#owner.onGoingAway();
+    this.#owner.onGoingAway(bySelf);
   }
 
   end(end: ConnectionEnd = CLOSED): void {
@@ -94,14 +96,14 @@ export class FakeCall implements WaitingCall {
   failure: Failure | undefined;
 
   constructor(
-    readonly client: object = {},
+    readonly client: Account = NOBODYS.account,
     readonly waitForReady = false,
     private readonly onServed: (call: FakeCall) => void = () => {},
   ) {}
 
   /** As a ClientCall does it. */
   start(channel: Channel): this {
-    const connection = channel.pick();
+    const connection = channel.pick(this.client);
     if (connection !== undefined) this.onConnection(connection);
     else this.failure = channel.wait(this);
     return this;
@@ -148,5 +150,10 @@ export function ticked(): Promise<void> {
 }
 
 export function channelTo(dialer: Dialer, maxConnections = 100): Channel {
-  return new Channel('backend:1', dialer, maxConnections);
+  return new Channel('backend:1', dialer, { ...DEFAULT_DIAL_LIMITS, maxConnections });
+}
+
+/** Somebody whose calls take turns with those of others. */
+export function someClient(): Account {
+  return new Account(DEFAULT_SERVER_LIMITS, () => {});
 }

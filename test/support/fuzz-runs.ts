@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import { heldBytes } from '../../lib/port/account.js';
 import { ProxyCall } from '../../lib/proxy/proxy-call.js';
 import { ClientRole } from '../../lib/transport/frames/client-role.js';
 import { ServerRole } from '../../lib/transport/frames/server-role.js';
-import { heldBytes } from '../../lib/transport/frames/stream/held-bytes.js';
 import { FrameStream } from '../../lib/transport/frames/stream/stream.js';
 import { countObjects } from './count-objects.js';
 import { Random } from './random.js';

@@ -3,14 +3,18 @@ import { CallContext } from '../../lib/call/context.js';
 import { Channel } from '../../lib/client/channel/channel.js';
 import { ClientConn } from '../../lib/client/client-conn.js';
 import type { StreamHandler } from '../../lib/index.js';
+import { NOBODYS } from '../../lib/port/account.js';
 import type { ClientConnection, ConnectionOwner } from '../../lib/port/connection.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../../lib/port/stream.js';
 import { runHandler } from '../../lib/server/run-handler.js';
 import { ServerCall } from '../../lib/server/server-call.js';
+import { DEFAULT_DIAL_LIMITS } from '../../lib/transport/limits.js';
 
 /** A stream that goes nowhere, and remembers which buffers it was given. */
 export class MemoryStream implements IncomingStream {
   receiver!: StreamReceiver;
+  held = NOBODYS;
+  readonly account = NOBODYS.account;
   readonly socket = {} as Socket;
   readonly sent: Buffer[] = [];
   paused = false;
@@ -34,7 +38,11 @@ export class MemoryStream implements IncomingStream {
 
 /** A connection to nowhere, that is ready, whose streams `open` makes. */
 export async function memoryConn(open: () => Stream): Promise<ClientConn> {
-  const channel = new Channel('memory', { dial: (owner) => new MemoryConnection(owner, open) }, 1);
+  const channel = new Channel(
+    'memory',
+    { dial: (owner) => new MemoryConnection(owner, open) },
+    DEFAULT_DIAL_LIMITS,
+  );
   channel.connect();
   while (channel.state.name !== 'READY') await channel.waitForStateChange(channel.state.name);
   return ClientConn.over(channel, 'memory', 'memory', () => false);

@@ -1,8 +1,9 @@
 import type { Failure } from '../../call/outcome.js';
 import { Code, StatusError } from '../../grpc/status.js';
+import type { Account } from '../../port/account.js';
 import type { ClientConnection, Dialer } from '../../port/connection.js';
-import { CLIENT_DEFAULTS } from '../defaults.js';
 import { cannotConnect, connectionLost } from '../unavailable.js';
+import type { ChannelLimits } from './channel-limits.js';
 import {
   CONNECTING,
   type ConnectivityState,
@@ -25,6 +26,7 @@ const STATES = { idle: IDLE, connecting: CONNECTING, ready: READY, shutdown: SHU
 /** Where the calls to one backend get their connections. */
 export class Channel implements SubchannelOwner {
   readonly #target: string;
+  readonly #limits: ChannelLimits;
   readonly #subchannel: Subchannel;
   readonly #waiting = new WaitingCalls();
   /** Calls that were refused, by whom, and until when they would rather have another connection. */
@@ -40,9 +42,10 @@ export class Channel implements SubchannelOwner {
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
 
-  constructor(target: string, dialer: Dialer, maxConnections: number) {
+  constructor(target: string, dialer: Dialer, limits: ChannelLimits) {
     this.#target = target;
-    this.#subchannel = new Subchannel(dialer, maxConnections, this);
+    this.#limits = limits;
+    this.#subchannel = new Subchannel(dialer, limits, this);
   }
 
   get state(): ConnectivityState {
@@ -74,15 +77,16 @@ export class Channel implements SubchannelOwner {
   }
 
   /** A connection with room for a stream, unless others wait for one; the stream must be opened at once. */
-  pick(): ClientConnection | undefined {
-    return this.#waiting.size === 0 ? this.#subchannel.pick() : undefined;
+  pick(client: Account): ClientConnection | undefined {
+    const isLast = this.#subchannel.isShared ? this.#waiting.size > 0 : this.#waiting.has(client);
+    return isLast ? undefined : this.#subchannel.pick(client);
   }
 
   /** Lets a call wait for a connection; returns why it can't. */
   wait(call: WaitingCall): Failure | undefined {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
-    this.#subchannel.connect();
+    this.#subchannel.connect(call.client);
     if (this.#subchannel.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
     this.#waiting.add(call);
     this.#awaitBackoff();
@@ -95,7 +99,7 @@ export class Channel implements SubchannelOwner {
     if (refusal !== undefined) return refusal;
     const timer = setTimeout(() => this.#waitedRefused(call), REFUSED_WAIT_MILLISECONDS);
     this.#refused.set(call, { by, timer });
-    this.#subchannel.connectForRefused();
+    this.#subchannel.connectForRefused(call.client);
     // Not at once: the connection that it was refused on is telling its streams.
     process.nextTick(serve, this);
     return undefined;
@@ -132,7 +136,7 @@ export class Channel implements SubchannelOwner {
       for (const call of this.#waiting.take((waiting) => !waiting.waitForReady)) call.onUnavailable(failure);
       this.#awaitBackoff();
     } else if (name === 'idle' && this.#waiting.size > 0) {
-      this.#subchannel.connect();
+      this.#grow();
     }
     for (const listener of this.#stateListeners) listener();
   }
@@ -140,19 +144,34 @@ export class Channel implements SubchannelOwner {
   /** Gives connections to the calls that wait, as far as there is room. */
   onRoom(): void {
     for (const [call, { by }] of this.#refused) {
-      const connection = this.#subchannel.pick(by);
+      const connection = this.#subchannel.pick(call.client, by);
       if (connection === undefined) continue;
       this.stopWaiting(call);
       call.onConnection(connection);
     }
-    while (this.#waiting.size > 0) {
-      const connection = this.#subchannel.pick();
-      if (connection === undefined) break;
-      this.#waiting.shift()?.onConnection(connection);
-    }
+    while (this.#serveNext());
     if (this.#waiting.size === 0) return;
-    this.#subchannel.connect();
+    this.#grow();
     this.#awaitBackoff();
+  }
+
+  /** Gives a connection to the first client in turn for which there is one; false if there is none for any. */
+  #serveNext(): boolean {
+    for (const client of this.#waiting.clients) {
+      const connection = this.#subchannel.pick(client);
+      if (connection !== undefined) {
+        this.#waiting.shift(client)?.onConnection(connection);
+        return true;
+      }
+      if (this.#subchannel.isShared) return false;
+    }
+    return false;
+  }
+
+  /** Makes a connection for the calls that wait. */
+  #grow(): void {
+    const [client] = this.#waiting.clients;
+    this.#subchannel.connect(client);
   }
 
   onEmpty(): void {
@@ -161,7 +180,7 @@ export class Channel implements SubchannelOwner {
 
   #waitedRefused(call: WaitingCall): void {
     this.#refused.delete(call);
-    const connection = this.pick();
+    const connection = this.pick(call.client);
     if (connection !== undefined) {
       call.onConnection(connection);
       return;
@@ -173,7 +192,7 @@ export class Channel implements SubchannelOwner {
   /** Why no call can wait, whatever it asks for. */
   #refusal(): Failure | undefined {
     if (this.#subchannel.state.name === 'shutdown') return this.#shutdown();
-    const most = CLIENT_DEFAULTS.maxWaitingCalls;
+    const most = this.#limits.maxWaitingCalls;
     if (this.#waiting.size + this.#refused.size < most) return undefined;
     const message = `${most} calls wait for a connection to ${this.#target} already`;
     return { error: StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, message), reason: 'limit' };
@@ -199,7 +218,7 @@ export class Channel implements SubchannelOwner {
     this.#backoffTimer = setTimeout(() => {
       this.#backoffTimer = undefined;
       if (this.#waiting.size === 0) return;
-      this.#subchannel.connect();
+      this.#grow();
       this.#awaitBackoff();
     }, backoffMilliseconds + 1).unref();
   }

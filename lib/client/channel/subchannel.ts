@@ -1,23 +1,29 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Account } from '../../port/account.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { ConnectionBackoff } from './backoff.js';
+import type { ChannelLimits } from './channel-limits.js';
+import { Lanes, SHARED_LANE } from './lanes.js';
 
-/** How often connections are looked at for their use. */
+/** How often connections are looked at for their use, at least. */
 const SWEEP_MILLISECONDS = 30_000;
 
 /** Looks without a stream after which a connection closes that is not the only one: it was for a peak. */
 const SURPLUS_SWEEPS = 2;
-
-/** Looks without a stream after which the last one closes, too: 30 minutes, gRPC's GRPC_ARG_CLIENT_IDLE_TIMEOUT_MS. */
-const IDLE_SWEEPS = 60;
 
 /**
  * How often a connection may be made because the backend refuses streams: to one that sheds load, connections are no
  * more welcome than calls.
  */
 const REFUSED_GROWTH_MILLISECONDS = 1000;
+
+/** How often a connection may be made although the last one allows no streams: the backend may be others by now. */
+const NO_STREAMS_GROWTH_MILLISECONDS = 10_000;
+
+/** How many clients a connection remembers beyond the time between two looks. */
+const MAX_CLIENTS = 1000;
 
 /** Whether an address can be reached, by what is known of its connections. */
 export type SubchannelState =
@@ -57,14 +63,18 @@ const outsideOfCalls = AsyncLocalStorage.snapshot();
 class PooledConnection implements ConnectionOwner {
   readonly connection: ClientConnection;
   readonly startedAt = performance.now();
+  readonly lane: number;
+  /** Whose streams have been opened on it. */
+  readonly clients = new Set<Account>();
   phase: 'connecting' | 'ready' | 'going away' = 'connecting';
   /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
   used = true;
   idleSweeps = 0;
   readonly #subchannel: Subchannel;
 
-  constructor(subchannel: Subchannel, dialer: Dialer) {
+  constructor(subchannel: Subchannel, dialer: Dialer, lane: number) {
     this.#subchannel = subchannel;
+    this.lane = lane;
     this.connection = outsideOfCalls(() => dialer.dial(this));
   }
 
@@ -76,8 +86,8 @@ class PooledConnection implements ConnectionOwner {
     this.#subchannel.onRoom();
   }
 
-  onGoingAway(): void {
-    this.#subchannel.onGoingAway(this);
+  onGoingAway(bySelf: boolean): void {
+    this.#subchannel.onGoingAway(this, bySelf);
   }
 
   onEnded(end: ConnectionEnd): void {
@@ -92,7 +102,9 @@ class PooledConnection implements ConnectionOwner {
 export class Subchannel {
   state: SubchannelState = IDLE;
   readonly #dialer: Dialer;
-  readonly #maxConnections: number;
+  readonly #limits: ChannelLimits;
+  readonly #sweepMilliseconds: number;
+  readonly #lanes = new Lanes();
   readonly #owner: SubchannelOwner;
   readonly #connections = new Set<PooledConnection>();
   /** The one that had room last. */
@@ -110,33 +122,57 @@ export class Subchannel {
   #refusedGrowthAt = Number.NEGATIVE_INFINITY;
   #sweepTimer: NodeJS.Timeout | undefined;
 
-  constructor(dialer: Dialer, maxConnections: number, owner: SubchannelOwner) {
+  constructor(dialer: Dialer, limits: ChannelLimits, owner: SubchannelOwner) {
     this.#dialer = dialer;
-    this.#maxConnections = maxConnections;
+    this.#limits = limits;
+    this.#sweepMilliseconds = Math.min(SWEEP_MILLISECONDS, limits.idleTimeoutMilliseconds / 2);
     this.#owner = owner;
   }
 
   /** How long {@link connect} will still do nothing, in milliseconds. */
   get backoffMilliseconds(): number {
-    return this.#backoff.remaining;
+    return Math.max(this.#backoff.remaining, this.#noStreamsMilliseconds);
+  }
+
+  /** What a peer does not allow on one connection it will hardly allow on the next. */
+  get #noStreamsMilliseconds(): number {
+    const newest = this.#newest;
+    if (newest?.phase !== 'ready' || newest.connection.maxConcurrentStreams > 0) return 0;
+    return Math.max(0, newest.startedAt + NO_STREAMS_GROWTH_MILLISECONDS - performance.now());
+  }
+
+  /** Whether all clients share the connections: if one finds no room, none does. */
+  get isShared(): boolean {
+    return this.#lanes.areShared;
   }
 
   get isEmpty(): boolean {
     return this.#connections.size === 0;
   }
 
-  /** A connection with room for a stream, if there is one, other than `refused`. */
-  pick(refused?: ClientConnection): ClientConnection | undefined {
-    const current = this.#current;
-    if (current?.connection.hasRoom && current.connection !== refused) {
-      current.used = true;
-      return current.connection;
+  /** A connection with room for a stream of a client, if there is one, other than `refused`. */
+  pick(client: Account, refused?: ClientConnection): ClientConnection | undefined {
+    const lane = this.#lanes.of(client);
+    let picked = this.#current;
+    if (
+      picked === undefined ||
+      picked.lane !== lane ||
+      picked.connection === refused ||
+      !picked.connection.hasRoom
+    ) {
+      picked = this.#find(lane, refused);
+      if (picked === undefined) return undefined;
+      this.#current = picked;
     }
+    picked.used = true;
+    picked.clients.add(client);
+    return picked.connection;
+  }
+
+  #find(lane: number, refused: ClientConnection | undefined): PooledConnection | undefined {
     for (const pooled of this.#connections) {
-      if (pooled.phase !== 'ready' || pooled.connection === refused || !pooled.connection.hasRoom) continue;
-      this.#current = pooled;
-      pooled.used = true;
-      return pooled.connection;
+      if (pooled.phase !== 'ready' || pooled.lane !== lane) continue;
+      if (pooled.connection !== refused && pooled.connection.hasRoom) return pooled;
     }
     return undefined;
   }
@@ -144,24 +180,24 @@ export class Subchannel {
   /**
    * Makes one more connection, if that is of use: none is being made, there may be more, the peer allows streams at
    * all, and the backoff is over.
+   *
+   * @param client who it is made for
    */
-  connect(): void {
+  connect(client?: Account): void {
     if (this.#attempt !== undefined || this.state.name === 'shutdown') return;
-    if (this.#connections.size >= this.#maxConnections || this.#backoff.remaining > 0) return;
-    // What a peer does not allow on one connection it will not allow on the next.
-    const newest = this.#newest;
-    if (newest?.phase === 'ready' && newest.connection.maxConcurrentStreams === 0) return;
-    this.#attempt = new PooledConnection(this, this.#dialer);
+    if (this.#connections.size >= this.#limits.maxConnections || this.backoffMilliseconds > 0) return;
+    const lane = client === undefined ? SHARED_LANE : this.#lanes.of(client);
+    this.#attempt = new PooledConnection(this, this.#dialer, lane);
     this.#connections.add(this.#attempt);
     if (this.state.name !== 'ready') this.#become(CONNECTING);
   }
 
   /** The same, for a call that was refused, perhaps on all connections that there are. */
-  connectForRefused(): void {
+  connectForRefused(client: Account): void {
     const now = performance.now();
     if (this.state.name === 'ready' && now - this.#refusedGrowthAt < REFUSED_GROWTH_MILLISECONDS) return;
     this.#refusedGrowthAt = now;
-    this.connect();
+    this.connect(client);
   }
 
   /** Takes no more streams; connections close as theirs end. */
@@ -187,7 +223,7 @@ export class Subchannel {
       return;
     }
     pooled.phase = 'ready';
-    this.#sweepTimer ??= setInterval(() => this.#sweep(), SWEEP_MILLISECONDS).unref();
+    this.#sweepTimer ??= setInterval(() => this.#sweep(), this.#sweepMilliseconds).unref();
     this.#become(READY);
     this.#owner.onRoom();
   }
@@ -196,14 +232,16 @@ export class Subchannel {
     this.#owner.onRoom();
   }
 
-  onGoingAway(pooled: PooledConnection): void {
+  onGoingAway(pooled: PooledConnection, bySelf: boolean): void {
     if (pooled.phase !== 'ready') return;
     pooled.phase = 'going away';
-    this.#leave(pooled, SENT_GOAWAY);
+    if (bySelf) this.#retire(pooled);
+    else this.#leave(pooled, SENT_GOAWAY);
   }
 
   onEnded(pooled: PooledConnection, end: ConnectionEnd): void {
     const { phase } = pooled;
+    if (end.cause === 'protocol' || end.cause === 'goaway') this.#lanes.split(pooled.clients);
     this.#connections.delete(pooled);
     if (this.#newest === pooled) this.#newest = undefined;
     if (this.#connections.size === 0) {
@@ -236,6 +274,12 @@ export class Subchannel {
     this.#settle(this.#backoff.remaining > 0 ? { name: 'failed', end, wasReady: true } : IDLE);
   }
 
+  /** A connection is not used any more, which is no failure of the backend's. */
+  #retire(pooled: PooledConnection): void {
+    if (this.#current === pooled) this.#current = undefined;
+    this.#settle(IDLE);
+  }
+
   /** Without a usable connection it becomes `otherwise`. */
   #settle(otherwise: SubchannelState): void {
     if (this.state.name === 'shutdown') return;
@@ -255,16 +299,16 @@ export class Subchannel {
     for (const pooled of this.#connections) {
       if (pooled.phase !== 'ready') continue;
       const isIdle = !pooled.used && pooled.connection.streamCount === 0;
+      // Who has left must not be remembered for as long as the connection lives.
+      if (isIdle || pooled.clients.size > MAX_CLIENTS) pooled.clients.clear();
       pooled.used = false;
       pooled.idleSweeps = isIdle ? pooled.idleSweeps + 1 : 0;
-      const most = ready > 1 ? SURPLUS_SWEEPS : IDLE_SWEEPS;
-      if (pooled.idleSweeps < most) continue;
-      // An idle connection that closes is no failure of the backend's.
+      const idleSweeps = this.#limits.idleTimeoutMilliseconds / this.#sweepMilliseconds;
+      if (pooled.idleSweeps < (ready > 1 ? Math.min(SURPLUS_SWEEPS, idleSweeps) : idleSweeps)) continue;
       ready--;
       pooled.phase = 'going away';
-      if (this.#current === pooled) this.#current = undefined;
       pooled.connection.shutDown();
-      this.#settle(IDLE);
+      this.#retire(pooled);
     }
   }
 }

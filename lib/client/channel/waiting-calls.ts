@@ -1,10 +1,11 @@
 import type { Failure } from '../../call/outcome.js';
+import type { Account } from '../../port/account.js';
 import type { ClientConnection } from '../../port/connection.js';
 
 /** A call that waits for a connection. */
 export interface WaitingCall {
   /** Whose call it is: clients take turns, however many calls each has waiting. */
-  readonly client: object;
+  readonly client: Account;
   /** Goes on waiting when no connection could be made. */
   readonly waitForReady: boolean;
   /** There is a connection with room; the call opens its stream before this returns. */
@@ -17,7 +18,7 @@ export interface WaitingCall {
 export class WaitingCalls {
   size = 0;
   /** By client, each with its calls in the order in which they came; the client whose turn it is comes first. */
-  readonly #clients = new Map<object, Set<WaitingCall>>();
+  readonly #clients = new Map<Account, Set<WaitingCall>>();
 
   add(call: WaitingCall): void {
     let calls = this.#clients.get(call.client);
@@ -38,9 +39,20 @@ export class WaitingCalls {
     return true;
   }
 
-  /** Takes out the next one. */
-  shift(): WaitingCall | undefined {
-    for (const [client, calls] of this.#clients) {
+  /** Whether any of a client's calls wait. */
+  has(client: Account): boolean {
+    return this.#clients.has(client);
+  }
+
+  /** The clients that have calls waiting, the one whose turn it is first. */
+  get clients(): Iterable<Account> {
+    return this.#clients.keys();
+  }
+
+  /** Takes out the next call of a client, whose turn is over then. */
+  shift(client: Account): WaitingCall | undefined {
+    const calls = this.#clients.get(client);
+    if (calls !== undefined) {
       for (const call of calls) {
         this.delete(call);
         if (calls.size > 0) {

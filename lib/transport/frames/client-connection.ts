@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { NOBODYS } from '../../port/account.js';
 import type { ClientConnection, ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { Stream } from '../../port/stream.js';
@@ -17,6 +18,7 @@ const News = {
   READY: 1,
   ROOM: 2,
   GOING_AWAY: 4,
+  GOING_AWAY_BY_ITSELF: 8,
 } as const;
 
 /**
@@ -40,7 +42,7 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
     private readonly watchdog: Watchdog,
     private readonly firstStreamId: number,
   ) {
-    const milliseconds = options.connectTimeoutMilliseconds;
+    const milliseconds = options.limits.connectTimeoutMilliseconds;
     this.timer = setTimeout(() => this.giveUp(connectTimeout(milliseconds)), milliseconds);
     try {
       this.begin();
@@ -58,9 +60,7 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
   }
 
   get maxConcurrentStreams(): number {
-    return this.connection === undefined
-      ? Number.POSITIVE_INFINITY
-      : this.connection.peer.maxConcurrentStreams;
+    return this.role === undefined ? Number.POSITIVE_INFINITY : this.role.maxStreams;
   }
 
   get hasAnswered(): boolean {
@@ -93,8 +93,8 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
     this.tellLater(News.ROOM);
   }
 
-  onGoingAway(): void {
-    this.tellLater(News.GOING_AWAY);
+  onGoingAway(bySelf: boolean): void {
+    this.tellLater(bySelf ? News.GOING_AWAY_BY_ITSELF : News.GOING_AWAY);
   }
 
   onEnded(end: ConnectionEnd): void {
@@ -117,8 +117,10 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
   private onConnected(socket: Socket): void {
     // The socket is about to fail if it does not speak HTTP/2.
     if (this.isOver || (isTls(socket) && !speaksHttp2(socket))) return;
-    const connection = new Connection(socket, this.options.limits, this.firstStreamId, (made) => {
-      this.role = new ClientRole(made, this);
+    const { limits } = this.options;
+    const { account } = NOBODYS;
+    const connection = new Connection(socket, account, limits, this.firstStreamId, (made) => {
+      this.role = new ClientRole(made, limits, this);
       return this.role;
     });
     this.connection = connection;
@@ -157,7 +159,8 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
     this.news = News.NONE;
     if ((news & News.READY) !== 0) owner.onReady();
     if ((news & News.ROOM) !== 0) owner.onRoom();
-    if ((news & News.GOING_AWAY) !== 0) owner.onGoingAway();
+    if ((news & News.GOING_AWAY) !== 0) owner.onGoingAway(false);
+    if ((news & News.GOING_AWAY_BY_ITSELF) !== 0) owner.onGoingAway(true);
   }
 }
 

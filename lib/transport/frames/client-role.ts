@@ -1,8 +1,10 @@
+import { Bucket } from '../../port/bucket.js';
 import type { ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
+import type { DialLimits } from '../limits.js';
 import { ConnectionError } from './frame.js';
 import type { FieldFault, Role, RoleConnection } from './role.js';
 import { Setting } from './settings.js';
@@ -16,26 +18,43 @@ import {
 import { FrameStream } from './stream/stream.js';
 import { Expected } from './stream/stream-state.js';
 
+/** The part of the resets that the peer may be sent which is kept for the streams that run when no more are opened. */
+const RESERVE = 0.2;
+
 /** A connection as a client: it opens streams, and gets responses. */
 export class ClientRole implements Role {
   readonly isClient = true;
+  /** The dialer sees to that. */
+  readonly handshakeTimeoutMilliseconds = Number.POSITIVE_INFINITY;
   readonly settings = [[Setting.ENABLE_PUSH, 0]] as const;
   /** A stream has been answered with HEADERS. */
   hasAnswered = false;
   /** Whether the socket keeps the process alive: without streams it does not. */
   private isReferenced = true;
   private isEndTold = false;
+  /** What the peer may be sent in RST_STREAM frames. */
+  private readonly resets: Bucket;
+  /** Streams that the peer would be told the end of, if it had not had enough of that. */
+  private unsent: { readonly streamId: number; readonly code: number }[] = [];
 
   /** @param owner is told at once, also from inside a method of a stream */
   constructor(
     private readonly connection: RoleConnection,
+    private readonly limits: DialLimits,
     private readonly owner: ConnectionOwner,
-  ) {}
+  ) {
+    this.resets = new Bucket(limits.resets);
+  }
+
+  /** The streams that may run at a time. */
+  get maxStreams(): number {
+    return Math.min(this.connection.peer.maxConcurrentStreams, this.limits.maxStreamsPerConnection);
+  }
 
   /** Whether a stream can be opened: the peer's SETTINGS are known and leave room. */
   get hasRoom(): boolean {
     const { connection } = this;
-    return connection.takesStreams && connection.streams.size < connection.peer.maxConcurrentStreams;
+    return connection.takesStreams && connection.streams.size < this.maxStreams;
   }
 
   openStream(): FrameStream {
@@ -67,18 +86,50 @@ export class ClientRole implements Role {
 
   onStreamOpened(): void {
     this.reference();
+    this.connection.liveness.onStreamFrame();
     if (this.connection.identifiers.hasNext) return;
     // "A client that is unable to establish a new stream identifier can establish a new connection for new
     // streams" (section 5.1.1).
     this.connection.goAway();
-    this.owner.onGoingAway();
+    this.owner.onGoingAway(true);
+  }
+
+  /**
+   * Common servers end a connection that resets many of its streams, with all that runs on it ("rapid reset",
+   * CVE-2023-44487), whoever it was that wanted them reset. So it is left for new streams before that, and what is too
+   * much is not sent: late frames are ignored, and the peer hears of it by the connection's end.
+   */
+  sendReset(streamId: number, code: number): void {
+    const { connection } = this;
+    if (this.unsent.length === 0 && this.resets.take()) connection.writer.writeResetStream(streamId, code);
+    else this.unsent.push({ streamId, code });
+    if (this.resets.isBelow(RESERVE)) this.spare();
+  }
+
+  /** The peer costs much, or may soon have had enough: what runs may end, nothing new begins. */
+  private spare(): void {
+    const { connection } = this;
+    if (!connection.takesStreams) return;
+    connection.goAway();
+    this.owner.onGoingAway(true);
+  }
+
+  onFlood(): void {
+    this.spare();
+  }
+
+  check(): void {
+    while (this.unsent.length > 0 && this.resets.take()) {
+      const { streamId, code } = this.unsent.shift()!;
+      this.connection.writer.writeResetStream(streamId, code);
+    }
   }
 
   onStreamClosed(): void {
     const { connection } = this;
     if (connection.streams.size === 0) this.onUnused();
     const { size } = connection.streams;
-    if (size === connection.peer.maxConcurrentStreams - 1 && connection.takesStreams) this.owner.onRoom();
+    if (size === this.maxStreams - 1 && connection.takesStreams) this.owner.onRoom();
   }
 
   onSettings(isFirst: boolean): void {
@@ -105,7 +156,7 @@ export class ClientRole implements Role {
       this.connection.destroy(end);
       return;
     }
-    this.owner.onGoingAway();
+    this.owner.onGoingAway(false);
     this.closeIfDone();
   }
 

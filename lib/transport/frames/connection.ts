@@ -1,15 +1,17 @@
 import type { Socket } from 'node:net';
+import { type Account, type Debtor, HeldBytes } from '../../port/account.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
-import type { HeaderList } from '../../port/headers.js';
+import { type HeaderList, headerListSize } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
 import { brokenProtocol, CLOSED_BY_PEER, CLOSED_HERE, endOfSocket } from '../connection-ends.js';
 import { STREAM_WINDOW, type TransportLimits } from '../limits.js';
 import type { Checked } from '../watchdog.js';
 import { LINGER_MILLISECONDS, linger } from './closing.js';
 import { FloodGuard } from './flood-guard.js';
-import { CLIENT_PREFACE, ConnectionError, DEFAULT_MAX_FRAME_SIZE } from './frame.js';
+import { CLIENT_PREFACE, ConnectionError } from './frame.js';
 import { HeaderEncoder } from './hpack/encoder.js';
+import { HeaderListTooLargeError } from './hpack/unsendable-field-error.js';
 import { FrameReader } from './input/frame-reader.js';
 import { type ConnectionParts, IncomingFrames } from './input/incoming-frames.js';
 import { ConnectionReceiveWindow } from './input/receive-window.js';
@@ -36,6 +38,9 @@ const Phase = {
   DEAD: 3,
 } as const;
 
+/** How often streams are looked at in the time that one may stand still. */
+const STALL_LOOKS = 4;
+
 /** A PING's content, for the watchdog's. */
 const PROBE = Buffer.from('liveness');
 
@@ -47,7 +52,7 @@ const PROBE = Buffer.from('liveness');
  * One HTTP/2 connection, from either side (RFC 9113): how it begins (section 3), is watched, and ends (section
  * 5.4.1). What frames mean is {@link IncomingFrames}' matter, what is different for a client and a server its role's.
  */
-export class Connection implements RoleConnection, ConnectionParts, Checked {
+export class Connection implements RoleConnection, ConnectionParts, Checked, Debtor {
   readonly isClient: boolean;
   readonly peer = new PeerSettings();
   readonly encoder = new HeaderEncoder(HEADER_TABLE_SIZE);
@@ -71,26 +76,30 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
   private farewell: ConnectionEnd | undefined = undefined;
   /** Why the connection is of no use any more. */
   private end: ConnectionEnd | undefined = undefined;
+  private stallsCheckedAt = performance.now();
 
   /**
+   * @param account what its streams cost, and itself
    * @param makeRole what it is besides a connection; called with it when everything else is there
    */
   constructor(
     readonly socket: Socket,
+    readonly account: Account,
     readonly limits: TransportLimits,
     firstStreamId: number,
     makeRole: (connection: RoleConnection) => Role,
   ) {
     this.identifiers = new Identifiers(firstStreamId);
-    this.guard = new FloodGuard(limits);
+    const held = new HeldBytes(account, this);
+    this.guard = new FloodGuard(limits, (what) => this.role.onFlood(what));
     this.liveness = new Liveness(limits);
-    this.writer = new FrameWriter(socket);
+    this.writer = new FrameWriter(socket, held);
     this.scheduler = new SendScheduler(this.writer, this.peer, this.guard);
     this.writer.drawFrom(this.scheduler);
     this.receiveWindow = new ConnectionReceiveWindow(this.writer);
     this.role = makeRole(this);
     this.isClient = this.role.isClient;
-    this.reader = new FrameReader(new IncomingFrames(this), limits, DEFAULT_MAX_FRAME_SIZE, !this.isClient);
+    this.reader = new FrameReader(new IncomingFrames(this), limits, held, !this.isClient);
   }
 
   get hasSettings(): boolean {
@@ -109,8 +118,12 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
     return this.phase === Phase.DEAD;
   }
 
-  get isInsideFieldBlock(): boolean {
-    return this.reader.isInsideFieldBlock;
+  get handshakeTimeoutMilliseconds(): number {
+    return this.role.handshakeTimeoutMilliseconds;
+  }
+
+  get isInsideFrame(): boolean {
+    return this.reader.isInsideFrame;
   }
 
   /** Sends this side's preface (section 3.4), and begins to read. */
@@ -211,9 +224,8 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
   private stop(end: ConnectionEnd): void {
     this.phase = Phase.DEAD;
     this.end = end;
-    this.reader.stopped = true;
+    this.reader.stop();
     this.writer.abandon();
-    this.receiveWindow.close();
   }
 
   private loseStreams(end: ConnectionEnd): void {
@@ -229,12 +241,25 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
   /** Called every so often by the transport's watchdog. */
   check(now: number): void {
     if (this.phase === Phase.DEAD) return;
+    this.checkStalls(now);
+    this.role.check(now);
     const verdict = this.liveness.check(now, this);
     if (verdict === 'ok') return;
     if (verdict === 'ping') this.writer.writePing(0, PROBE, 0);
-    else if (verdict === 'idle') this.closeGracefully();
+    else if (verdict === 'idle') this.role.shutDown('max_idle');
     else if (verdict.code === ErrorCode.NO_ERROR) this.destroy(verdict);
     else this.fail(verdict, verdict.text);
+  }
+
+  private checkStalls(now: number): void {
+    if (now - this.stallsCheckedAt < this.limits.stallTimeoutMilliseconds / STALL_LOOKS) return;
+    this.stallsCheckedAt = now;
+    for (const stream of this.streams.values()) stream.failIfStalled(STALL_LOOKS);
+  }
+
+  /** What it holds by itself is most of too much: output that the peer does not read, or a field block without end. */
+  onTooMuchHeld(): void {
+    this.fail(brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'too much output is not read'), 'too much is held');
   }
 
   onSettings(): void {
@@ -250,6 +275,11 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
   }
 
   writeHeaders(streamId: number, headers: HeaderList, endStream: boolean): void {
+    const { maxHeaderListSize } = this.peer;
+    if (maxHeaderListSize !== Number.POSITIVE_INFINITY) {
+      const size = headerListSize(headers);
+      if (size > maxHeaderListSize) throw new HeaderListTooLargeError(size, maxHeaderListSize);
+    }
     this.guard.onUsefulFrame();
     this.writer.writeHeaders(streamId, endStream, headers, this.encoder, this.peer.maxFrameSize);
   }
@@ -268,8 +298,8 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
     this.role.onStreamClosed();
   }
 
-  onStreamError(): void {
-    this.guard.onStreamError();
+  sendReset(streamId: number, code: number): void {
+    this.role.sendReset(streamId, code);
   }
 
   onResetHeld(stream: FrameStream, isHeld: boolean): void {
@@ -284,7 +314,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked {
   refuse(streamId: number, code: number): void {
     this.writer.writeResetStream(streamId, code);
     this.closedStreams.addReset(streamId);
-    this.guard.onStreamError();
+    this.account.onCallAbandoned();
   }
 
   ignore(streamId: number): void {

@@ -9,40 +9,39 @@ export type Verdict = 'ok' | 'ping' | 'idle' | ConnectionEnd;
 
 /** What is looked at. */
 export interface Watched {
+  readonly isClient: boolean;
   readonly streams: { readonly size: number };
-  /** The peer's SETTINGS have come. */
+  readonly peer: { readonly maxConcurrentStreams: number };
+  /** The peer's SETTINGS have come, for which it has this time. */
   readonly hasSettings: boolean;
-  /** The peer has begun a field block, and owes the rest of it before anything else can follow. */
-  readonly isInsideFieldBlock: boolean;
-  readonly writer: { readonly backlog: number; readonly isReadingPaused: boolean };
+  readonly handshakeTimeoutMilliseconds: number;
+  /** The peer has begun a frame, or a field block, and owes the rest of it before anything else can follow. */
+  readonly isInsideFrame: boolean;
+  readonly writer: { readonly blocked: boolean; hasMoved: boolean; readonly isReadingPaused: boolean };
 }
-
-/** How long a peer that reads nothing may make this side stop reading. */
-const MAX_STALL_MILLISECONDS = 60_000;
 
 const NEVER = -1;
 
 const NO_SETTINGS = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'no SETTINGS in time');
 const NO_ACKNOWLEDGEMENT = brokenProtocol(ErrorCode.SETTINGS_TIMEOUT, 'SETTINGS not acknowledged');
-const SLOW_FIELD_BLOCK = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'a field block not finished in time');
+const SLOW_FRAME = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'a frame not finished in time');
 const STALLED: ConnectionEnd = {
   cause: 'keepalive',
   code: ErrorCode.ENHANCE_YOUR_CALM,
-  text: 'the peer sends, but takes nothing of what it is sent',
+  text: 'the peer takes nothing of what it is sent',
   error: undefined,
 };
 
 /**
- * Finds out whether a connection's peer is still there, looking at it every so often: the hot path only sets
- * flags. A peer that acknowledges neither SETTINGS nor PING must not make calls hang for ever.
+ * Finds out whether a connection's peer is still there, looking at it every so often: the hot path only sets flags. A peer that acknowledges neither SETTINGS nor PING must not make calls hang for ever.
  */
 export class Liveness {
   private readonly keepalive: Keepalive;
   private readonly startedAt = performance.now();
   private settingsAcknowledged = false;
+  private blockedSince = NEVER;
   private slowSince = NEVER;
   private idleSince = NEVER;
-  private backlog = 0;
 
   constructor(private readonly limits: TransportLimits) {
     this.keepalive = new Keepalive(limits.keepalive);
@@ -53,7 +52,7 @@ export class Liveness {
     this.keepalive.heard = true;
   }
 
-  /** A stream's HEADERS or DATA have been received. */
+  /** A stream's HEADERS or DATA have been received, or a stream was opened that they are due on. */
   onStreamFrame(): void {
     this.keepalive.active = true;
   }
@@ -67,47 +66,57 @@ export class Liveness {
   }
 
   check(now: number, connection: Watched): Verdict {
-    const { limits } = this;
     if (!connection.hasSettings) {
-      return now - this.startedAt >= limits.handshakeTimeoutMilliseconds ? NO_SETTINGS : 'ok';
+      return now - this.startedAt >= connection.handshakeTimeoutMilliseconds ? NO_SETTINGS : 'ok';
     }
-    const { isReadingPaused } = connection.writer;
+    return (
+      this.checkOutput(now, connection.writer) ??
+      this.checkInput(now, connection) ??
+      this.checkUse(now, connection)
+    );
+  }
+
+  /** Output that the socket does not take: no PING would get through, nor its answer be waited for. */
+  private checkOutput(now: number, writer: Watched['writer']): Verdict | undefined {
+    if (!writer.blocked || writer.hasMoved) {
+      // What is taken, if ever so slowly, is taken by somebody who lives.
+      if (writer.hasMoved && writer.blocked) this.keepalive.heard = true;
+      writer.hasMoved = false;
+      this.blockedSince = NEVER;
+      return undefined;
+    }
+    if (this.blockedSince === NEVER) this.blockedSince = now;
+    const { timeMilliseconds, timeoutMilliseconds } = this.limits.keepalive;
+    return now - this.blockedSince >= timeMilliseconds + timeoutMilliseconds ? STALLED : 'ok';
+  }
+
+  private checkInput(now: number, connection: Watched): Verdict | undefined {
     // What is not read is not silence.
-    if (isReadingPaused) this.keepalive.heard = true;
-    else if (this.hasSettingsTimedOut(now)) return NO_ACKNOWLEDGEMENT;
-    const slow = this.checkPace(now, connection);
-    if (slow !== 'ok') return slow;
-    const isUsed = connection.streams.size > 0;
-    const verdict = this.keepalive.check(now, isUsed);
-    if (verdict === 'dead') return NOT_ALIVE;
-    if (verdict === 'ping') return 'ping';
-    if (!isUsed) return this.checkIdle(now);
-    this.idleSince = NEVER;
-    return 'ok';
-  }
-
-  private hasSettingsTimedOut(now: number): boolean {
-    return !this.settingsAcknowledged && now - this.startedAt >= this.limits.settingsTimeoutMilliseconds;
-  }
-
-  /** A field block that never ends, or a peer that takes nothing of what it is sent. */
-  private checkPace(now: number, connection: Watched): Verdict {
-    const { backlog, isReadingPaused } = connection.writer;
-    const isStalled = isReadingPaused && backlog >= this.backlog;
-    this.backlog = backlog;
-    if (!isStalled && !connection.isInsideFieldBlock) {
-      this.slowSince = NEVER;
-      return 'ok';
+    if (connection.writer.isReadingPaused) {
+      this.keepalive.heard = true;
+      return undefined;
     }
-    if (this.slowSince === NEVER) this.slowSince = now;
-    const most = isStalled ? MAX_STALL_MILLISECONDS : this.limits.handshakeTimeoutMilliseconds;
-    if (now - this.slowSince < most) return 'ok';
-    return isStalled ? STALLED : SLOW_FIELD_BLOCK;
+    const { settingsTimeoutMilliseconds, frameTimeoutMilliseconds } = this.limits;
+    if (!this.settingsAcknowledged && now - this.startedAt >= settingsTimeoutMilliseconds) {
+      return NO_ACKNOWLEDGEMENT;
+    }
+    if (!connection.isInsideFrame) this.slowSince = NEVER;
+    else if (this.slowSince === NEVER) this.slowSince = now;
+    else if (now - this.slowSince >= frameTimeoutMilliseconds) return SLOW_FRAME;
+    return undefined;
   }
 
-  private checkIdle(now: number): Verdict {
-    if (this.idleSince === NEVER) this.idleSince = now;
-    const most = this.limits.idleTimeoutMilliseconds;
-    return most > 0 && now - this.idleSince >= most ? 'idle' : 'ok';
+  private checkUse(now: number, connection: Watched): Verdict {
+    const isUsed = connection.streams.size > 0;
+    // A client must be there even when nothing runs: nobody else would ever close its connection. Of a backend that
+    // allows no streams, calls may wait for some.
+    const isNeeded = isUsed || !connection.isClient || connection.peer.maxConcurrentStreams === 0;
+    const verdict = this.keepalive.check(now, isNeeded);
+    if (verdict === 'dead') return NOT_ALIVE;
+    // When a connection to a backend is of no use any more is the pool's to say.
+    if (isUsed || connection.isClient) this.idleSince = NEVER;
+    else if (this.idleSince === NEVER) this.idleSince = now;
+    else if (now - this.idleSince >= this.limits.idleTimeoutMilliseconds) return 'idle';
+    return verdict === 'ping' ? 'ping' : 'ok';
   }
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { HeaderList } from '../../port/headers.js';
+import type { Liveness } from './liveness.js';
 import type { FrameWriter } from './output/frame-writer.js';
 import type { PeerSettings } from './settings.js';
 import type { Identifiers } from './stream/identifiers.js';
@@ -10,6 +11,8 @@ import type { StreamTable } from './stream/stream-table.js';
 /** What a connection does differently as a client and as a server. */
 export interface Role {
   readonly isClient: boolean;
+  /** From the beginning to the peer's SETTINGS. */
+  readonly handshakeTimeoutMilliseconds: number;
   /** What its SETTINGS say beside what both ends say. */
   readonly settings: readonly (readonly [number, number])[];
   /**
@@ -23,8 +26,18 @@ export interface Role {
     endStream: boolean,
     fault: FieldFault,
   ): void;
-  /** Takes no more streams, and closes once those that run have ended. */
-  shutDown(): void;
+  /**
+   * Takes no more streams, and closes once those that run have ended.
+   *
+   * @param debug what the peer is told as the reason
+   */
+  shutDown(debug?: string): void;
+  /** Sends RST_STREAM, or keeps it back. */
+  sendReset(streamId: number, code: number): void;
+  /** The peer sends more frames than it may of those that move nothing. */
+  onFlood(what: string): void;
+  /** Called every so often. */
+  check(now: number): void;
   /** This side has opened a stream. */
   onStreamOpened(): void;
   /** A stream has left the table. */
@@ -50,6 +63,7 @@ export interface RoleConnection extends StreamOwner {
   readonly peer: PeerSettings;
   readonly streams: StreamTable;
   readonly identifiers: Identifiers;
+  readonly liveness: Liveness;
   /** The peer's SETTINGS have come. */
   readonly hasSettings: boolean;
   /** The peer's SETTINGS have come, and nothing has ended it since. */
@@ -61,6 +75,8 @@ export interface RoleConnection extends StreamOwner {
   goAway(): void;
   /** Closes the connection whose work is done. */
   closeGracefully(): void;
+  /** A connection error (section 5.4.1). */
+  fail(end: ConnectionEnd, debug: string): void;
   /** Ends everything at once. */
   destroy(end: ConnectionEnd): void;
   /** A stream error (section 5.4.2) on a stream that has no receiver. */

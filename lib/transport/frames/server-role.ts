@@ -1,6 +1,9 @@
 import type { StreamAcceptor } from '../../port/connection.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
+import { ConnectionAge } from '../connection-age.js';
+import { TOO_OLD } from '../connection-ends.js';
+import type { ServerLimits } from '../limits.js';
 import { ConnectionError, MAX_31_BITS } from './frame.js';
 import type { FieldFault, Role, RoleConnection } from './role.js';
 import { Setting } from './settings.js';
@@ -16,24 +19,28 @@ const SHUTDOWN = Buffer.from('shutdown');
 /** A connection as a server: it takes the streams that the client opens. */
 export class ServerRole implements Role {
   readonly isClient = false;
+  readonly handshakeTimeoutMilliseconds: number;
   readonly settings: readonly (readonly [number, number])[];
+  private readonly age: ConnectionAge;
   private isShuttingDown = false;
 
   /** @param onClosed called when the socket is closed */
   constructor(
     private readonly connection: RoleConnection,
     private readonly acceptor: StreamAcceptor,
-    private readonly maxConcurrentStreams: number,
+    private readonly limits: ServerLimits,
     readonly onClosed: () => void,
   ) {
-    this.settings = [[Setting.MAX_CONCURRENT_STREAMS, maxConcurrentStreams]];
+    this.settings = [[Setting.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams]];
+    this.handshakeTimeoutMilliseconds = limits.handshakeTimeoutMilliseconds;
+    this.age = new ConnectionAge(limits);
   }
 
   /**
    * Shuts down in the two steps of section 6.8: a GOAWAY that refuses nothing yet, so that requests which are
    * on their way are served, and after a round trip the one that names the last stream.
    */
-  shutDown(): void {
+  shutDown(debug = ''): void {
     const { connection } = this;
     if (connection.isDead || this.isShuttingDown) return;
     this.isShuttingDown = true;
@@ -41,7 +48,7 @@ export class ServerRole implements Role {
       this.finishShutDown();
       return;
     }
-    connection.writer.writeGoAway(MAX_31_BITS, ErrorCode.NO_ERROR, '');
+    connection.writer.writeGoAway(MAX_31_BITS, ErrorCode.NO_ERROR, debug);
     connection.writer.writePing(0, SHUTDOWN, 0);
     // A peer that doesn't answer is told all the same.
     setTimeout(() => this.finishShutDown(), SHUTDOWN_MILLISECONDS).unref();
@@ -90,7 +97,7 @@ export class ServerRole implements Role {
     }
     // "An endpoint that receives a HEADERS frame that causes its advertised concurrent stream limit to be
     // exceeded MUST treat this as a stream error of type PROTOCOL_ERROR or REFUSED_STREAM" (section 5.1.2).
-    if (connection.streams.size >= this.maxConcurrentStreams) {
+    if (connection.streams.size >= this.limits.maxConcurrentStreams) {
       connection.refuse(streamId, ErrorCode.REFUSED_STREAM);
       return;
     }
@@ -117,6 +124,20 @@ export class ServerRole implements Role {
     } catch (error) {
       stream.failByReceiver(error);
     }
+  }
+
+  sendReset(streamId: number, code: number): void {
+    this.connection.writer.writeResetStream(streamId, code);
+  }
+
+  onFlood(what: string): void {
+    throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, `too many ${what}`);
+  }
+
+  check(now: number): void {
+    const age = this.age.at(now);
+    if (age === 'old') this.shutDown('max_age');
+    else if (age === 'over') this.connection.destroy(TOO_OLD);
   }
 
   onStreamOpened(): void {}

@@ -1,11 +1,13 @@
 import net, { type Server, type Socket } from 'node:net';
 import tls from 'node:tls';
+import { Account } from '../../port/account.js';
 import type { ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
 import { speaksHttp2 } from '../connect.js';
-import { CLOSED_HERE } from '../connection-ends.js';
+import { CLOSED_HERE, TOO_MANY_ABANDONED } from '../connection-ends.js';
 import { Listeners } from '../listeners.js';
 import type { ServerTransportOptions } from '../options.js';
+import { SOCKET_OPTIONS } from '../socket-options.js';
 import { Watchdog } from '../watchdog.js';
 import { Connection } from './connection.js';
 import { ServerRole } from './server-role.js';
@@ -49,14 +51,14 @@ export class FramesServerTransport implements ServerTransport {
   private createServer(): Server {
     const { tls: tlsOptions, limits } = this.options;
     if (tlsOptions === undefined) {
-      return net.createServer({ noDelay: true }, (socket) => this.accept(socket));
+      return net.createServer({ ...SOCKET_OPTIONS }, (socket) => this.accept(socket));
     }
     return tls.createServer(
       {
         handshakeTimeout: limits.handshakeTimeoutMilliseconds,
         ...tlsOptions,
         ALPNProtocols: ['h2'],
-        noDelay: true,
+        ...SOCKET_OPTIONS,
       } as tls.TlsOptions,
       (socket) => this.acceptTls(socket),
     );
@@ -81,9 +83,14 @@ export class FramesServerTransport implements ServerTransport {
       return undefined;
     }
     const { limits } = this.options;
-    const connection = new Connection(socket, limits, 2, (made) => {
+    if (this.connections.size >= limits.maxConnections) {
+      socket.destroy();
+      return undefined;
+    }
+    const account = new Account(limits, () => connection.fail(TOO_MANY_ABANDONED, TOO_MANY_ABANDONED.text));
+    const connection: Connection = new Connection(socket, account, limits, 2, (made) => {
       const onClosed = (): void => this.onConnectionClosed(connection);
-      return new ServerRole(made, this.acceptor, limits.maxConcurrentStreams, onClosed);
+      return new ServerRole(made, this.acceptor, limits, onClosed);
     });
     this.connections.add(connection);
     this.watchdog.add(connection);

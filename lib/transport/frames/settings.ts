@@ -25,6 +25,7 @@ export class PeerSettings {
   maxConcurrentStreams = Number.POSITIVE_INFINITY;
   initialWindowSize = DEFAULT_WINDOW_SIZE;
   maxFrameSize = DEFAULT_MAX_FRAME_SIZE;
+  maxHeaderListSize = Number.POSITIVE_INFINITY;
 
   /** Takes the settings of one frame, which are "processed in the order they appear" (6.5.3). */
   apply(payload: Buffer, start: number, end: number, fromServer: boolean): void {
@@ -66,9 +67,12 @@ export class PeerSettings {
         }
         this.maxFrameSize = value;
         break;
+      case Setting.MAX_HEADER_LIST_SIZE:
+        this.maxHeaderListSize = value;
+        break;
       default:
-      // SETTINGS_MAX_HEADER_LIST_SIZE is advisory. "An endpoint that receives a SETTINGS frame with any
-      // unknown or unsupported identifier MUST ignore that setting."
+      // "An endpoint that receives a SETTINGS frame with any unknown or unsupported identifier MUST ignore that
+      // setting."
     }
   }
 }

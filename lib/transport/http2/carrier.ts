@@ -1,5 +1,6 @@
-import http2, { type Http2Session } from 'node:http2';
+import http2, { type Http2Session, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import { type Account, NOBODYS } from '../../port/account.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { Stream } from '../../port/stream.js';
@@ -14,6 +15,16 @@ export interface CarrierOwner {
   onOutOfStreams(): void;
   /** The peer has sent GOAWAY. */
   onGoaway(): void;
+  /** Whether RST_STREAM can be sent now; if not, the stream is left to {@link CarrierOwner.onResetWithheld}. */
+  takeReset(): boolean;
+  /** A stream that has ended for this side, and that the peer is not to be told of yet. */
+  onResetWithheld(node: Http2Stream, code: number): void;
+}
+
+/** A stream that waits for its user, or for its peer. */
+export interface WaitingStream {
+  /** Counts what it holds, and ends it if its peer has taken nothing for too long. */
+  check(now: number): void;
 }
 
 interface Goaway {
@@ -27,6 +38,14 @@ export class Carrier {
   readonly session: Http2Session;
   readonly socket: Socket;
   readonly owner: CarrierOwner;
+  /** What the peer costs, if it is a client. */
+  readonly account: Account;
+  /** How long a stream may have something to send and move nothing, in milliseconds. */
+  readonly stallTimeout: number;
+  /** The streams that are paused, or have more to send than can be sent. */
+  readonly waiting = new Set<WaitingStream>();
+  /** A stream has been opened here since this was looked at last. */
+  hasOpened = false;
   /** How many streams are running. */
   streamCount = 0;
   /** Set when a frame of a stream comes in; cleared by who looks. */
@@ -39,10 +58,18 @@ export class Carrier {
   #error: NodeJS.ErrnoException | undefined;
   #end: ConnectionEnd | undefined;
 
-  constructor(session: Http2Session, socket: Socket, owner: CarrierOwner) {
+  constructor(
+    session: Http2Session,
+    socket: Socket,
+    owner: CarrierOwner,
+    stallTimeout: number,
+    account: Account = NOBODYS.account,
+  ) {
     this.session = session;
     this.socket = socket;
     this.owner = owner;
+    this.stallTimeout = stallTimeout;
+    this.account = account;
     session.on('goaway', (code: number, lastStreamId: number, data?: Buffer) => {
       this.#goaway = { code, lastStreamId, end: goneAway(code, data) };
       owner.onGoaway();
@@ -51,6 +78,16 @@ export class Carrier {
     socket.prependListener('error', (error) => this.onError(error));
     // It would be thrown without a listener.
     session.on('error', (error) => this.onError(error));
+  }
+
+  /** What the peer takes of a header list: its SETTINGS_MAX_HEADER_LIST_SIZE. */
+  get maxHeaderListBytes(): number {
+    return this.session.remoteSettings.maxHeaderListSize ?? Infinity;
+  }
+
+  /** Called every so often. */
+  checkStreams(now: number): void {
+    for (const stream of this.waiting) stream.check(now);
   }
 
   /** Whether the peer has sent GOAWAY. */

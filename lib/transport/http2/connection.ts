@@ -1,4 +1,4 @@
-import type { ClientHttp2Session } from 'node:http2';
+import type { ClientHttp2Session, Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ClientConnection, ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
@@ -26,20 +26,23 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
   protected phase: Phase = 'connecting';
   protected carrier: Carrier | undefined;
   #maxConcurrentStreams = Infinity;
+  readonly #maxStreams: number;
   #idsLeft = CLIENT_STREAM_IDS;
   /** Why it has ended, as soon as nothing but its streams is left of it. */
   #end: ConnectionEnd | undefined;
   #isTold = false;
 
-  constructor(owner: ConnectionOwner) {
+  /** @param maxStreams this side's own limit of the streams at a time */
+  constructor(owner: ConnectionOwner, maxStreams: number) {
     this.owner = owner;
+    this.#maxStreams = maxStreams;
   }
 
   abstract shutDown(): void;
   abstract destroy(): void;
 
   get hasRoom(): boolean {
-    return this.isOpen && this.streamCount < this.#maxConcurrentStreams;
+    return this.isOpen && this.streamCount < this.maxConcurrentStreams;
   }
 
   /** Whether Node would take a stream. */
@@ -54,7 +57,7 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
   }
 
   get maxConcurrentStreams(): number {
-    return this.#maxConcurrentStreams;
+    return Math.min(this.#maxConcurrentStreams, this.#maxStreams);
   }
 
   get hasAnswered(): boolean {
@@ -66,6 +69,7 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
     if (carrier === undefined) throw new Error('the connection is not open: it has no room');
     // An idle connection doesn't keep the process alive.
     if (carrier.streamCount === 0) carrier.session.ref();
+    carrier.hasOpened = true;
     const stream = this.createStream(carrier);
     this.#idsLeft--;
     if (this.#idsLeft === 0) setImmediate(() => this.onOutOfStreams());
@@ -85,16 +89,22 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
   }
 
   onOutOfStreams(): void {
-    this.#leave();
+    this.leave(true);
   }
 
   onGoaway(): void {
-    this.#leave();
+    this.leave(false);
   }
 
+  takeReset(): boolean {
+    return true;
+  }
+
+  onResetWithheld(_node: Http2Stream, _code: number): void {}
+
   /** The session can carry streams. */
-  protected open(session: ClientHttp2Session, socket: Socket): Carrier {
-    const carrier = new Carrier(session, socket, this);
+  protected open(session: ClientHttp2Session, socket: Socket, stallTimeout: number): Carrier {
+    const carrier = new Carrier(session, socket, this, stallTimeout);
     this.carrier = carrier;
     this.phase = 'open';
     this.#takeLimit(session);
@@ -119,10 +129,11 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
     this.owner.onEnded(end);
   }
 
-  #leave(): void {
+  /** It takes no more streams. */
+  protected leave(bySelf: boolean): void {
     if (this.phase !== 'open') return;
     this.phase = 'leaving';
-    this.owner.onGoingAway();
+    this.owner.onGoingAway(bySelf);
   }
 
   #takeLimit(session: ClientHttp2Session): void {

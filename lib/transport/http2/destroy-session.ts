@@ -1,5 +1,6 @@
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
+import { ErrorCode } from '../../port/error-code.js';
 
 /** How long a session that was destroyed has for its GOAWAY. */
 const LINGER_MILLISECONDS = 1000;
@@ -9,8 +10,12 @@ const LINGER_MILLISECONDS = 1000;
  * it, and over TLS on a broken connection nobody tells Node that it is done (nodejs/node#55804). Session and socket
  * would stay for ever.
  */
-export function destroySession(session: Http2Session, socket: Socket): void {
-  session.destroy();
+export function destroySession(
+  session: Http2Session,
+  socket: Socket,
+  code: number = ErrorCode.NO_ERROR,
+): void {
+  session.destroy(undefined, code);
   if (socket.destroyed) return;
   const timer = setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref();
   socket.once('close', () => clearTimeout(timer));

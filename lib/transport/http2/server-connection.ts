@@ -1,7 +1,11 @@
 import type { Http2Session, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
-import { CLOSED_HERE } from '../connection-ends.js';
-import { CONNECTION_WINDOW, type KeepaliveTimes, type TransportLimits } from '../limits.js';
+import { Account } from '../../port/account.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
+import { ErrorCode } from '../../port/error-code.js';
+import { ConnectionAge } from '../connection-age.js';
+import { CLOSED_HERE, TOO_MANY_ABANDONED, TOO_OLD } from '../connection-ends.js';
+import { CONNECTION_WINDOW, type ServerLimits } from '../limits.js';
 import type { Checked } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
 import { destroySession } from './destroy-session.js';
@@ -10,8 +14,8 @@ import { SessionWatch } from './session-watch.js';
 /** A client's connection, from the moment that TCP is accepted. */
 export class ServerConnection implements Checked, CarrierOwner {
   readonly #socket: Socket;
-  readonly #limits: TransportLimits;
-  readonly #keepalive: KeepaliveTimes;
+  readonly #limits: ServerLimits;
+  readonly #age: ConnectionAge;
   readonly #acceptedAt = performance.now();
   #carrier: Carrier | undefined;
   #watch: SessionWatch | undefined;
@@ -21,18 +25,20 @@ export class ServerConnection implements Checked, CarrierOwner {
   #idleSince: number | undefined;
 
   /** @param socket TCP's, also below TLS */
-  constructor(socket: Socket, limits: TransportLimits, keepalive: KeepaliveTimes) {
+  constructor(socket: Socket, limits: ServerLimits) {
     this.#socket = socket;
     this.#limits = limits;
-    this.#keepalive = keepalive;
+    this.#age = new ConnectionAge(limits);
   }
 
   /** TLS, if there is any, is done, and Node has begun the session. */
   begin(session: ServerHttp2Session): Carrier {
-    const carrier = new Carrier(session, socketOf(session), this);
+    const account = new Account(this.#limits, () => this.#end(TOO_MANY_ABANDONED));
+    const { stallTimeoutMilliseconds, keepalive } = this.#limits;
+    const carrier = new Carrier(session, socketOf(session), this, stallTimeoutMilliseconds, account);
     this.#carrier = carrier;
     // A client that is silent for long must be there all the same, also when nothing runs.
-    this.#watch = new SessionWatch(carrier, this.#keepalive, () => true);
+    this.#watch = new SessionWatch(carrier, keepalive, () => true);
     session.once('remoteSettings', () => {
       this.#isReady = true;
     });
@@ -42,8 +48,13 @@ export class ServerConnection implements Checked, CarrierOwner {
     return carrier;
   }
 
-  /** GOAWAY; it closes once its streams have ended. */
-  shutDown(): void {
+  /**
+   * GOAWAY; it closes once its streams have ended.
+   *
+   * @param debug what the client is told as the reason
+   */
+  shutDown(debug?: string): void {
+    if (this.#isClosing && this.#carrier?.closesHere === true) return;
     this.#isClosing = true;
     if (this.#carrier === undefined) {
       // There is no call that it could carry, nor would it be told of the end: it may never finish its handshake.
@@ -51,18 +62,23 @@ export class ServerConnection implements Checked, CarrierOwner {
       return;
     }
     this.#carrier.closesHere = true;
+    if (debug !== undefined) this.#carrier.session.goaway(ErrorCode.NO_ERROR, undefined, Buffer.from(debug));
     // One GOAWAY, not the two that RFC 9113 section 6.8 advises: nghttp2 takes no new streams after the first
     // anyhow, so that a call on its way would only hear later that it has been refused.
     this.#carrier.session.close();
   }
 
   destroy(): void {
+    this.#end(CLOSED_HERE);
+  }
+
+  #end(end: ConnectionEnd): void {
     this.#isClosing = true;
     if (this.#carrier === undefined) {
       this.#socket.destroy();
     } else {
-      this.#carrier.decideEnd(CLOSED_HERE);
-      destroySession(this.#carrier.session, this.#socket);
+      this.#carrier.decideEnd(end);
+      destroySession(this.#carrier.session, this.#socket, end.code);
     }
   }
 
@@ -73,16 +89,24 @@ export class ServerConnection implements Checked, CarrierOwner {
       return;
     }
     this.#watch?.check(now);
-    if (idleTimeoutMilliseconds > 0 && !this.#isClosing && this.#isReady) {
+    const age = this.#age.at(now);
+    if (age === 'old') this.shutDown('max_age');
+    else if (age === 'over') this.#end(TOO_OLD);
+    if (!this.#isClosing && this.#isReady) {
       if (this.#carrier?.streamCount !== 0) this.#idleSince = undefined;
       else if (this.#idleSince === undefined) this.#idleSince = now;
-      else if (now - this.#idleSince >= idleTimeoutMilliseconds) this.shutDown();
+      else if (now - this.#idleSince >= idleTimeoutMilliseconds) this.shutDown('max_idle');
     }
   }
 
   onStreamEnded(): void {}
   onOutOfStreams(): void {}
   onGoaway(): void {}
+  onResetWithheld(): void {}
+
+  takeReset(): boolean {
+    return true;
+  }
 }
 
 /** The socket that a session's TCP connection came in by: below TLS, another one than the session's. */

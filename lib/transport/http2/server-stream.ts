@@ -1,5 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Account } from '../../port/account.js';
 import type { HeaderList } from '../../port/headers.js';
 import type { IncomingStream } from '../../port/stream.js';
 import type { Carrier } from './carrier.js';
@@ -19,6 +20,10 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     if (ended) node.resume();
   }
 
+  get account(): Account {
+    return this.carrier.account;
+  }
+
   get socket(): Socket {
     return this.carrier.socket;
   }
@@ -27,6 +32,8 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     const node = this.node!;
     if (this.isDone || this.localEnded || node.destroyed || node.closed) return;
     if (endStream) this.localEnded = true;
+    if (this.isTooLarge(headers)) return;
+    this.countFields(headers);
     if (node.headersSent) {
       this.trailers = headers;
       node.end();

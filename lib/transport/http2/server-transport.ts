@@ -5,14 +5,16 @@ import http2, {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { Account } from '../../port/account.js';
 import type { ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import { CLOSED_HERE } from '../connection-ends.js';
-import { CONNECTION_WINDOW, DEFAULT_LIMITS, type KeepaliveTimes, STREAM_WINDOW } from '../limits.js';
+import { CONNECTION_WINDOW, STREAM_WINDOW } from '../limits.js';
 import { Listeners } from '../listeners.js';
 import type { ServerTransportOptions } from '../options.js';
+import { SOCKET_OPTIONS } from '../socket-options.js';
 import type { Watchdog } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
 import { toHeaderList } from './fields.js';
@@ -21,17 +23,6 @@ import { acceptedSocketOf, ServerConnection } from './server-connection.js';
 import { NodeServerStream } from './server-stream.js';
 import { serverSessionOptions } from './session-options.js';
 import { sessionWatchdog } from './session-watch.js';
-
-/**
- * Clients may be silent for long, and phones have to wake up for each PING; but they must be there: on Node 20 a
- * session whose client has broken the protocol stays open for ever, even when the client has gone, and so would its
- * socket.
- */
-export const CLIENT_KEEPALIVE: KeepaliveTimes = {
-  timeMilliseconds: 60_000,
-  timeoutMilliseconds: 20_000,
-  silentIntervalMilliseconds: DEFAULT_LIMITS.keepalive.silentIntervalMilliseconds,
-};
 
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
@@ -47,7 +38,6 @@ type StreamListener = (
 export class Http2ServerTransport implements ServerTransport {
   readonly #acceptor: StreamAcceptor;
   readonly #options: ServerTransportOptions;
-  readonly #keepalive: KeepaliveTimes;
   readonly #watchdog: Watchdog;
   readonly #listeners = new Listeners();
   /** By their TCP sockets. */
@@ -59,10 +49,9 @@ export class Http2ServerTransport implements ServerTransport {
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
 
-  constructor(acceptor: StreamAcceptor, options: ServerTransportOptions, keepalive = CLIENT_KEEPALIVE) {
+  constructor(acceptor: StreamAcceptor, options: ServerTransportOptions) {
     this.#acceptor = acceptor;
     this.#options = options;
-    this.#keepalive = keepalive;
     this.#watchdog = sessionWatchdog(options.limits);
   }
 
@@ -139,11 +128,13 @@ export class Http2ServerTransport implements ServerTransport {
 
   #accept(socket: Socket): void {
     // It was in the accept queue when the server closed.
-    if (this.#isClosing) {
+    const { limits } = this.#options;
+    if (this.#isClosing || this.#connections.size >= limits.maxConnections) {
       socket.destroy();
       return;
     }
-    const connection = new ServerConnection(socket, this.#options.limits, this.#keepalive);
+    socket.setKeepAlive(true, SOCKET_OPTIONS.keepAliveInitialDelay);
+    const connection = new ServerConnection(socket, limits);
     this.#connections.set(socket, connection);
     this.#watchdog.add(connection);
     // Not the session's `close`, which may never come (NODE-HTTP2.md, "The end of a connection").
@@ -183,7 +174,16 @@ export class Http2ServerTransport implements ServerTransport {
   #attachedCarrier(session: Http2Session): Carrier {
     const present = this.#carriers.get(session);
     if (present !== undefined) return present;
-    const carrier = new Carrier(session, socketOf(session), this.#attachedOwner);
+    const { limits } = this.#options;
+    const account = new Account(limits, () => session.destroy(undefined, ErrorCode.ENHANCE_YOUR_CALM));
+    const { stallTimeoutMilliseconds } = limits;
+    const carrier = new Carrier(
+      session,
+      socketOf(session),
+      this.#attachedOwner,
+      stallTimeoutMilliseconds,
+      account,
+    );
     this.#carriers.set(session, carrier);
     return carrier;
   }
@@ -194,6 +194,8 @@ export class Http2ServerTransport implements ServerTransport {
     },
     onOutOfStreams() {},
     onGoaway() {},
+    takeReset: () => true,
+    onResetWithheld() {},
   };
 
   #stopListening(): void {

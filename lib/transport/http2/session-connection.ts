@@ -4,6 +4,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { Stream } from '../../port/stream.js';
 import { CLOSED_HERE } from '../connection-ends.js';
+import { DEFAULT_DIAL_LIMITS } from '../limits.js';
 import { type Carrier, socketOf } from './carrier.js';
 import type { NodeClientStream } from './client-stream.js';
 import { Connection } from './connection.js';
@@ -35,7 +36,7 @@ export class SessionConnection extends Connection {
 
   /** @param unusable why the session takes no streams any more, if that is known */
   constructor(session: ClientHttp2Session, owner: ConnectionOwner, unusable: ConnectionEnd | undefined) {
-    super(owner);
+    super(owner, Infinity);
     const end = session.destroyed || session.closed ? SESSION_CLOSED : unusable;
     if (end !== undefined) {
       setImmediate(() => this.ended(end));
@@ -50,7 +51,7 @@ export class SessionConnection extends Connection {
     socket.once('close', () => this.ended(this.carrier?.end ?? endOfError(error, false)));
     const begin = (): void => {
       if (this.phase !== 'connecting') return;
-      this.open(session, socket);
+      this.open(session, socket, DEFAULT_DIAL_LIMITS.stallTimeoutMilliseconds);
       this.owner.onReady();
     };
     // Before, it does not even know whether it is encrypted.

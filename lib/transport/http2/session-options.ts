@@ -1,5 +1,5 @@
 import type { SecureClientSessionOptions, SecureServerOptions } from 'node:http2';
-import { STREAM_WINDOW, type TransportLimits } from '../limits.js';
+import { type DialLimits, type ServerLimits, STREAM_WINDOW, type TransportLimits } from '../limits.js';
 
 /** The options of a session that @types/node does not know yet. */
 interface NewerOptions {
@@ -11,13 +11,15 @@ interface NewerOptions {
 /** nghttp2 compares its worst-case estimate of a field block's compressed size with this. */
 const MAX_SEND_BLOCK = 16 * 1024 * 1024;
 
+/** For what nghttp2 counts in 64 bits, and JavaScript in a double. */
+const UNLIMITED = Number.MAX_SAFE_INTEGER;
+
 /** What both ends of a session are created with. */
 function sessionOptions(limits: TransportLimits) {
   return {
     settings: {
       enablePush: false,
       initialWindowSize: STREAM_WINDOW,
-      maxConcurrentStreams: limits.maxConcurrentStreams,
       maxHeaderListSize: limits.maxHeaderListBytes,
     },
     // Else streams are refused once a session holds 10 MB, which a few hundred windows do.
@@ -34,18 +36,21 @@ function sessionOptions(limits: TransportLimits) {
 }
 
 /** Options of a session that this side opens. */
-export function clientSessionOptions(limits: TransportLimits): SecureClientSessionOptions {
+export function clientSessionOptions(limits: DialLimits): SecureClientSessionOptions {
   const options: SecureClientSessionOptions & NewerOptions = sessionOptions(limits);
   return options;
 }
 
 /** Options of the sessions of a server. */
-export function serverSessionOptions(limits: TransportLimits): SecureServerOptions {
+export function serverSessionOptions(limits: ServerLimits): SecureServerOptions {
+  const common = sessionOptions(limits);
   const options: SecureServerOptions & NewerOptions = {
-    ...sessionOptions(limits),
-    // From Node 22.10; before, nghttp2's own limits hold.
-    streamResetBurst: limits.resets.burst,
-    streamResetRate: limits.resets.perSecond,
+    ...common,
+    settings: { ...common.settings, maxConcurrentStreams: limits.maxConcurrentStreams },
+    // The client's account counts resets, and what amounts to them. From Node 22.10; before, nghttp2 ends a session
+    // after 1000 and 33 a second as well.
+    streamResetBurst: UNLIMITED,
+    streamResetRate: UNLIMITED,
   };
   return options;
 }

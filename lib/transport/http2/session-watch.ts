@@ -46,6 +46,7 @@ export class SessionWatch implements Checked {
   readonly #carrier: Carrier;
   readonly #keepalive: Keepalive;
   readonly #isNeeded: () => boolean;
+  readonly #onLook: () => void;
   #bytesRead = 0;
   /** What had been written when output was found blocked; undefined if it wasn't. */
   #blockedAt: number | undefined;
@@ -58,8 +59,17 @@ export class SessionWatch implements Checked {
   /** When the session was first seen closed. */
   #endingSince: number | undefined;
 
-  /** @param isNeeded whether anything depends on the peer; if not, it may be silent for ever */
-  constructor(carrier: Carrier, times: KeepaliveTimes, isNeeded: () => boolean) {
+  /**
+   * @param isNeeded whether anything depends on the peer; if not, it may be silent for ever
+   * @param onLook called with every look
+   */
+  constructor(
+    carrier: Carrier,
+    times: KeepaliveTimes,
+    isNeeded: () => boolean,
+    onLook: () => void = () => {},
+  ) {
+    this.#onLook = onLook;
     this.#carrier = carrier;
     this.#keepalive = new Keepalive(times);
     this.#isNeeded = isNeeded;
@@ -77,7 +87,10 @@ export class SessionWatch implements Checked {
     }
     const heard = this.#carrier.heard;
     this.#carrier.heard = false;
-    if (heard) this.#keepalive.active = true;
+    if (heard || this.#carrier.hasOpened) this.#keepalive.active = true;
+    this.#carrier.hasOpened = false;
+    this.#carrier.checkStreams(now);
+    this.#onLook();
     if (heard || socket.bytesRead !== this.#bytesRead || this.#hasOutputMoved(session, socket)) {
       this.#keepalive.heard = true;
       this.#isAsked = false;

@@ -1,14 +1,18 @@
 import { EventEmitter } from 'node:events';
 import http2, { type Http2Stream } from 'node:http2';
+import { NOBODYS } from '../../port/account.js';
 import { ErrorCode } from '../../port/error-code.js';
-import type { HeaderList } from '../../port/headers.js';
+import { type HeaderList, headerListSize } from '../../port/headers.js';
 import { keep } from '../../port/lent-memory.js';
 import { NOBODY, type Stream, type StreamReceiver, type StreamReset } from '../../port/stream.js';
-import type { Carrier } from './carrier.js';
+import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
 import { sendFields, toHeaderList } from './fields.js';
 
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
+
+/** Header lists below this are not counted: they weigh no more than the objects of their call. */
+const LARGE_LIST = 4096;
 
 const adapterOf = Symbol('adapter');
 type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
@@ -17,8 +21,9 @@ type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
  * An `Http2Stream` under the port. What the stream emits goes to functions of the module, shared by all streams, which
  * find their adapter by a symbol on the stream.
  */
-export abstract class NodeStream<S extends Http2Stream> implements Stream {
+export abstract class NodeStream<S extends Http2Stream> implements Stream, WaitingStream {
   receiver: StreamReceiver = NOBODY;
+  held = NOBODYS;
   protected node: S | undefined;
   protected readonly carrier: Carrier;
   protected trailers: HeaderList | undefined;
@@ -32,6 +37,14 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream {
   #failure: NodeJS.ErrnoException | undefined;
   /** It has been resumed once: only then are there listeners, and something to pause. */
   #flows = false;
+  /** What is charged to `held`. */
+  #heldBytes = 0;
+  /** Large header lists that nghttp2 may still have to send; nobody tells when it has. */
+  #heldFields = 0;
+  /** What waited to be sent when it was looked at last, and since when it has been as much. */
+  #waitingToSend = 0;
+  #stuckSince = 0;
+  #hasLeft = false;
 
   constructor(carrier: Carrier) {
     this.carrier = carrier;
@@ -49,7 +62,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream {
       else node.end();
       return true;
     }
-    return node.write(keep(chunk));
+    const hasRoom = node.write(keep(chunk));
+    if (!hasRoom) this.#wait();
+    return hasRoom;
   }
 
   reset(code: number): void {
@@ -73,17 +88,32 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream {
         setImmediate(resetAfterEnd, node);
       }
     } else {
-      node.resume();
       // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
       // can write empty DATA frames into memory without end (two streams refused in one packet, say); on Node 22 and
       // 26 it asks the stream, destroyed by then, for its trailers, and the process aborts.
-      setImmediate(closeWith, node, code);
+      setImmediate(() => this.#sendReset(node, code));
+    }
+  }
+
+  #sendReset(node: S, code: number): void {
+    if (node.destroyed || node.closed) return;
+    const { owner } = this.carrier;
+    if (owner.takeReset()) {
+      node.resume();
+      closeWith(node, code);
+    } else {
+      // Its window closes, as nobody reads it any more.
+      node.pause();
+      owner.onResetWithheld(node, code);
+      this.#leaveCarrier();
     }
   }
 
   pause(): void {
     this.isPaused = true;
-    if (this.#flows) this.node!.pause();
+    if (!this.#flows) return;
+    this.node!.pause();
+    if (!this.#hasLeft) this.carrier.waiting.add(this);
   }
 
   resume(): void {
@@ -96,6 +126,68 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream {
     this.#flows = true;
     // It starts the flow. `emit` hands the chunks on, but `data` is an event that a stream asks after listeners for.
     this.node.on('data', ignore);
+  }
+
+  /**
+   * Node tells nobody what comes in for a stream that is paused, nor when output moves: so streams that wait are looked
+   * at, and what they hold is known every so often.
+   */
+  check(now: number): void {
+    const { node } = this;
+    if (node === undefined) return;
+    const { bufferSize } = node as S & { readonly bufferSize: number };
+    this.#count(node.readableLength + bufferSize);
+    if (bufferSize === 0 || bufferSize !== this.#waitingToSend) {
+      this.#waitingToSend = bufferSize;
+      this.#stuckSince = now;
+    } else if (now - this.#stuckSince >= this.carrier.stallTimeout) {
+      this.#endStalled(node);
+    }
+    if (this.#heldBytes === 0 && !this.isPaused) this.carrier.waiting.delete(this);
+  }
+
+  #endStalled(node: S): void {
+    const code = ErrorCode.ENHANCE_YOUR_CALM;
+    // Who used it may be done, and the rest of the answer still be waiting.
+    if (this.isDone) setImmediate(() => this.#sendReset(node, code));
+    else this.endSoon({ code, by: 'local', text: 'nothing of it was taken for too long', lost: undefined });
+  }
+
+  /** It has more to send than can be sent now. */
+  #wait(): void {
+    const { node } = this;
+    if (node === undefined || this.#hasLeft) return;
+    this.carrier.waiting.add(this);
+    this.#count(node.readableLength + node.writableLength);
+  }
+
+  #count(bytes: number): void {
+    const all = bytes + this.#heldFields;
+    if (all > this.#heldBytes) this.held.hold(all - this.#heldBytes);
+    else this.held.release(this.#heldBytes - all);
+    this.#heldBytes = all;
+  }
+
+  /** A header list goes to nghttp2, which keeps it until it can be sent. */
+  protected countFields(headers: HeaderList): void {
+    const size = headerListSize(headers);
+    if (size < LARGE_LIST) return;
+    this.#heldFields += size;
+    this.#wait();
+  }
+
+  /** Whether the peer does not take a list as long as this: then the stream ends. */
+  protected isTooLarge(headers: HeaderList): boolean {
+    const most = this.carrier.maxHeaderListBytes;
+    const size = headerListSize(headers);
+    if (size <= most) return false;
+    this.endSoon({
+      code: ErrorCode.ENHANCE_YOUR_CALM,
+      by: 'local',
+      text: `a header list of ${size} bytes, where the peer takes ${most}`,
+      lost: undefined,
+    });
+    return true;
   }
 
   protected adopt(node: S): void {
@@ -122,7 +214,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream {
       // Who has reset it meanwhile isn't told.
       this.#tellReset(reset);
       if (this.node === undefined) this.#leaveCarrier();
-      else closeWith(this.node, reset.code);
+      else this.#sendReset(this.node, reset.code);
     });
   }
 
@@ -239,6 +331,11 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream {
   }
 
   #leaveCarrier(): void {
+    this.#heldFields = 0;
+    this.#count(0);
+    this.carrier.waiting.delete(this);
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
     this.carrier.streamCount--;
     this.carrier.owner.onStreamEnded(this);
   }
@@ -258,7 +355,7 @@ function neverSent(failure: string | undefined): StreamReset {
  * commit half a request (NODE-HTTP2.md, "Resets"). `waitForTrailers` keeps it from that, too, but costs every call more
  * than it costs this one.
  */
-function closeWith(node: Http2Stream, code: number): void {
+export function closeWith(node: Http2Stream, code: number): void {
   if (node.destroyed || node.closed) return;
   if (!node.writableEnded) node.end = endNothing;
   node.close(code);

@@ -40,7 +40,8 @@ t.test(
 );
 
 t.test('late answers for streams that the client has reset and forgotten are ignored', async (t) => {
-  const { peer, transport } = await openCall(t);
+  const resets = { burst: Number.POSITIVE_INFINITY, perSecond: 1 };
+  const { peer, transport } = await openCall(t, false, { limits: { resets } });
   for (let i = 0; i < 40_000; i++) {
     new Call(transport, REQUEST, true).stream.reset(8);
     if (i % 1000 === 0) {

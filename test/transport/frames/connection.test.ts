@@ -26,7 +26,7 @@ t.test('no stream is opened before the SETTINGS of the peer are seen', async (t)
   const peer = await server.accept();
   await peer.nextOf(0, FrameType.SETTINGS);
   t.notOk(connection.hasRoom);
-  t.equal(connection.maxConcurrentStreams, Number.POSITIVE_INFINITY);
+  t.equal(connection.maxConcurrentStreams, 1000, "this side's own limit");
   peer.send(settings([Setting.MAX_CONCURRENT_STREAMS, 2]));
   await peer.nextHeaders(1);
   await peer.nextHeaders(3);
@@ -191,12 +191,11 @@ t.test('an idle connection does not keep the process alive, one that is being ma
     JSON.stringify(new URL(`../../../lib/transport/${path}`, import.meta.url).href);
   const script = `
     import { FramesDialer } from ${module('frames/dialer.js')};
-    import { DEFAULT_LIMITS } from ${module('limits.js')};
+    import { DEFAULT_DIAL_LIMITS } from ${module('limits.js')};
     const dialer = new FramesDialer({
       address: ${JSON.stringify(server.target)},
       tls: undefined,
-      connectTimeoutMilliseconds: 20000,
-      limits: DEFAULT_LIMITS,
+      limits: DEFAULT_DIAL_LIMITS,
     });
     const connection = dialer.dial({
       onReady() {

@@ -11,18 +11,23 @@ import { keep } from '../../../lib/port/lent-memory.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
 import { FramesDialer } from '../../../lib/transport/frames/dialer.js';
 import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
-import { DEFAULT_LIMITS, type TransportLimits } from '../../../lib/transport/limits.js';
+import {
+  DEFAULT_DIAL_LIMITS,
+  DEFAULT_SERVER_LIMITS,
+  type DialLimits,
+  type ServerLimits,
+} from '../../../lib/transport/limits.js';
 import type { DialerOptions, ServerTransportOptions } from '../../../lib/transport/options.js';
 import { REQUEST } from '../../support/fields.js';
 import { FrameBackend, type OnConnection } from '../../support/frame-backend.js';
 
 /** Options as tests give them: what they leave out is as it is by default. */
-interface Limited {
-  readonly limits?: Partial<TransportLimits> | undefined;
+interface Limited<Limits> {
+  readonly limits?: Partial<Limits> | undefined;
 }
-export type ServerOptions = Limited & Partial<Pick<ServerTransportOptions, 'tls'>>;
-export type ClientOptions = Limited &
-  Partial<Pick<DialerOptions, 'tls' | 'connectTimeoutMilliseconds'>> & { readonly firstStreamId?: number };
+export type ServerOptions = Limited<ServerLimits> & Partial<Pick<ServerTransportOptions, 'tls'>>;
+export type ClientOptions = Limited<DialLimits> &
+  Partial<Pick<DialerOptions, 'tls'>> & { readonly firstStreamId?: number };
 
 type Test = { teardown(fn: () => unknown): void };
 
@@ -266,7 +271,7 @@ export async function startServer(
 ): Promise<{ transport: ServerTransport; address: ListenAddress & { port: number; host: string } }> {
   const transport = new FramesServerTransport(acceptor, {
     tls: options.tls,
-    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    limits: { ...DEFAULT_SERVER_LIMITS, ...options.limits },
   });
   const address = await transport.listen(LOOPBACK);
   t.teardown(() => transport.destroy());
@@ -278,8 +283,7 @@ export function startClient(t: Test, address: DialAddress, options: ClientOption
     {
       address,
       tls: options.tls,
-      connectTimeoutMilliseconds: options.connectTimeoutMilliseconds ?? 20_000,
-      limits: { ...DEFAULT_LIMITS, ...options.limits },
+      limits: { ...DEFAULT_DIAL_LIMITS, ...options.limits },
     },
     options.firstStreamId,
   );

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
+import { heldBytes } from '../../../lib/port/account.js';
 import type { StreamAcceptor } from '../../../lib/port/connection.js';
 import type { HeaderList } from '../../../lib/port/headers.js';
 import type { IncomingStream, StreamReceiver } from '../../../lib/port/stream.js';
-import { heldBytes } from '../../../lib/transport/frames/stream/held-bytes.js';
 import { REQUEST } from '../../support/fields.js';
 import {
   CLIENT_PREFACE,

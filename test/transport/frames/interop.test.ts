@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { type HeaderList, headerValue } from '../../../lib/port/headers.js';
 import type { IncomingStream } from '../../../lib/port/stream.js';
 import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
-import { DEFAULT_LIMITS } from '../../../lib/transport/limits.js';
+import { DEFAULT_SERVER_LIMITS } from '../../../lib/transport/limits.js';
 import { cert, key } from '../../support/certificate.js';
 import { REQUEST } from '../../support/fields.js';
 import { Call, Echo, Inbox, startClient, startServer } from './fixtures.js';
@@ -331,7 +331,7 @@ t.test('RFC 9113 section 3.3: TLS without h2 in ALPN is refused', async (t) => {
 
 t.test('unix sockets', async (t) => {
   const path = `${t.testdir()}/s`;
-  const server = new FramesServerTransport(Echo, { tls: undefined, limits: DEFAULT_LIMITS });
+  const server = new FramesServerTransport(Echo, { tls: undefined, limits: DEFAULT_SERVER_LIMITS });
   t.strictSame(await server.listen({ path }), { path });
   t.teardown(() => server.destroy());
   const call = new Call(startClient(t, { path }), REQUEST, true);

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { heldBytes, NOBODYS } from '../../../lib/port/account.js';
 import { isLent, keep, lendableMemory } from '../../../lib/port/lent-memory.js';
 import { ChunkQueue } from '../../../lib/transport/frames/stream/chunk-queue.js';
-import { heldBytes } from '../../../lib/transport/frames/stream/held-bytes.js';
 import { cert, key } from '../../support/certificate.js';
 import { REQUEST } from '../../support/fields.js';
 import { Call, Inbox, startClient, startServer } from './fixtures.js';
@@ -62,7 +62,7 @@ t.test('bytes that wait come out in order, whatever memory they came in', async 
     fc.assert(
       fc.asyncProperty(fc.array(operation, { maxLength: 60 }), async (operations) => {
         // Two, because they take their blocks from the same pool.
-        const queues = [new ChunkQueue(), new ChunkQueue()];
+        const queues = [new ChunkQueue(NOBODYS), new ChunkQueue(NOBODYS)];
         const pushed = [0, 0];
         const taken = [0, 0];
         // Each byte tells its place, in a cycle that no block's length is a multiple of.

@@ -1,12 +1,12 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
+import { heldBytes } from '../../../lib/port/account.js';
 import { Connection } from '../../../lib/transport/frames/connection.js';
-import { heldBytes, hold, release } from '../../../lib/transport/frames/stream/held-bytes.js';
 import { FrameStream } from '../../../lib/transport/frames/stream/stream.js';
 import { countObjects } from '../../support/count-objects.js';
 import { REQUEST } from '../../support/fields.js';
-import { data, Flag, FrameType, headers, resetStream, Setting } from '../../support/frame.js';
+import { data, headers, resetStream, Setting } from '../../support/frame.js';
 import { FramePeer } from '../../support/frame-peer.js';
 import { Inbox, startServer } from './fixtures.js';
 
@@ -51,32 +51,6 @@ for (const [what, each, step, most] of [
     t.equal(heldBytes(), 0);
   });
 }
-
-t.test(
-  'above the process-wide bound, connection windows are credited only once there is room again',
-  async (t) => {
-    const inbox = new Inbox();
-    const { address } = await startServer(t, inbox);
-    const peer = await FramePeer.client(address);
-    t.teardown(() => peer.destroy());
-    const credits = () =>
-      peer.frames.filter((f) => f.type === FrameType.WINDOW_UPDATE && f.streamId === 0).length;
-    const before = credits();
-    hold(256 * MIB);
-    peer.send(headers(1, REQUEST), ...Array.from({ length: 16 }, () => data(1, Buffer.alloc(16384))));
-    await peer.next((f) => f.type === FrameType.WINDOW_UPDATE && f.streamId === 1);
-    peer.send(headers(3, REQUEST), ...Array.from({ length: 16 }, () => data(3, Buffer.alloc(16384))));
-    peer.send(headers(5, REQUEST), data(5, '00', Flag.END_STREAM));
-    await (await inbox.at(2)).until((r) => r.ended);
-    await peer.roundTrip();
-    t.equal(credits(), before, '512 KiB have been received, and nothing is credited');
-    release(256 * MIB);
-    const { payload } = await peer.next(
-      (f) => f.type === FrameType.WINDOW_UPDATE && f.streamId === 0 && f.payload[1] === 8,
-    );
-    t.equal(payload.readUInt32BE(), 32 * 16384 + 1);
-  },
-);
 
 t.test('streams that are reset while their DATA waits for the connection window are let go of', async (t) => {
   const { address } = await startServer(t, {

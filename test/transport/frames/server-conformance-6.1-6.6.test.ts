@@ -221,6 +221,7 @@ testServer([
         [Setting.MAX_FRAME_SIZE, 16384],
         [Setting.MAX_FRAME_SIZE, 2 ** 24 - 1],
         [Setting.MAX_HEADER_LIST_SIZE, 0],
+        [Setting.MAX_HEADER_LIST_SIZE, 2 ** 32 - 1],
       ),
       headers(1, REQUEST, END),
     ],

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { heldBytes } from '../../../lib/transport/frames/stream/held-bytes.js';
+import { heldBytes } from '../../../lib/port/account.js';
 import { REQUEST, RESPONSE, TRAILERS } from '../../support/fields.js';
 import { data, END, ErrorCode, Flag, FrameType, headers, resetStream } from '../../support/frame.js';
 import { FramePeer } from '../../support/frame-peer.js';

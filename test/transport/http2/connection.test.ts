@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import t from 'tap';
 import { ErrorCode } from '../../../lib/port/error-code.js';
-import { DEFAULT_LIMITS, type TransportLimits } from '../../../lib/transport/limits.js';
+import { DEFAULT_DIAL_LIMITS, type DialLimits } from '../../../lib/transport/limits.js';
 import { RESPONSE, TRAILERS } from '../../support/fields.js';
 import {
   END,
@@ -53,9 +53,9 @@ t.test('it is ready once the SETTINGS have come, and not before', async (t) => {
   t.equal(connection.hasRoom, false);
 });
 
-t.test('without SETTINGS_MAX_CONCURRENT_STREAMS there is no limit', async (t) => {
+t.test('without SETTINGS_MAX_CONCURRENT_STREAMS the own limit of this side holds', async (t) => {
   const { owner, connection } = await connected(await frameBackend(t));
-  t.equal(connection.maxConcurrentStreams, Infinity);
+  t.equal(connection.maxConcurrentStreams, DEFAULT_DIAL_LIMITS.maxStreamsPerConnection);
   connection.destroy();
   await owner.end();
 });
@@ -263,9 +263,9 @@ for (const [wireName, wire] of Object.entries(WIRES)) {
   );
 }
 
-const IMPATIENT: TransportLimits = {
-  ...DEFAULT_LIMITS,
-  keepalive: { timeMilliseconds: 50, timeoutMilliseconds: 50, silentIntervalMilliseconds: 1000 },
+const IMPATIENT: DialLimits = {
+  ...DEFAULT_DIAL_LIMITS,
+  keepalive: { timeMilliseconds: 50, timeoutMilliseconds: 50 },
 };
 
 t.test('a silent backend is found by keepalive', async (t) => {

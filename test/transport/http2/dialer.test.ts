@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls, { type TLSSocket } from 'node:tls';
 import t from 'tap';
+import { DEFAULT_DIAL_LIMITS } from '../../../lib/transport/limits.js';
 import { cert, key } from '../../support/certificate.js';
 import { freePort } from '../../support/free-port.js';
 import { TLS, type Wire } from '../../support/wire.js';
@@ -24,11 +25,16 @@ t.test('failures to connect say which', async (t) => {
   const cases: [string, number, Parameters<typeof dial>[1], object][] = [
     ['refused', await freePort(), {}, { cause: 'connect', text: 'connection refused' }],
     ['FIN before SETTINGS', closed, {}, { cause: 'settings' }],
-    ['HTTP/1', http1, { connectTimeoutMilliseconds: 2000 }, { cause: 'settings' }],
+    [
+      'HTTP/1',
+      http1,
+      { limits: { ...DEFAULT_DIAL_LIMITS, connectTimeoutMilliseconds: 2000 } },
+      { cause: 'settings' },
+    ],
     [
       'nothing',
       silent,
-      { connectTimeoutMilliseconds: 100 },
+      { limits: { ...DEFAULT_DIAL_LIMITS, connectTimeoutMilliseconds: 100 } },
       { cause: 'settings', text: /^no HTTP\/2 SETTINGS within 100 ms/ },
     ],
     [
@@ -50,7 +56,7 @@ t.test('failures to connect say which', async (t) => {
     [
       'TLS that is silent',
       silent,
-      { ...TLS.dialOptions, connectTimeoutMilliseconds: 100 },
+      { ...TLS.dialOptions, limits: { ...DEFAULT_DIAL_LIMITS, connectTimeoutMilliseconds: 100 } },
       { cause: 'settings' },
     ],
   ];

@@ -4,7 +4,7 @@ import type { ConnectionEnd } from '../../../lib/port/connection-end.js';
 import type { HeaderList } from '../../../lib/port/headers.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
 import { Http2Dialer } from '../../../lib/transport/http2/dialer.js';
-import { DEFAULT_LIMITS } from '../../../lib/transport/limits.js';
+import { DEFAULT_DIAL_LIMITS } from '../../../lib/transport/limits.js';
 import type { DialerOptions } from '../../../lib/transport/options.js';
 import { REQUEST, TRAILERS } from '../../support/fields.js';
 import { CLIENT_PREFACE, Setting, type SettingPair, settings, windowUpdate } from '../../support/frame.js';
@@ -170,8 +170,7 @@ export function dialer(port: number, options: Partial<DialerOptions> = {}): Http
   return new Http2Dialer({
     address: { host: '127.0.0.1', port },
     tls: undefined,
-    connectTimeoutMilliseconds: 5000,
-    limits: DEFAULT_LIMITS,
+    limits: DEFAULT_DIAL_LIMITS,
     ...options,
   });
 }

@@ -4,8 +4,8 @@ import { TLSSocket, type TlsOptions } from 'node:tls';
 import t from 'tap';
 import { ErrorCode } from '../../../lib/port/error-code.js';
 import { headerValue } from '../../../lib/port/headers.js';
-import { CLIENT_KEEPALIVE, Http2ServerTransport } from '../../../lib/transport/http2/server-transport.js';
-import { DEFAULT_LIMITS, type KeepaliveTimes, type TransportLimits } from '../../../lib/transport/limits.js';
+import { Http2ServerTransport } from '../../../lib/transport/http2/server-transport.js';
+import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../../lib/transport/limits.js';
 import { REQUEST } from '../../support/fields.js';
 import {
   CLIENT_PREFACE,
@@ -26,18 +26,16 @@ import { within } from '../../support/within.js';
 import { Accepted, answer, call, frameClient, nodeBackend, type Test, WIRES } from './fixtures.js';
 
 interface Options {
-  readonly limits?: Partial<TransportLimits>;
+  readonly limits?: Partial<ServerLimits>;
   readonly tls?: TlsOptions | undefined;
-  readonly keepalive?: KeepaliveTimes;
 }
 
 async function serve(t: Test, options: Options = {}) {
   const acceptor = new Accepted();
-  const transport = new Http2ServerTransport(
-    acceptor,
-    { tls: options.tls, limits: { ...DEFAULT_LIMITS, ...options.limits } },
-    options.keepalive ?? CLIENT_KEEPALIVE,
-  );
+  const transport = new Http2ServerTransport(acceptor, {
+    tls: options.tls,
+    limits: { ...DEFAULT_SERVER_LIMITS, ...options.limits },
+  });
   t.teardown(() => transport.destroy());
   const address = await transport.listen({ host: '127.0.0.1', port: 0 });
   if (!('port' in address)) throw new Error('not listening on TCP');
@@ -206,8 +204,8 @@ t.test('a client that breaks the protocol is left within 2 s', async (t) => {
 });
 
 t.test('a client that does not answer a PING is left', async (t) => {
-  const keepalive = { timeMilliseconds: 50, timeoutMilliseconds: 50, silentIntervalMilliseconds: 1000 };
-  const { acceptor, port } = await serve(t, { keepalive });
+  const keepalive = { timeMilliseconds: 50, timeoutMilliseconds: 50 };
+  const { acceptor, port } = await serve(t, { limits: { keepalive } });
   const connection = await client(t, port);
   connection.acknowledges = false;
   connection.send(headers(1, REQUEST));
@@ -216,11 +214,14 @@ t.test('a client that does not answer a PING is left', async (t) => {
 });
 
 t.test('a client that answers PINGs stays', async (t) => {
-  const keepalive = { timeMilliseconds: 10, timeoutMilliseconds: 2000, silentIntervalMilliseconds: 10 };
-  const { acceptor, port } = await serve(t, { keepalive });
+  const keepalive = { timeMilliseconds: 10, timeoutMilliseconds: 2000 };
+  const { acceptor, port } = await serve(t, { limits: { keepalive } });
   const connection = await client(t, port);
   connection.send(headers(1, REQUEST));
   const { received } = await acceptor.stream();
+  await connection.first(0, FrameType.PING);
+  // Another PING comes only behind a frame of a stream.
+  connection.send(headers(3, REQUEST));
   await connection.until(() => connection.of(0, FrameType.PING).length >= 2);
   t.strictSame(received.resets, []);
 });
@@ -233,7 +234,7 @@ t.test('an idle connection is closed after its time', async (t) => {
 
 async function attached(t: Test, onRequest: OnRequest) {
   const acceptor = new Accepted();
-  const transport = new Http2ServerTransport(acceptor, { tls: undefined, limits: DEFAULT_LIMITS });
+  const transport = new Http2ServerTransport(acceptor, { tls: undefined, limits: DEFAULT_SERVER_LIMITS });
   const { server, port } = await nodeBackend(t, onRequest);
   transport.attach(server, (headers) => headerValue(headers, 'content-type') === 'application/grpc');
   return { acceptor, transport, port };

@@ -3,7 +3,7 @@ import { ErrorCode } from '../../../lib/port/error-code.js';
 import type { HeaderList } from '../../../lib/port/headers.js';
 import type { StreamReceiver } from '../../../lib/port/stream.js';
 import { Http2ServerTransport } from '../../../lib/transport/http2/server-transport.js';
-import { DEFAULT_LIMITS } from '../../../lib/transport/limits.js';
+import { DEFAULT_SERVER_LIMITS } from '../../../lib/transport/limits.js';
 import { REQUEST, RESPONSE, TRAILERS } from '../../support/fields.js';
 import { data, END, errorCode, FrameType, headers, Setting, windowUpdate } from '../../support/frame.js';
 import { ProcessEvents } from '../../support/process-events.js';
@@ -24,7 +24,7 @@ const isNode20 = process.versions.node.startsWith('20.');
 
 async function server(t: Test) {
   const acceptor = new Accepted();
-  const transport = new Http2ServerTransport(acceptor, { tls: undefined, limits: DEFAULT_LIMITS });
+  const transport = new Http2ServerTransport(acceptor, { tls: undefined, limits: DEFAULT_SERVER_LIMITS });
   t.teardown(() => transport.destroy());
   const address = await transport.listen({ host: '127.0.0.1', port: 0 });
   if (!('port' in address)) throw new Error('not listening on TCP');
@@ -239,7 +239,7 @@ t.test('an exception in an acceptor ends that stream, and not the process', asyn
         throw new Error('thrown by onStream');
       },
     },
-    { tls: undefined, limits: DEFAULT_LIMITS },
+    { tls: undefined, limits: DEFAULT_SERVER_LIMITS },
   );
   t.teardown(() => transport.destroy());
   const address = await transport.listen({ host: '127.0.0.1', port: 0 });

@@ -1,8 +1,10 @@
+import type { HeldBytes } from '../../../port/account.js';
 import { ErrorCode } from '../../../port/error-code.js';
 import type { TransportLimits } from '../../limits.js';
 import {
   CLIENT_PREFACE,
   ConnectionError,
+  DEFAULT_MAX_FRAME_SIZE,
   Flag,
   FRAME_HEADER_LENGTH,
   FrameType,
@@ -69,21 +71,27 @@ export class FrameReader {
   /** What is missing of the client's preface. */
   private prefaceLeft: number;
   private settingsSeen = false;
-  /** Nothing more is read. */
-  stopped = false;
+  private stopped = false;
 
+  /** @param held what a field block that is cut into frames is charged to */
   constructor(
     private readonly handler: FrameHandler,
     private readonly limits: TransportLimits,
-    private readonly maxFrameSize: number,
+    private readonly held: HeldBytes,
     fromClient: boolean,
   ) {
     this.prefaceLeft = fromClient ? CLIENT_PREFACE.length : 0;
   }
 
   /** Whether the peer has begun something that it owes the rest of before anything else can follow. */
-  get isInsideFieldBlock(): boolean {
-    return this.blockStreamId !== 0;
+  get isInsideFrame(): boolean {
+    return this.blockStreamId !== 0 || this.partialTotal > 0;
+  }
+
+  /** Nothing more is read. */
+  stop(): void {
+    this.stopped = true;
+    this.dropBlock();
   }
 
   /** @throws ConnectionError */
@@ -171,7 +179,7 @@ export class FrameReader {
     }
     // "An endpoint MUST send an error code of FRAME_SIZE_ERROR if a frame exceeds the size defined in
     // SETTINGS_MAX_FRAME_SIZE" (section 4.2).
-    if (length > this.maxFrameSize) throw frameSizeError('frame larger than SETTINGS_MAX_FRAME_SIZE');
+    if (length > DEFAULT_MAX_FRAME_SIZE) throw frameSizeError('frame larger than SETTINGS_MAX_FRAME_SIZE');
     // "Any number of CONTINUATION frames can be sent, as long as the preceding frame is on the same stream";
     // "a receiver MUST treat the receipt of any other type of frame or a frame on a different stream as a
     // connection error of type PROTOCOL_ERROR" (section 6.10).
@@ -315,6 +323,7 @@ export class FrameReader {
     this.blockStreamId = streamId;
     this.blockEndsStream = endStream;
     this.block = Buffer.from(buffer.subarray(start, end));
+    this.held.hold(this.block.length);
     this.blockLength = end - start;
     this.continuations = 0;
   }
@@ -328,6 +337,7 @@ export class FrameReader {
     if (length > this.block.length) {
       const grown = Buffer.allocUnsafe(2 * length);
       this.block.copy(grown, 0, 0, this.blockLength);
+      this.held.hold(grown.length - this.block.length);
       this.block = grown;
     }
     buffer.copy(this.block, this.blockLength, start, end);
@@ -336,8 +346,13 @@ export class FrameReader {
     const streamId = this.blockStreamId;
     const block = this.block;
     this.blockStreamId = 0;
-    this.block = NOTHING;
+    this.dropBlock();
     this.handler.onFieldBlock(streamId, this.blockEndsStream, block, 0, length);
+  }
+
+  private dropBlock(): void {
+    this.held.release(this.block.length);
+    this.block = NOTHING;
   }
 
   /** Section 6.5. */

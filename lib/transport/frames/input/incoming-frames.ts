@@ -64,9 +64,7 @@ export class IncomingFrames implements FrameHandler {
 
   onDataFrame(streamId: number, length: number): void {
     this.liveness.onStreamFrame();
-    if (!this.connection.receiveWindow.receive(length)) {
-      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "DATA above the connection's window");
-    }
+    this.connection.receiveWindow.receive(length);
     this.dataStream = undefined;
     const stream = this.streams.get(streamId);
     if (stream === undefined) {
@@ -138,7 +136,6 @@ export class IncomingFrames implements FrameHandler {
       return;
     }
     stream.receiveReset({ code, by: 'peer', text: undefined, lost: undefined }, false);
-    this.guard.onReset();
   }
 
   onSettings(payload: Buffer, start: number, end: number): void {

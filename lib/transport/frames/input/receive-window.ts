@@ -1,6 +1,5 @@
 import { CONNECTION_WINDOW } from '../../limits.js';
 import { DEFAULT_WINDOW_SIZE } from '../frame.js';
-import { hasRoom, stopWaiting, type Waiter, waitForRoom } from '../stream/held-bytes.js';
 import type { StreamWriter } from '../stream/sending.js';
 
 const CREDIT_STEP = CONNECTION_WINDOW / 4;
@@ -8,10 +7,10 @@ const CREDIT_STEP = CONNECTION_WINDOW / 4;
 /**
  * The window for what a connection receives. It is credited as soon as data comes in, whether or not it is
  * consumed: else one stream that is held back would use it up and stall all the others. What is held is
- * bounded by the streams' windows, and for the whole process by {@link hasRoom}.
+ * bounded by the streams' windows, and by what the account of each client may hold. A peer cannot exceed it: the largest
+ * frame is a small part of what is left when credit is given.
  */
-export class ConnectionReceiveWindow implements Waiter {
-  private window = DEFAULT_WINDOW_SIZE;
+export class ConnectionReceiveWindow {
   private uncredited = 0;
 
   constructor(private readonly writer: StreamWriter) {}
@@ -22,30 +21,14 @@ export class ConnectionReceiveWindow implements Waiter {
     this.credit();
   }
 
-  /** Takes a DATA frame off the window; false if the peer has ignored it. */
-  receive(length: number): boolean {
-    this.window -= length;
-    if (this.window < 0) return false;
+  /** Takes a DATA frame off the window. */
+  receive(length: number): void {
     this.uncredited += length;
     if (this.uncredited >= CREDIT_STEP) this.credit();
-    return true;
-  }
-
-  onRoom(): void {
-    this.credit();
-  }
-
-  close(): void {
-    stopWaiting(this);
   }
 
   private credit(): void {
-    if (!hasRoom()) {
-      waitForRoom(this);
-      return;
-    }
     this.writer.writeWindowUpdate(0, this.uncredited);
-    this.window += this.uncredited;
     this.uncredited = 0;
   }
 }

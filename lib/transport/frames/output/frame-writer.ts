@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { HeldBytes } from '../../../port/account.js';
 import type { HeaderList } from '../../../port/headers.js';
 import { BufferPool } from '../buffer-pool.js';
 import { Flag, FRAME_HEADER_LENGTH, FrameType } from '../frame.js';
@@ -40,6 +41,8 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   buffer: Buffer = NOTHING;
   length = 0;
   blocked = false;
+  /** A write has been done since this was set to false. */
+  hasMoved = false;
   /** So much output waits for the peer that nothing more of it is read. */
   isReadingPaused = false;
 
@@ -54,7 +57,11 @@ export class FrameWriter implements BlockTarget, StreamWriter {
 
   private source: OutputSource | undefined = undefined;
 
-  constructor(private readonly socket: Socket) {}
+  /** @param held what waits for the socket is charged to */
+  constructor(
+    private readonly socket: Socket,
+    private readonly held: HeldBytes,
+  ) {}
 
   /** Says where DATA comes from, before anything is written. */
   drawFrom(source: OutputSource): void {
@@ -204,6 +211,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   abandon(): void {
     this.ended = true;
     this.waiting = [];
+    this.held.release(this.waitingLength);
     this.waitingLength = 0;
     this.buffer = NOTHING;
     this.length = 0;
@@ -236,6 +244,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     if (this.blocked) {
       this.waiting.push(output);
       this.waitingLength += this.length;
+      this.held.hold(this.length);
       this.buffer = NOTHING;
       this.length = 0;
       return;
@@ -255,6 +264,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
 
   /** A write is done, perhaps one that was done at once. */
   private checkSocket(): void {
+    this.hasMoved = true;
     if (this.socket.writableLength === 0 && this.lent.length > 0) {
       for (const buffer of this.lent) outputBuffers.release(buffer);
       this.lent = [];
@@ -263,6 +273,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     this.blocked = false;
     const waiting = this.waiting;
     this.waiting = [];
+    this.held.release(this.waitingLength);
     this.waitingLength = 0;
     for (const buffer of waiting) this.socket.write(buffer, this.onWritten);
     this.blocked = this.socket.writableLength >= SOCKET_BACKLOG;

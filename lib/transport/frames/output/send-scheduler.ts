@@ -127,6 +127,7 @@ export class SendScheduler implements StreamScheduler, OutputSource {
       data.moveTo(writer.buffer, writer.length, length);
       writer.length += length;
       this.take(stream, length);
+      outbox.looks = 0;
       if (isLast) stream.onOutboxSent();
     }
     if (outbox.takeDrained()) this.drained.push(stream);

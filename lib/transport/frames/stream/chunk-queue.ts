@@ -1,6 +1,6 @@
+import { type HeldBytes, heldBytes } from '../../../port/account.js';
 import { isLent, lendableMemory } from '../../../port/lent-memory.js';
 import { BufferPool } from '../buffer-pool.js';
-import { heldBytes, hold, release } from './held-bytes.js';
 
 /** Copied data is gathered in blocks of at most this size. */
 const MAX_BLOCK_LENGTH = 16384;
@@ -76,9 +76,12 @@ export class ChunkQueue {
   length = 0;
   private pieces: Piece[] = [];
 
+  /** @param held what its bytes are charged to */
+  constructor(private readonly held: HeldBytes) {}
+
   push(chunk: Buffer): void {
     this.length += chunk.length;
-    hold(chunk.length);
+    this.held.hold(chunk.length);
     if (isWorthKeeping(chunk)) {
       this.pieces.push(new Piece(chunk, chunk.length, false));
       return;
@@ -91,7 +94,7 @@ export class ChunkQueue {
   shift(): Piece {
     const piece = this.pieces.shift()!;
     this.length -= piece.length;
-    release(piece.length);
+    this.held.release(piece.length);
     return piece;
   }
 
@@ -107,11 +110,11 @@ export class ChunkQueue {
       }
     }
     this.length -= length;
-    release(length);
+    this.held.release(length);
   }
 
   clear(): void {
-    release(this.length);
+    this.held.release(this.length);
     this.length = 0;
     for (const piece of this.pieces) piece.recycle();
     this.pieces = [];

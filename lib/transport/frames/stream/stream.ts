@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import { type Account, NOBODYS } from '../../../port/account.js';
 import { ErrorCode } from '../../../port/error-code.js';
 import { type HeaderList, headerValue } from '../../../port/headers.js';
 import { type IncomingStream, NOBODY, type StreamReceiver, type StreamReset } from '../../../port/stream.js';
 import { STREAM_WINDOW } from '../../limits.js';
+import type { UnsendableFieldError } from '../hpack/unsendable-field-error.js';
 import { deliverLater } from './delivery.js';
 import { internalError, warn } from './exceptions.js';
 import { NO_LENGTH } from './header-validation.js';
@@ -19,6 +21,7 @@ const MAX_INTERIM_RESPONSES = 16;
 /** What a stream needs of its connection. */
 export interface StreamOwner {
   readonly socket: Socket;
+  readonly account: Account;
   readonly isClient: boolean;
   readonly scheduler: StreamScheduler;
   readonly writer: StreamWriter;
@@ -30,13 +33,14 @@ export interface StreamOwner {
   onResetHeld(stream: FrameStream, isHeld: boolean): void;
   /** @throws UnsendableFieldError */
   writeHeaders(streamId: number, headers: HeaderList, endStream: boolean): void;
-  /** The peer has made this side reset a stream. */
-  onStreamError(): void;
+  /** Sends RST_STREAM, or keeps it back. */
+  sendReset(streamId: number, code: number): void;
 }
 
 /** One stream (RFC 9113 section 5). */
 export class FrameStream implements IncomingStream, SendingStream {
   receiver: StreamReceiver = NOBODY;
+  held = NOBODYS;
 
   private interimResponses = 0;
   /** Flow control (section 5.2): what the peer may still send, and what has been consumed of it. */
@@ -85,6 +89,10 @@ export class FrameStream implements IncomingStream, SendingStream {
     return this.owner.socket;
   }
 
+  get account(): Account {
+    return this.owner.account;
+  }
+
   get isClosed(): boolean {
     return this.state === State.CLOSED;
   }
@@ -120,7 +128,7 @@ export class FrameStream implements IncomingStream, SendingStream {
       const sent = scheduler.send(this, chunk, endStream);
       if (sent === chunk.length) return true;
       if (sent > 0) rest = chunk.subarray(sent);
-      this.outbox ??= new Waiting();
+      this.outbox ??= new Waiting(this.held);
     } else if (this.outbox.hasTail) {
       return true;
     }
@@ -183,8 +191,9 @@ export class FrameStream implements IncomingStream, SendingStream {
     try {
       this.owner.writeHeaders(this.id, headers, endStream);
     } catch (error) {
-      this.sendReset(ErrorCode.INTERNAL_ERROR);
-      if (this.delivery !== Delivery.OVER) this.resetLater(internalError((error as Error).message));
+      const { code, message: text } = error as UnsendableFieldError;
+      this.sendReset(code);
+      if (this.delivery !== Delivery.OVER) this.resetLater({ code, by: 'local', text, lost: undefined });
       return;
     }
     if (this.state === State.IDLE) this.state = State.OPEN;
@@ -193,7 +202,7 @@ export class FrameStream implements IncomingStream, SendingStream {
 
   private sendReset(code: number): void {
     // "RST_STREAM frames MUST NOT be sent for a stream in the "idle" state" (section 6.4).
-    if (this.state !== State.IDLE) this.owner.writer.writeResetStream(this.id, code);
+    if (this.state !== State.IDLE) this.owner.sendReset(this.id, code);
     this.close(true);
   }
 
@@ -229,7 +238,7 @@ export class FrameStream implements IncomingStream, SendingStream {
   receiveTrailers(headers: HeaderList): void {
     if (!this.closeRemoteAtEnd()) return;
     if (this.flowsFreely) this.receiver.onHeaders(headers, true);
-    else if (this.delivery !== Delivery.OVER) this.held().addTrailers(headers);
+    else if (this.delivery !== Delivery.OVER) this.inboxToFill().addTrailers(headers);
   }
 
   /** Takes a DATA frame, as long as it is with its padding, off the window; false if that doesn't hold it. */
@@ -253,7 +262,7 @@ export class FrameStream implements IncomingStream, SendingStream {
       this.credit(chunk.length);
       this.receiver.onData(chunk);
     } else if (this.delivery !== Delivery.OVER) {
-      this.held().data.push(chunk);
+      this.inboxToFill().data.push(chunk);
     }
   }
 
@@ -261,7 +270,7 @@ export class FrameStream implements IncomingStream, SendingStream {
   receiveEnd(): void {
     if (!this.closeRemoteAtEnd()) return;
     if (this.flowsFreely) this.receiver.onEnd();
-    else if (this.delivery !== Delivery.OVER) this.held().addEnd();
+    else if (this.delivery !== Delivery.OVER) this.inboxToFill().addEnd();
   }
 
   /** The peer has ended the stream before its time: by RST_STREAM, or by a GOAWAY that leaves it out. */
@@ -293,7 +302,13 @@ export class FrameStream implements IncomingStream, SendingStream {
     if (this.state === State.CLOSED) return;
     this.sendReset(code);
     if (this.delivery !== Delivery.OVER) this.tellReset({ code, by: 'local', text, lost: undefined });
-    this.owner.onStreamError();
+  }
+
+  /** Ends the stream if nothing of what waits for the peer has gone out between so many looks, of which this is one. */
+  failIfStalled(looks: number): void {
+    const { outbox } = this;
+    if (outbox === undefined || outbox.data.length === 0 || ++outbox.looks <= looks) return;
+    this.fail(ErrorCode.ENHANCE_YOUR_CALM, 'nothing of it was taken for too long');
   }
 
   /** Bytes have been consumed: the peer may send as many more, once it is worth a WINDOW_UPDATE. */
@@ -353,17 +368,17 @@ export class FrameStream implements IncomingStream, SendingStream {
 
   private resetLater(reset: StreamReset): void {
     this.dropInbox();
-    this.held().addReset(reset);
+    this.inboxToFill().addReset(reset);
     deliverLater(this);
   }
 
   private holdReset(reset: StreamReset): void {
-    this.held().addReset(reset);
+    this.inboxToFill().addReset(reset);
     this.owner.onResetHeld(this, true);
   }
 
-  private held(): Waiting {
-    this.inbox ??= new Waiting();
+  private inboxToFill(): Waiting {
+    this.inbox ??= new Waiting(this.held);
     return this.inbox;
   }
 

@@ -1,4 +1,5 @@
-import type { HeaderList } from '../../../port/headers.js';
+import type { HeldBytes } from '../../../port/account.js';
+import { type HeaderList, headerListSize } from '../../../port/headers.js';
 import type { StreamReset } from '../../../port/stream.js';
 import { ChunkQueue } from './chunk-queue.js';
 
@@ -15,11 +16,18 @@ const Tail = {
 
 /** What waits in one of a stream's directions: DATA, and what follows it. */
 export class Waiting {
-  readonly data = new ChunkQueue();
+  readonly data: ChunkQueue;
+  /** How often it was looked at since something of it went on. */
+  looks = 0;
   private tail: number = Tail.NOTHING;
   private trailers: HeaderList | undefined = undefined;
   private reset: StreamReset | undefined = undefined;
   private awaitsDrain = false;
+
+  /** @param held what waits is charged to */
+  constructor(private readonly held: HeldBytes) {
+    this.data = new ChunkQueue(held);
+  }
 
   get isEmpty(): boolean {
     return this.tail === Tail.NOTHING && this.data.length === 0;
@@ -51,6 +59,7 @@ export class Waiting {
   addTrailers(trailers: HeaderList): void {
     this.tail |= Tail.TRAILERS;
     this.trailers = trailers;
+    this.held.hold(headerListSize(trailers));
   }
 
   /** @param reset what the receiver is to be told, if it is a receiver that it waits for */
@@ -62,7 +71,7 @@ export class Waiting {
   /** The trailers, which don't wait any more. */
   takeTrailers(): HeaderList | undefined {
     const { trailers } = this;
-    this.trailers = undefined;
+    this.dropTrailers();
     this.tail &= ~Tail.TRAILERS;
     return trailers;
   }
@@ -96,7 +105,13 @@ export class Waiting {
   clear(): void {
     this.data.clear();
     this.tail = Tail.NOTHING;
-    this.trailers = undefined;
+    this.dropTrailers();
     this.reset = undefined;
+  }
+
+  private dropTrailers(): void {
+    if (this.trailers === undefined) return;
+    this.held.release(headerListSize(this.trailers));
+    this.trailers = undefined;
   }
 }

@@ -1,0 +1,6 @@
+/** What a channel may ask of its backend; the docs and defaults are those of `DialLimits`. */
+export interface ChannelLimits {
+  readonly maxConnections: number;
+  readonly maxWaitingCalls: number;
+  readonly idleTimeoutMilliseconds: number;
+}

@@ -1,0 +1,47 @@
+type Limits = Readonly<Record<string, unknown>>;
+
+/** The limits that cannot be turned off by `Infinity`: what SETTINGS carry in 32 bits, and what a timer waits. */
+const MOST: Readonly<Record<string, number>> = {
+  maxHeaderListBytes: 2 ** 32 - 1,
+  maxConcurrentStreams: 2 ** 32 - 1,
+  connectTimeoutMilliseconds: 2 ** 31 - 1,
+};
+
+/**
+ * The limits that an application has given, with the defaults for those that it has not.
+ *
+ * @param where the option that they were given by, for messages
+ * @throws TypeError for a limit that there is none, or one of another type; RangeError for a number that makes no sense
+ */
+export function checkedLimits<T extends object>(
+  given: Partial<T> | undefined,
+  defaults: T,
+  where: string,
+): T {
+  if (given === undefined) return defaults;
+  if (typeof given !== 'object' || given === null) {
+    throw new TypeError(`${where} must be an object, not ${String(given)}`);
+  }
+  const limits = { ...defaults } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(defaults, name)) throw new TypeError(`there is no option ${where}.${name}`);
+    const byDefault = (defaults as Limits)[name];
+    if (value === undefined) continue;
+    limits[name] =
+      typeof byDefault === 'object'
+        ? checkedLimits(value as Limits, byDefault as Limits, `${where}.${name}`)
+        : checkedNumber(value, name, `${where}.${name}`);
+  }
+  return limits as T;
+}
+
+function checkedNumber(value: unknown, name: string, where: string): number {
+  if (typeof value !== 'number') throw new TypeError(`${where} must be a number, not ${typeof value}`);
+  const isMeasure = name.endsWith('Milliseconds') || name === 'perSecond';
+  const most = MOST[name] ?? Infinity;
+  if (value > 0 && value <= most && (isMeasure || value === Infinity || Number.isInteger(value)))
+    return value;
+  throw new RangeError(
+    `${where} must be ${isMeasure ? 'a number' : 'an integer'} above 0${most < Infinity ? ` and at most ${most}` : ''}, not ${value}`,
+  );
+}
