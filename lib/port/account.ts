@@ -83,7 +83,7 @@ export class Account {
   bytes = 0;
   readonly #limits: AccountLimits;
   readonly #abandoned: Bucket;
-  readonly #onTooManyAbandoned: () => void;
+  #onTooManyAbandoned: () => void;
   #firstHolder: HeldBytes | undefined;
   #previous: Account | undefined;
   #next: Account | undefined;
@@ -94,6 +94,11 @@ export class Account {
     this.#limits = limits;
     this.#abandoned = new Bucket(limits.abandonedCalls);
     this.#onTooManyAbandoned = onTooManyAbandoned;
+  }
+
+  /** The client has gone: whoever still knows its account must not keep its connection alive. */
+  close(): void {
+    this.#onTooManyAbandoned = () => {};
   }
 
   /** A call that was worth its while pays for one that is not: hedging clients cancel many of theirs. */

@@ -99,6 +99,7 @@ export class FramesServerTransport implements ServerTransport {
   }
 
   private onConnectionClosed(connection: Connection): void {
+    connection.account.close();
     this.watchdog.remove(connection);
     this.connections.delete(connection);
     this.resolveIfClosed();

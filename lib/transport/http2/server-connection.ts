@@ -99,6 +99,11 @@ export class ServerConnection implements Checked, CarrierOwner {
     }
   }
 
+  /** Its socket is closed. */
+  onClosed(): void {
+    this.#carrier?.account.close();
+  }
+
   onStreamEnded(): void {}
   onOutOfStreams(): void {}
   onGoaway(): void {}

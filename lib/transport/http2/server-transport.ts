@@ -139,6 +139,7 @@ export class Http2ServerTransport implements ServerTransport {
     this.#watchdog.add(connection);
     // Not the session's `close`, which may never come (NODE-HTTP2.md, "The end of a connection").
     socket.once('close', () => {
+      connection.onClosed();
       this.#watchdog.remove(connection);
       this.#connections.delete(socket);
       this.#resolveIfClosed();
@@ -184,6 +185,7 @@ export class Http2ServerTransport implements ServerTransport {
       stallTimeoutMilliseconds,
       account,
     );
+    carrier.socket.once('close', () => account.close());
     this.#carriers.set(session, carrier);
     return carrier;
   }

@@ -9,8 +9,8 @@ import {
   type TransportName,
   transparentHandler,
 } from '../../../lib/index.js';
+import { heldBytes } from '../../../lib/port/account.js';
 import { answerQuestions, settingsOfChild } from './forked.js';
-import { heldBytesReader } from './held-bytes.js';
 
 /** The proxy under attack, in a process of its own. */
 export interface ProxySettings {
@@ -29,7 +29,7 @@ export interface ProxyMeasures {
   readonly fds: number;
   readonly runningCalls: number;
   /** What the library counts; undefined where it does not. */
-  readonly heldBytes: number | undefined;
+  readonly heldBytes: number;
   /** Of calls since the start that ended otherwise than OK, by reason. */
   readonly failures: Readonly<Record<string, number>>;
   readonly calls: number;
@@ -40,7 +40,6 @@ export interface ProxyMeasures {
 const SAMPLE_MILLISECONDS = 20;
 
 const { transport, targets } = settingsOfChild<ProxySettings>();
-const heldBytes = await heldBytesReader();
 const conns = new Map<string, ClientConn>(
   Object.entries(targets).map(([service, target]) => [service, dial(target, { transport })]),
 );
@@ -96,7 +95,7 @@ function measure(): ProxyMeasures {
     held: heapUsed + external,
     fds: readdirSync('/proc/self/fd').length,
     runningCalls,
-    heldBytes: heldBytes?.(),
+    heldBytes: heldBytes(),
     failures,
     calls,
     stallMilliseconds,
