@@ -38,6 +38,7 @@ export { MessageScanner } from './grpc/scanner.js';
 export { Code, StatusError } from './grpc/status.js';
 export type { ListenAddress } from './port/address.js';
 export type { HeaderList } from './port/headers.js';
+export type { Rate } from './port/rate.js';
 export type {
   Destination,
   ErrorVerdict,
@@ -54,6 +55,7 @@ export {
 export { InvalidPeekCountError, type PeekOptions, type StreamPeeker } from './proxy/peeker.js';
 export type { ResponseObserver } from './proxy/response-observer.js';
 export type { StreamHandler, StreamInterceptor } from './server/handler.js';
-export { Server, type ServerOptions } from './server/server.js';
+export { type CloseOptions, Server, type ServerOptions } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
+export type { DialLimits, KeepaliveTimes, ServerLimits, TransportLimits } from './transport/limits.js';
 export type { TransportName } from './transport/transport-name.js';

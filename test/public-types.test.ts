@@ -91,7 +91,7 @@ t.test('no public type leads to the machinery', async (t) => {
   };
   visit('index');
   const machinery = [...seen].filter((file) =>
-    /server-call|request-consumer|channel\/(?!connectivity)|client-call|proxy-call|destination-stream|transport\/(?!transport-name|http2\/node-types)/.test(
+    /server-call|request-consumer|channel\/(?!connectivity)|client-call|proxy-call|destination-stream|transport\/(?!transport-name|limits|http2\/node-types)/.test(
       file,
     ),
   );

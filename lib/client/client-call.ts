@@ -7,12 +7,13 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { codeFromErrorCode } from '../grpc/status-mapping.js';
 import { withoutContentLength } from '../grpc/trailers.js';
-import type { Account, HeldBytes } from '../port/account.js';
+import type { HeldBytes } from '../port/account.js';
 import type { ClientConnection } from '../port/connection.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { Stream, StreamReceiver, StreamReset } from '../port/stream.js';
 import type { CallOptions } from './call-options.js';
+import type { ClientShare } from './channel/lanes.js';
 import type { WaitingCall } from './channel/waiting-calls.js';
 import type { ClientConn } from './client-conn.js';
 import { requestHeaders } from './request-headers.js';
@@ -46,6 +47,8 @@ export interface CallReceiver {
 export class ClientCall implements WaitingCall, StreamReceiver {
   /** How many streams have been opened for it. */
   attempts = 0;
+  /** Whose call it is. */
+  readonly client: ClientShare;
   readonly #conn: ClientConn;
   readonly #context: CallContext;
   readonly #options: CallOptions;
@@ -78,6 +81,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     inheritsEnd: boolean,
   ) {
     this.#held = held;
+    this.client = conn.channel.shareOf(held.account);
     this.#sent = new SentData(held);
     this.#conn = conn;
     this.#context = context;
@@ -90,11 +94,6 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     }
     this.#deadline = earlierDeadline(context.deadline, deadline);
     this.#watchesEnd = !inheritsEnd || this.#deadline !== context.deadline;
-  }
-
-  /** Clients take turns. */
-  get client(): Account {
-    return this.#held.account;
   }
 
   get waitForReady(): boolean {
@@ -146,6 +145,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#connection = connection;
     const stream = connection.openStream();
     this.#stream = stream;
+    if (this.attempts === 0) this.client.streams++;
     stream.receiver = this;
     stream.held = this.#held;
     stream.sendHeaders(headers, false);
@@ -335,6 +335,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   #leave(): void {
     this.#done = true;
+    if (this.attempts > 0) this.client.streams--;
     this.#sent.drop();
     this.#deadlineTimer?.stop();
     if (this.#abortListener !== undefined) {

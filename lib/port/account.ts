@@ -10,7 +10,8 @@
  * Who is over a limit is not the one who asks next but the one who holds most: "an endpoint that doesn't monitor use of
  * these features exposes itself to a risk of denial of service" (RFC 9113 section 10.5).
  */
-import { Bucket, type Rate } from './bucket.js';
+import { Bucket } from './bucket.js';
+import type { Rate } from './rate.js';
 
 /** What a client may cost. */
 export interface AccountLimits {

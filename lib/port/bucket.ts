@@ -1,8 +1,4 @@
-/** How often something may happen: up to `burst` at once, and `perSecond` in the long run. */
-export interface Rate {
-  readonly burst: number;
-  readonly perSecond: number;
-}
+import type { Rate } from './rate.js';
 
 /** A token bucket, filled when it is empty and looked at, so that it costs nothing while nobody misbehaves. */
 export class Bucket {

@@ -7,8 +7,13 @@ const lent = new WeakSet<ArrayBufferLike>();
 /** Allocates such memory. */
 export function lendableMemory(length: number): Buffer {
   const memory = Buffer.allocUnsafeSlow(length);
-  lent.add(memory.buffer);
+  lendable(memory.buffer);
   return memory;
+}
+
+/** From now on, this memory is such. */
+export function lendable(memory: ArrayBufferLike): void {
+  lent.add(memory);
 }
 
 /** Whether a chunk lies in such memory. */

@@ -1,5 +1,4 @@
-import type { AccountLimits } from '../port/account.js';
-import type { Rate } from '../port/bucket.js';
+import type { Rate } from '../port/rate.js';
 
 /**
  * The receive window of a stream, in bytes: what a paused receiver makes this side hold. The default of 64 KiB
@@ -68,7 +67,7 @@ export interface TransportLimits {
 }
 
 /** What clients may cost a server. */
-export interface ServerLimits extends TransportLimits, AccountLimits {
+export interface ServerLimits extends TransportLimits {
   /**
    * SETTINGS_MAX_CONCURRENT_STREAMS of each connection; default 2^31-1. C-core clients open streams before they have
    * seen the setting, and go on after it, so that a low one makes honest calls fail.
@@ -77,8 +76,8 @@ export interface ServerLimits extends TransportLimits, AccountLimits {
   /** Connections at a time; further ones are closed as they come. Default: as many as the system allows. */
   readonly maxConnections: number;
   /**
-   * What the process may hold for calls before the largest holders are ended (see {@link AccountLimits}); default 256
-   * MiB, a thousand full receive windows.
+   * What the process may hold for calls, in bytes, before the largest holders are ended: of the client that holds most,
+   * the calls that hold most. Default 256 MiB, a thousand full receive windows.
    */
   readonly maxHeldBytes: number;
   /** What may be held for the calls of one connection; default 64 MiB: no client can press on others by itself. */

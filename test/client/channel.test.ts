@@ -1,16 +1,7 @@
 import t from 'tap';
+import { ClientShare } from '../../lib/client/channel/lanes.js';
 import { Code } from '../../lib/grpc/status.js';
-import type { Account } from '../../lib/port/account.js';
-import {
-  CLOSED,
-  channelTo,
-  FakeCall,
-  FakeDialer,
-  REFUSED,
-  someClient,
-  TestClock,
-  ticked,
-} from './fake-backend.js';
+import { CLOSED, channelTo, FakeCall, FakeDialer, REFUSED, TestClock, ticked } from './fake-backend.js';
 
 t.test('10 000 calls to a dead backend make one attempt, and fail with its cause', async (t) => {
   const dialer = new FakeDialer();
@@ -198,8 +189,8 @@ t.test('calls of all clients wait in turns, however many one of them has', async
   const dialer = new FakeDialer();
   const channel = channelTo(dialer, 1);
   const served: string[] = [];
-  const [greedy, modest] = [someClient(), someClient()];
-  const call = (client: Account, name: string) =>
+  const [greedy, modest] = [new ClientShare(), new ClientShare()];
+  const call = (client: ClientShare, name: string) =>
     new FakeCall(client, false, () => served.push(name)).start(channel);
   for (let i = 0; i < 100; i++) call(greedy, `greedy ${i}`);
   call(modest, 'modest 0');

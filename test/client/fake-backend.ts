@@ -2,12 +2,12 @@ import { mock } from 'node:test';
 import type { Test } from 'tap';
 import type { Failure } from '../../lib/call/outcome.js';
 import { Channel } from '../../lib/client/channel/channel.js';
+import { ClientShare } from '../../lib/client/channel/lanes.js';
 import type { WaitingCall } from '../../lib/client/channel/waiting-calls.js';
-import { Account, NOBODYS } from '../../lib/port/account.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../lib/port/connection.js';
 import type { ConnectionEnd } from '../../lib/port/connection-end.js';
 import type { Stream } from '../../lib/port/stream.js';
-import { DEFAULT_DIAL_LIMITS, DEFAULT_SERVER_LIMITS } from '../../lib/transport/limits.js';
+import { DEFAULT_DIAL_LIMITS } from '../../lib/transport/limits.js';
 
 export const REFUSED: ConnectionEnd = {
   cause: 'connect',
@@ -96,7 +96,7 @@ export class FakeCall implements WaitingCall {
   failure: Failure | undefined;
 
   constructor(
-    readonly client: Account = NOBODYS.account,
+    readonly client: ClientShare = new ClientShare(),
     readonly waitForReady = false,
     private readonly onServed: (call: FakeCall) => void = () => {},
   ) {}
@@ -151,9 +151,4 @@ export function ticked(): Promise<void> {
 
 export function channelTo(dialer: Dialer, maxConnections = 100): Channel {
   return new Channel('backend:1', dialer, { ...DEFAULT_DIAL_LIMITS, maxConnections });
-}
-
-/** Somebody whose calls take turns with those of others. */
-export function someClient(): Account {
-  return new Account(DEFAULT_SERVER_LIMITS, () => {});
 }

@@ -12,6 +12,7 @@ import {
   READY,
   SHUTDOWN,
 } from './connectivity.js';
+import type { ClientShare } from './lanes.js';
 import { Subchannel, type SubchannelOwner } from './subchannel.js';
 import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
 
@@ -76,8 +77,13 @@ export class Channel implements SubchannelOwner {
     if (this.#subchannel.state.name !== 'ready') this.#subchannel.connect();
   }
 
+  /** A client's part in the connections, by which its calls are told from others'. */
+  shareOf(client: Account): ClientShare {
+    return this.#subchannel.shareOf(client);
+  }
+
   /** A connection with room for a stream, unless others wait for one; the stream must be opened at once. */
-  pick(client: Account): ClientConnection | undefined {
+  pick(client: ClientShare): ClientConnection | undefined {
     const isLast = this.#subchannel.isShared ? this.#waiting.size > 0 : this.#waiting.has(client);
     return isLast ? undefined : this.#subchannel.pick(client);
   }

@@ -5,7 +5,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { ConnectionBackoff } from './backoff.js';
 import type { ChannelLimits } from './channel-limits.js';
-import { Lanes, SHARED_LANE } from './lanes.js';
+import { type ClientShare, Lanes, SHARED_LANE } from './lanes.js';
 
 /** How often connections are looked at for their use, at least. */
 const SWEEP_MILLISECONDS = 30_000;
@@ -65,7 +65,7 @@ class PooledConnection implements ConnectionOwner {
   readonly startedAt = performance.now();
   readonly lane: number;
   /** Whose streams have been opened on it. */
-  readonly clients = new Set<Account>();
+  readonly clients = new Set<ClientShare>();
   phase: 'connecting' | 'ready' | 'going away' = 'connecting';
   /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
   used = true;
@@ -141,6 +141,11 @@ export class Subchannel {
     return Math.max(0, newest.startedAt + NO_STREAMS_GROWTH_MILLISECONDS - performance.now());
   }
 
+  /** A client's part in the connections. */
+  shareOf(client: Account): ClientShare {
+    return this.#lanes.shareOf(client);
+  }
+
   /** Whether all clients share the connections: if one finds no room, none does. */
   get isShared(): boolean {
     return this.#lanes.areShared;
@@ -151,7 +156,7 @@ export class Subchannel {
   }
 
   /** A connection with room for a stream of a client, if there is one, other than `refused`. */
-  pick(client: Account, refused?: ClientConnection): ClientConnection | undefined {
+  pick(client: ClientShare, refused?: ClientConnection): ClientConnection | undefined {
     const lane = this.#lanes.of(client);
     let picked = this.#current;
     if (
@@ -170,11 +175,19 @@ export class Subchannel {
   }
 
   #find(lane: number, refused: ClientConnection | undefined): PooledConnection | undefined {
+    let other: PooledConnection | undefined;
     for (const pooled of this.#connections) {
-      if (pooled.phase !== 'ready' || pooled.lane !== lane) continue;
-      if (pooled.connection !== refused && pooled.connection.hasRoom) return pooled;
+      const { phase, connection } = pooled;
+      if (phase !== 'ready' || connection === refused || !connection.hasRoom) continue;
+      if (pooled.lane === lane) return pooled;
+      other = pooled;
     }
-    return undefined;
+    // Where no connection can be made, better one of others than none.
+    return this.#canGrow ? undefined : other;
+  }
+
+  get #canGrow(): boolean {
+    return this.#connections.size < this.#limits.maxConnections && this.backoffMilliseconds === 0;
   }
 
   /**
@@ -183,9 +196,9 @@ export class Subchannel {
    *
    * @param client who it is made for
    */
-  connect(client?: Account): void {
+  connect(client?: ClientShare): void {
     if (this.#attempt !== undefined || this.state.name === 'shutdown') return;
-    if (this.#connections.size >= this.#limits.maxConnections || this.backoffMilliseconds > 0) return;
+    if (!this.#canGrow) return;
     const lane = client === undefined ? SHARED_LANE : this.#lanes.of(client);
     this.#attempt = new PooledConnection(this, this.#dialer, lane);
     this.#connections.add(this.#attempt);
@@ -193,7 +206,7 @@ export class Subchannel {
   }
 
   /** The same, for a call that was refused, perhaps on all connections that there are. */
-  connectForRefused(client: Account): void {
+  connectForRefused(client: ClientShare): void {
     const now = performance.now();
     if (this.state.name === 'ready' && now - this.#refusedGrowthAt < REFUSED_GROWTH_MILLISECONDS) return;
     this.#refusedGrowthAt = now;

@@ -1,11 +1,11 @@
 import type { Failure } from '../../call/outcome.js';
-import type { Account } from '../../port/account.js';
 import type { ClientConnection } from '../../port/connection.js';
+import type { ClientShare } from './lanes.js';
 
 /** A call that waits for a connection. */
 export interface WaitingCall {
   /** Whose call it is: clients take turns, however many calls each has waiting. */
-  readonly client: Account;
+  readonly client: ClientShare;
   /** Goes on waiting when no connection could be made. */
   readonly waitForReady: boolean;
   /** There is a connection with room; the call opens its stream before this returns. */
@@ -18,7 +18,7 @@ export interface WaitingCall {
 export class WaitingCalls {
   size = 0;
   /** By client, each with its calls in the order in which they came; the client whose turn it is comes first. */
-  readonly #clients = new Map<Account, Set<WaitingCall>>();
+  readonly #clients = new Map<ClientShare, Set<WaitingCall>>();
 
   add(call: WaitingCall): void {
     let calls = this.#clients.get(call.client);
@@ -40,17 +40,17 @@ export class WaitingCalls {
   }
 
   /** Whether any of a client's calls wait. */
-  has(client: Account): boolean {
+  has(client: ClientShare): boolean {
     return this.#clients.has(client);
   }
 
   /** The clients that have calls waiting, the one whose turn it is first. */
-  get clients(): Iterable<Account> {
+  get clients(): Iterable<ClientShare> {
     return this.#clients.keys();
   }
 
   /** Takes out the next call of a client, whose turn is over then. */
-  shift(client: Account): WaitingCall | undefined {
+  shift(client: ClientShare): WaitingCall | undefined {
     const calls = this.#clients.get(client);
     if (calls !== undefined) {
       for (const call of calls) {

@@ -1,13 +1,11 @@
 import { type HeldBytes, heldBytes } from '../../../port/account.js';
-import { isLent, lendableMemory } from '../../../port/lent-memory.js';
-import { BufferPool } from '../buffer-pool.js';
+import { isLent } from '../../../port/lent-memory.js';
+import { BLOCK_LENGTH, BlockStore } from './block-store.js';
 
-/** Copied data is gathered in blocks of at most this size. */
-const MAX_BLOCK_LENGTH = 16384;
+/** Copied data is gathered in blocks of at least this size, and at most that of the store. */
 const MIN_BLOCK_LENGTH = 512;
 
-/** Blocks of the full size; 4 MiB of them are kept for what comes next. */
-const blocks = new BufferPool(MAX_BLOCK_LENGTH, 256, lendableMemory);
+const blocks = new BlockStore();
 
 /** Slices below this are copied even if nothing else is in their memory. */
 const MIN_KEPT_LENGTH = 4096;
@@ -29,7 +27,7 @@ export class Piece {
   constructor(
     private readonly memory: Buffer,
     private end: number,
-    private readonly isBlock: boolean,
+    private readonly isStored: boolean,
   ) {}
 
   get bytes(): Buffer {
@@ -61,7 +59,7 @@ export class Piece {
 
   /** Nobody looks at its bytes any more. */
   recycle(): void {
-    if (this.isBlock) blocks.release(this.memory);
+    if (this.isStored) blocks.release(this.memory);
   }
 }
 
@@ -123,8 +121,9 @@ export class ChunkQueue {
   /** Adds a block for more bytes, larger than the last: who holds a little gets little. */
   private addBlock(missing: number): Piece {
     const wanted = Math.max(MIN_BLOCK_LENGTH, missing, 2 * (this.pieces.at(-1)?.capacity ?? 0));
-    const memory = wanted < MAX_BLOCK_LENGTH ? Buffer.allocUnsafeSlow(wanted) : blocks.acquire();
-    const block = new Piece(memory, 0, true);
+    const isStored = wanted >= BLOCK_LENGTH;
+    const memory = isStored ? blocks.acquire() : Buffer.allocUnsafeSlow(wanted);
+    const block = new Piece(memory, 0, isStored);
     this.pieces.push(block);
     return block;
   }
