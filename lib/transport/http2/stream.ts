@@ -257,7 +257,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     try {
       sendFields(this.trailers ?? [], 'trailers', (fields) => node.sendTrailers(fields));
     } catch (error) {
-      this.fail(`the trailers cannot be sent: ${(error as Error).message}`);
+      // Its user may be done with it, and have asked for a reset behind the trailers: then nobody else ends it.
+      if (this.isDone) setImmediate(closeWith, node, ErrorCode.INTERNAL_ERROR);
+      else this.fail(`the trailers cannot be sent: ${(error as Error).message}`);
     }
   }
 

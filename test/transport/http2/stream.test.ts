@@ -7,6 +7,7 @@ import { DEFAULT_SERVER_LIMITS } from '../../../lib/transport/limits.js';
 import { REQUEST, RESPONSE, TRAILERS } from '../../support/fields.js';
 import { data, END, errorCode, FrameType, headers, Setting, windowUpdate } from '../../support/frame.js';
 import { ProcessEvents } from '../../support/process-events.js';
+import { within } from '../../support/within.js';
 import {
   Accepted,
   answer,
@@ -154,6 +155,16 @@ t.test('what cannot be sent ends that stream alone, with INTERNAL_ERROR', async 
   await owner.is('room', 6);
   t.equal(owner.ends.length, 0);
   t.equal(connection.streamCount, 0);
+});
+
+t.test('trailers that cannot be sent end a stream whose user is done with it', async (t) => {
+  const { acceptor, connection } = await pair(t);
+  const { received } = request(connection);
+  const { stream, received: serverReceived } = await acceptor.stream();
+  answer(stream, Buffer.from('x'), ['a b', '1']);
+  call(() => stream.reset(ErrorCode.NO_ERROR));
+  t.match(await within(2000, 'the reset', received.reset()), { code: ErrorCode.INTERNAL_ERROR, by: 'peer' });
+  t.strictSame(serverReceived.resets, []);
 });
 
 t.test('who resets a stream that could not be sent is told nothing of it', async (t) => {
