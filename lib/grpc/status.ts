@@ -77,11 +77,11 @@ export class StatusError extends Error {
 
   /**
    * Reads the status of trailers, or of a Trailers-Only response; undefined if it is OK. The list must not be
-   * changed afterwards: the error keeps it, for {@link toTrailers}. A missing or malformed `grpc-status` gives
-   * UNKNOWN, with nothing kept.
+   * changed afterwards: the error keeps it, for {@link toTrailers}. A `grpc-status` that is missing, malformed, or
+   * contradicts another one gives UNKNOWN, with nothing kept.
    */
   static fromTrailers(headers: HeaderList): StatusError | undefined {
-    const text = headerValue(headers, 'grpc-status');
+    const text = statusText(headers);
     if (text === '0') return undefined;
     if (text === undefined) return new StatusError(Code.UNKNOWN, 'missing grpc-status in trailers');
     // "Status → "grpc-status" 1*DIGIT ; 0-9" (PROTOCOL-HTTP2.md)
@@ -129,6 +129,16 @@ export class StatusError extends Error {
 /** It is not under `--frozen-intrinsics`. */
 const stackTraceLimitIsWritable =
   Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true;
+
+/** The value of `grpc-status`. Several that differ, which clients would choose from, are joined: that is malformed. */
+function statusText(headers: HeaderList): string | undefined {
+  let text: string | undefined;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== 'grpc-status' || headers[i + 1] === text) continue;
+    text = text === undefined ? headers[i + 1]! : `${text}, ${headers[i + 1]}`;
+  }
+  return text;
+}
 
 function isErrorCode(code: number): code is Code {
   return Number.isInteger(code) && code >= Code.CANCELLED && code <= Code.UNAUTHENTICATED;

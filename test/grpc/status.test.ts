@@ -161,6 +161,21 @@ t.test('a status of 0 is no error; a missing or malformed one is UNKNOWN', async
   }
 });
 
+t.test('a status that is repeated is itself, unless it contradicts itself: that is UNKNOWN', async (t) => {
+  t.equal(StatusError.fromTrailers(['grpc-status', '0', 'x', 'y', 'grpc-status', '0']), undefined);
+  t.equal(StatusError.fromTrailers(['grpc-status', '5', 'grpc-status', '5'])?.code, Code.NOT_FOUND);
+  for (const [one, other] of [
+    ['0', '5'],
+    ['5', '0'],
+    ['5', '7'],
+    ['0', ''],
+  ] as const) {
+    const error = StatusError.fromTrailers(['grpc-status', one, 'grpc-status', other]);
+    t.strictSame(error?.toTrailers().slice(0, 2), ['grpc-status', '2']);
+    t.equal(error?.message, `malformed grpc-status in trailers: "${one}, ${other}"`);
+  }
+});
+
 t.test('a code that gRPC does not define is UNKNOWN to code here and itself on the wire', async (t) => {
   for (const text of ['17', '99', '123456789012345678901234567890']) {
     const error = StatusError.fromTrailers(['grpc-status', text]);
