@@ -106,24 +106,6 @@ behaviour('never-indexed fields stay never-indexed', async (t, world) => {
   t.equal(request.headers.authorization, 'secret');
 });
 
-behaviour('a field that HTTP calls a singleton may be repeated', async (t, world) => {
-  // node:http2 would not send it.
-  let received: string[] = [];
-  const backend = await world.http2Backend(({ stream, rawHeaders }) => {
-    received = rawHeaders;
-    respond(stream);
-  });
-  const conn = world.dial(backend.port);
-  const proxy = await world.proxy(() => ({ primary: { conn } }));
-  const client = await world.frameClient(proxy.port);
-  const repeated = ['authorization', 'one', 'authorization', 'two', 'etag', 'x', 'etag', 'y'];
-  client.send(headers(1, [...REQUEST, ...repeated], END));
-  await client.until(() => client.hasEnded(1));
-  // Node 20 cannot send them apart; joined is the same by the specification.
-  t.equal(values(received, 'authorization').join(','), 'one,two');
-  t.equal(values(received, 'etag').join(','), 'x,y');
-});
-
 behaviour('500 metadata fields go on, and come back as trailers', async (t, world) => {
   const fields = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x-field-${i}`, `value ${i}`]));
   let received: Request | undefined;

@@ -148,16 +148,6 @@ behaviour('a response that ends without trailers is INTERNAL', async (t, world) 
   t.equal(status(response), '13');
 });
 
-behaviour('a grpc-status that is no number is UNKNOWN', async (t, world) => {
-  const response = await answered(world, ({ stream }) => respond(stream, MESSAGE, { 'grpc-status': 'fine' }));
-  t.equal(status(response), '2');
-});
-
-behaviour('a grpc-status that gRPC does not know is passed on', async (t, world) => {
-  const response = await answered(world, ({ stream }) => respond(stream, MESSAGE, { 'grpc-status': '77' }));
-  t.equal(status(response), '77');
-});
-
 const HTTP_STATUSES = {
   400: 13,
   401: 16,

@@ -1,6 +1,6 @@
 import { MessageScanner } from '../../lib/index.js';
 import { HeaderDecoder } from '../../lib/transport/frames/hpack/decoder.js';
-import { Flag, type Frame, FrameType } from './frame.js';
+import { errorCode, Flag, type Frame, FrameType } from './frame.js';
 import { FrameReader } from './frame-reader.js';
 import { fieldValue } from './http2-client.js';
 
@@ -9,6 +9,8 @@ export class StreamLog {
   readonly lists: string[][] = [];
   ended = false;
   reset = false;
+  /** RST_STREAM's, once that has come. */
+  resetCode: number | undefined;
   /** The octets of a DATA frame that is not complete. */
   #begun: Buffer = Buffer.alloc(0);
   readonly #chunks: Buffer[] = [];
@@ -107,6 +109,7 @@ export class FrameLog {
         if ((flags & Flag.END_HEADERS) !== 0) this.#decode(stream);
       } else if (type === FrameType.RST_STREAM) {
         stream.reset = true;
+        if (frame.payload.length === 4) stream.resetCode = errorCode(frame);
       }
     }
     this.onFrame(frame, stream);
