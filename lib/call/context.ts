@@ -90,8 +90,15 @@ export class CallContext {
     return this.#derive({ metadata });
   }
 
-  /** The same call to another method. */
+  /**
+   * The same call to another method, `/service/method`.
+   *
+   * @throws TypeError if it is no path of printable ASCII
+   */
   withMethod(method: string): CallContext {
+    if (typeof method !== 'string' || !/^\/[\x21-\x7e]*$/.test(method)) {
+      throw new TypeError('a method must be a path of printable ASCII, as /service/method');
+    }
     return this.#derive({ method });
   }
 

@@ -9,21 +9,49 @@ export function tellOnlooker(callback: () => unknown, onFailed?: () => void): vo
     warn(error);
     onFailed?.();
   };
+  let result: unknown;
   try {
-    const result = callback();
-    if (result !== undefined) Promise.resolve(result).catch(failed);
+    result = callback();
   } catch (error) {
     failed(error);
+    return;
   }
+  if (result !== undefined) void whenSettled(result, ignore, failed);
+}
+
+function ignore(): void {}
+
+/**
+ * Calls one of two functions, once, with what a value of the application becomes: a promise, something like one, or
+ * neither. By `await`, which alone holds against promises with a `then` or a `constructor` of their own.
+ */
+export async function whenSettled<T>(
+  value: T | PromiseLike<T>,
+  onFulfilled: (value: T) => void,
+  onRejected: (error: unknown) => void,
+): Promise<void> {
+  let fulfilled: T;
+  try {
+    fulfilled = await value;
+  } catch (error) {
+    onRejected(error);
+    return;
+  }
+  onFulfilled(fulfilled);
 }
 
 /** Emits whatever was thrown as a process warning. Never throws, nor does the warning when it is printed. */
 export function warn(error: unknown): void {
-  let warning: Error | string = StatusError.from(error).message;
+  const warning = new Error(StatusError.from(error).message, { cause: error });
+  warning.name = 'Warning';
+  // Not the error itself: Node reads more of it when it prints it, and what a property throws then ends the process.
   try {
-    if (error instanceof Error && String(error) !== '') warning = error;
+    if (error instanceof Error) {
+      warning.name = String(error.name);
+      warning.stack = String(error.stack);
+    }
   } catch {
-    // An error without a usable name or message.
+    // An error without a usable name or stack.
   }
   process.emitWarning(warning);
 }

@@ -8,6 +8,7 @@ import { Code, StatusError } from '../grpc/status.js';
 import { codeFromErrorCode } from '../grpc/status-mapping.js';
 import { withoutContentLength } from '../grpc/trailers.js';
 import type { HeldBytes } from '../port/account.js';
+import { checkedAuthority } from '../port/address.js';
 import type { ClientConnection } from '../port/connection.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
@@ -51,7 +52,10 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   readonly client: ClientShare;
   readonly #conn: ClientConn;
   readonly #context: CallContext;
-  readonly #options: CallOptions;
+  /** The application's options are read once, when the call is made: they may be anything. */
+  readonly waitForReady: boolean;
+  readonly #authority: string | undefined;
+  readonly #makeCredentials: CallOptions['credentials'];
   readonly #receiver: CallReceiver;
   readonly #scanner: MessageScanner;
   #connection: ClientConnection | undefined;
@@ -85,7 +89,9 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#sent = new SentData(held);
     this.#conn = conn;
     this.#context = context;
-    this.#options = options;
+    this.waitForReady = options.waitForReady === true;
+    this.#authority = authorityOf(options, context) ?? conn.authority;
+    this.#makeCredentials = options.credentials;
     this.#receiver = receiver;
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
     const deadline = options.deadline === undefined ? undefined : Number(options.deadline);
@@ -94,10 +100,6 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     }
     this.#deadline = earlierDeadline(context.deadline, deadline);
     this.#watchesEnd = !inheritsEnd || this.#deadline !== context.deadline;
-  }
-
-  get waitForReady(): boolean {
-    return this.#options.waitForReady === true;
   }
 
   /** Complete messages of the response so far. */
@@ -109,7 +111,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   start(): void {
     if (this.#watchesEnd) this.#watchEnd();
     if (this.#done) return;
-    const { credentials } = this.#options;
+    const credentials = this.#makeCredentials;
     if (credentials === undefined) this.#open();
     else void this.#openWithCredentials(credentials);
   }
@@ -260,22 +262,16 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#onDeadline();
       return undefined;
     }
-    const line = { scheme: this.#conn.scheme, authority: this.#authority(), deadline: this.#deadline };
+    const line = { scheme: this.#conn.scheme, authority: this.#authority, deadline: this.#deadline };
     try {
       return requestHeaders(this.#context, line, this.#credentials);
     } catch (error) {
       this.#fail(
-        new StatusError(Code.INTERNAL, `cannot make the request headers: ${String(error)}`),
+        new StatusError(Code.INTERNAL, `cannot make the request headers: ${StatusError.from(error).message}`),
         'director',
       );
       return undefined;
     }
-  }
-
-  #authority(): string | undefined {
-    const { authority, preserveAuthority } = this.#options;
-    const preserved = preserveAuthority === true ? this.#context.authority : undefined;
-    return authority ?? preserved ?? this.#conn.authority;
   }
 
   #watchEnd(): void {
@@ -345,4 +341,13 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     if (this.#stream !== undefined) this.#stream.reset(ErrorCode.CANCEL);
     else this.#conn.channel.stopWaiting(this);
   }
+}
+
+/** @throws TypeError for an `authority` that cannot be sent: the connection, which is others' too, could break by it */
+function authorityOf(
+  { authority, preserveAuthority }: CallOptions,
+  context: CallContext,
+): string | undefined {
+  if (authority != null) return checkedAuthority(authority);
+  return preserveAuthority === true ? context.authority : undefined;
 }

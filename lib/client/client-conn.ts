@@ -1,5 +1,5 @@
 import type { ConnectionOptions } from 'node:tls';
-import { parseTarget } from '../port/address.js';
+import { checkedAuthority, parseTarget } from '../port/address.js';
 import { checkedLimits } from '../transport/check-limits.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
@@ -104,7 +104,8 @@ export class ClientConn {
  *
  * @param target `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, or `HOST:PORT`, which
  *   means `http://`
- * @throws TypeError for a target that is none of these; TypeError or RangeError for an option that makes no sense
+ * @throws TypeError for a target that is none of these, or an authority that cannot be sent; TypeError or RangeError for
+ *   an option that makes no sense
  */
 export function dial(target: string, options: DialOptions = {}): ClientConn {
   const { address, scheme, authority } = parseTarget(target);
@@ -116,7 +117,8 @@ export function dial(target: string, options: DialOptions = {}): ClientConn {
     limits,
   });
   const channel = new Channel(target, dialer, limits);
-  return ClientConn.over(channel, target, options.authority ?? authority, () => secure);
+  const defaultAuthority = options.authority == null ? authority : checkedAuthority(options.authority);
+  return ClientConn.over(channel, target, defaultAuthority, () => secure);
 }
 
 const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();

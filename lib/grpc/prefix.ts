@@ -30,7 +30,12 @@ export class PrefixReader {
   #failed = false;
   #failure: unknown;
 
+  /** @throws TypeError for a limit that is no number from 0 */
   constructor(maxMessageBytes: number) {
+    // It is the application's: nothing that is compared later may throw, or be true of every length.
+    if (typeof maxMessageBytes !== 'number' || !(maxMessageBytes >= 0)) {
+      throw new TypeError('a limit of messages must be a number of bytes');
+    }
     this.#maxMessageBytes = maxMessageBytes;
   }
 

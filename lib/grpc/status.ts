@@ -65,12 +65,16 @@ export class StatusError extends Error {
 
   /**
    * Whatever was thrown, as a StatusError: itself if it is one; else UNKNOWN with the error's message, or the
-   * value's text if it is no Error, and the value as `cause`. Never throws.
+   * value's text if it is no Error, and the value as `cause`. Of a StatusError whose code or message has been replaced
+   * by what is none, a new one is made. Never throws.
    */
   static from(error: unknown): StatusError {
     // By its fields: a copy of one with its prototype has none, and could not be sent.
-    if (typeof error === 'object' && error !== null && #wireTrailers in error) return error;
-    const status = new StatusError(Code.UNKNOWN, textOf(error));
+    const isStatus = typeof error === 'object' && error !== null && #wireTrailers in error;
+    if (isStatus && isIntact(error)) return error;
+    const status = isStatus
+      ? new StatusError(codeOf(error), textOf(error), error.#trailers)
+      : new StatusError(Code.UNKNOWN, textOf(error));
     status.cause = error;
     return status;
   }
@@ -118,9 +122,8 @@ export class StatusError extends Error {
    */
   toTrailers(): HeaderList {
     if (this.#wireTrailers) return trailersOf(this.#wireTrailers);
-    const trailers: HeaderList = ['grpc-status', String(this.code)];
-    // What is thrown is the application's, its message may have been replaced by anything.
-    const message = String(this.message);
+    const trailers: HeaderList = ['grpc-status', String(codeOf(this))];
+    const message = textOf(this);
     if (message !== '') trailers.push('grpc-message', encodeStatusMessage(message));
     return this.#trailers === undefined ? trailers : appendHeaders(trailers, this.#trailers.toHeaders());
   }
@@ -142,6 +145,24 @@ function statusText(headers: HeaderList): string | undefined {
 
 function isErrorCode(code: number): code is Code {
   return Number.isInteger(code) && code >= Code.CANCELLED && code <= Code.UNAUTHENTICATED;
+}
+
+/** Whether code and message are what they must be: the error is the application's, which may have replaced them. */
+function isIntact(error: StatusError): boolean {
+  try {
+    return isErrorCode(error.code) && typeof error.message === 'string';
+  } catch {
+    return false;
+  }
+}
+
+/** UNKNOWN if the code has been replaced by what is none, OK included. */
+function codeOf(error: StatusError): Code {
+  try {
+    return isErrorCode(error.code) ? error.code : Code.UNKNOWN;
+  } catch {
+    return Code.UNKNOWN;
+  }
 }
 
 function textOf(value: unknown): string {

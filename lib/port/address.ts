@@ -62,6 +62,18 @@ export function formatAddress(address: ListenAddress | DialAddress): string {
   return `${net.isIPv6(host) ? `[${host}]` : host}:${address.port}`;
 }
 
+/**
+ * An `:authority` that an application asks for.
+ *
+ * @throws TypeError for what no field may hold, which could end the connection (NUL does, on node:http2)
+ */
+export function checkedAuthority(authority: string): string {
+  if (typeof authority !== 'string' || !/^[\x21-\x7e]+$/.test(authority)) {
+    throw new TypeError('an authority must be printable ASCII text without spaces');
+  }
+  return authority;
+}
+
 function hostAndPort(text: string, forms: string): { host: string; port: number } {
   const match = /^(\[[^\]]+\]|[^:/\s]*):(\d{1,5})$/.exec(text);
   const port = Number(match?.[2]);

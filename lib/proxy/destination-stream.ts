@@ -1,3 +1,5 @@
+import { CallContext } from '../call/context.js';
+import { whenSettled } from '../call/hooks.js';
 import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { type CallReceiver, ClientCall } from '../client/client-call.js';
@@ -42,7 +44,7 @@ export class DestinationStream implements CallReceiver {
   ended = false;
   readonly #owner: DestinationOwner;
   readonly #stream: ServerCall;
-  readonly #destination: Destination;
+  readonly #errHandler: Destination['errHandler'];
   readonly #conn: ClientConn;
   readonly #call: ClientCall;
   readonly #replacement: FirstMessageReplacement | undefined;
@@ -58,9 +60,10 @@ export class DestinationStream implements CallReceiver {
   ) {
     this.#owner = owner;
     this.#stream = stream;
-    this.#destination = destination;
     this.role = role;
-    const { msg, observer, errHandler } = destination;
+    // Each property is read once, here: it is the application's, and may be anything.
+    const { conn, ctx, msg, observer, errHandler } = destination;
+    this.#errHandler = errHandler;
     this.#replacement = msg === undefined ? undefined : new FirstMessageReplacement(msg);
     const { onHeaders, onTrailers, onFinish } = callOptions;
     if (observer !== undefined || (onHeaders ?? onTrailers ?? onFinish) !== undefined) {
@@ -69,9 +72,10 @@ export class DestinationStream implements CallReceiver {
     } else if (errHandler !== undefined) {
       stream.captureScope();
     }
-    const context = destination.ctx ?? stream.context;
+    const context = ctx ?? stream.context;
+    if (!CallContext.is(context)) throw new TypeError("a destination's ctx must be a CallContext");
     const inheritsEnd = context.deadline === stream.deadline && context.ownSignal === undefined;
-    this.#conn = toClientConn(destination.conn);
+    this.#conn = toClientConn(conn);
     this.#call = new ClientCall(this.#conn, context, callOptions, this, stream.held, inheritsEnd);
   }
 
@@ -129,7 +133,7 @@ export class DestinationStream implements CallReceiver {
 
   /** Tells the error handler of a failure that is not its to decide about. */
   async tell(error: StatusError): Promise<void> {
-    const { errHandler } = this.#destination;
+    const errHandler = this.#errHandler;
     if (errHandler !== undefined) await this.#stream.inScope(() => errHandler(error));
   }
 
@@ -176,7 +180,7 @@ export class DestinationStream implements CallReceiver {
 
   /** Lets the error handler say what a failure means. */
   #decide(failure: Failure, trailers: HeaderList | undefined): void {
-    const { errHandler } = this.#destination;
+    const errHandler = this.#errHandler;
     if (errHandler === undefined) {
       this.#owner.onVerdict(this, failure, trailers);
       return;
@@ -188,12 +192,13 @@ export class DestinationStream implements CallReceiver {
       this.#onVerdict(StatusError.from(thrown), failure, trailers);
       return;
     }
-    if (verdict === undefined || verdict === null || verdict instanceof Error) {
+    if (verdict === undefined || verdict === null || verdict === failure.error) {
       this.#onVerdict(verdict, failure, trailers);
       return;
     }
-    // A promise, or something like one; or what is no verdict, and fails the call.
-    Promise.resolve(verdict).then(
+    // Another error; a promise, or something like one; or what is no verdict, and fails the call.
+    void whenSettled(
+      verdict,
       (answer) => this.#onVerdict(answer, failure, trailers),
       (thrown) => this.#onVerdict(StatusError.from(thrown), failure, trailers),
     );

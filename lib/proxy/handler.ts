@@ -51,9 +51,10 @@ export function handleStream(
 ): Promise<StatusError | undefined> {
   return new Promise((resolve) => {
     const call = callOf(stream);
+    const context = call.context.withMethod(fullMethodName);
     // Nobody peeks.
     const proxied = new ProxyCall(call, PROXY_DEFAULTS, resolve);
-    call.context = call.context.withMethod(fullMethodName);
+    call.context = context;
     proxied.open(parameters);
   });
 }

@@ -1,5 +1,5 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
-import { warn } from '../call/hooks.js';
+import { warn, whenSettled } from '../call/hooks.js';
 import type { DestinationOutcome, Failure, FailureReason } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
@@ -40,7 +40,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   #phase: Phase = DIRECTING;
   /** Of the request; made when the director has answered. */
   #scanner: MessageScanner | undefined;
-  #parameters: StreamParameters | undefined;
+  #finalizer: StreamParameters['requestFinalizer'];
   readonly #streams: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
   /** How many destinations hold the status. */
@@ -87,18 +87,21 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     }
     const { context } = this.#call;
     let answer: StreamParameters | Promise<StreamParameters>;
+    let isAnswer: boolean;
     try {
       answer = director(context, context.method, this.#peeker);
+      isAnswer = isParameters(answer);
     } catch (error) {
       this.#refuseFor(error);
       return;
     }
-    if (isParameters(answer)) {
-      this.open(answer);
+    if (isAnswer) {
+      this.open(answer as StreamParameters);
     } else {
       // A promise, or something like one; or nonsense.
       this.#limitDirector();
-      Promise.resolve(answer).then(
+      void whenSettled(
+        answer,
         (parameters) => this.open(parameters),
         (error) => this.#refuseFor(error),
       );
@@ -120,22 +123,18 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     clearTimeout(this.#directorTimer);
     // The director's time was over.
     if (this.#isSettled) return;
-    this.#parameters = parameters;
-    if (this.#clientFailure !== undefined) {
-      this.#settle();
-      return;
-    }
     try {
       if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
-      this.#createStreams(parameters);
-      for (const stream of this.#streams) {
-        stream.start();
-        if (this.#isSettled) return;
+      this.#finalizer = parameters.requestFinalizer;
+      if (this.#clientFailure === undefined) {
+        this.#createStreams(parameters);
+        this.#startStreams();
+        return;
       }
     } catch (error) {
       this.#primaryFailure = { error: StatusError.from(error), reason: 'director' };
-      this.#settle();
     }
+    this.#settle();
   }
 
   onOpen(): void {
@@ -247,8 +246,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#tell(failure);
   }
 
-  #createStreams({ primary, secondaries = [], callOptions = {}, requestFinalizer }: StreamParameters): void {
-    if (requestFinalizer !== undefined) this.#call.captureScope();
+  #createStreams({ primary, secondaries = [], callOptions = {} }: StreamParameters): void {
+    if (this.#finalizer !== undefined) this.#call.captureScope();
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
     this.#primary = this.#createStream(primary, callOptions, PRIMARY);
     for (const secondary of secondaries) this.#createStream(secondary, callOptions, SECONDARY);
@@ -261,6 +260,13 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#streams.push(stream);
     if (role.holdsStatus) this.#running++;
     return stream;
+  }
+
+  #startStreams(): void {
+    for (const stream of this.#streams) {
+      stream.start();
+      if (this.#isSettled) return;
+    }
   }
 
   /** A stream is open, or has failed: once all are, the request is poured. */
@@ -330,7 +336,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       const reason = failure ?? callEnded();
       for (const stream of this.#streams) stream.cancel(reason);
     }
-    const finalizer = this.#parameters?.requestFinalizer;
+    const finalizer = this.#finalizer;
     if (finalizer === undefined) {
       this.#tell(failure);
       return;
@@ -347,7 +353,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     if (result === undefined) this.#tell(failure);
-    else Promise.resolve(result).then(() => this.#tell(failure), finalized);
+    else void whenSettled(result, () => this.#tell(failure), finalized);
   }
 
   #tell(failure: Failure | undefined): void {

@@ -26,13 +26,17 @@ type Scope = <T>(hook: () => T) => T;
 /** Feeds the onlookers at one response: the destination's observer, and the hooks of the call options. */
 export class Observation {
   #observer: ResponseObserver | undefined;
-  readonly #hooks: CallOptions;
+  readonly #onHeaders: CallOptions['onHeaders'];
+  readonly #onTrailers: CallOptions['onTrailers'];
+  readonly #onFinish: CallOptions['onFinish'];
   readonly #inScope: Scope;
   readonly #parser: MessageParser | undefined;
 
   constructor(observer: ResponseObserver | undefined, hooks: CallOptions, inScope: Scope) {
     this.#observer = observer;
-    this.#hooks = hooks;
+    this.#onHeaders = hooks.onHeaders;
+    this.#onTrailers = hooks.onTrailers;
+    this.#onFinish = hooks.onFinish;
     this.#inScope = inScope;
     if (observer !== undefined && observer.onMessage !== undefined) {
       // The response's own limit has been applied before.
@@ -44,7 +48,7 @@ export class Observation {
   }
 
   headers(headers: HeaderList): void {
-    const { onHeaders } = this.#hooks;
+    const onHeaders = this.#onHeaders;
     if (onHeaders !== undefined) this.#call(() => onHeaders(Metadata.fromHeaders(headers)));
     this.#tell((observer) => observer.onHeaders?.(Metadata.fromHeaders(headers)));
   }
@@ -54,7 +58,8 @@ export class Observation {
   }
 
   status(error: StatusError | undefined, trailers: HeaderList | undefined): void {
-    const { onTrailers, onFinish } = this.#hooks;
+    const onTrailers = this.#onTrailers;
+    const onFinish = this.#onFinish;
     if (onTrailers !== undefined && trailers !== undefined) {
       this.#call(() => onTrailers(Metadata.fromHeaders(trailers)));
     }

@@ -1,3 +1,4 @@
+import { whenSettled } from '../call/hooks.js';
 import { StatusError } from '../grpc/status.js';
 import type { StreamHandler } from './handler.js';
 import type { ServerCall } from './server-call.js';
@@ -14,7 +15,8 @@ export function runHandler(call: ServerCall, handler: StreamHandler): void {
   if (result === undefined) {
     call.onHandled(undefined);
   } else {
-    Promise.resolve(result).then(
+    void whenSettled(
+      result,
       () => call.onHandled(undefined),
       (error) => fail(call, error),
     );

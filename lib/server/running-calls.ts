@@ -55,7 +55,7 @@ export class RunningCalls implements ServerCallOwner {
 
   refused(stream: IncomingStream, headers: HeaderList, httpStatus: number): void {
     const { observer } = this;
-    if (observer?.onRefused === undefined) return;
+    if (observer === undefined) return;
     const request = {
       httpStatus,
       httpMethod: headerValue(headers, ':method') ?? '',

@@ -10,7 +10,7 @@ import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { type Debtor, HeldBytes } from '../port/account.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
-import { appendHeaders, type HeaderList, headerListSize, headerValue } from '../port/headers.js';
+import { appendHeaders, copyHeaders, type HeaderList, headerListSize, headerValue } from '../port/headers.js';
 import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
 import { MessageReader } from './message-reader.js';
 import type { RequestConsumer } from './request-consumer.js';
@@ -348,7 +348,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   }
 
   #sendStatus(error: StatusError | undefined): void {
-    const trailers = error?.toTrailers() ?? this.#trailers ?? ['grpc-status', '0'];
+    const trailers = error === undefined ? (this.#trailers ?? ['grpc-status', '0']) : trailersOfError(error);
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
     const list = this.headersSent ? trailers : appendHeaders(this.#responseHeaders(), trailers);
     this.#stream.sendHeaders(list, true);
@@ -364,8 +364,6 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   }
 
   #tellObserver(observer: CallObserver, failure: Failure | undefined): void {
-    const { onCall } = observer;
-    if (onCall === undefined) return;
     const consumer = this.#consumer;
     const messagesReceived = consumer?.messagesReceived ?? 0;
     const messagesSent = this.#messagesSent + (consumer?.messagesSent ?? 0);
@@ -382,11 +380,20 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
       bytesSent: Math.max(0, this.#bytesSent - PREFIX_LENGTH * messagesSent),
       destinations: consumer?.destinations ?? [],
     };
-    this.inScope(() => tellOnlooker(() => onCall.call(observer, outcome)));
+    this.inScope(() => tellOnlooker(() => observer.onCall?.(outcome)));
   }
 
   #responseHeaders(...fields: string[]): HeaderList {
     return [':status', '200', 'content-type', this.responseContentType, ...fields];
+  }
+}
+
+function trailersOfError(error: StatusError): HeaderList {
+  try {
+    // A copy: what an application's own subclass gives may be anything, and is read here alone.
+    return copyHeaders(error.toTrailers());
+  } catch {
+    return StatusError.prototype.toTrailers.call(error);
   }
 }
 

@@ -1,93 +1,33 @@
 import { constants } from 'node:http2';
 import { status } from '@grpc/grpc-js';
-import type { Test } from 'tap';
-import type {
-  CallOptions,
-  Destination,
-  ResponseObserver,
-  StreamDirector,
-  StreamParameters,
-} from '../../lib/index.js';
-import { behaviour, type World } from '../support/behaviour.js';
+import type { CallOptions, Destination, ResponseObserver } from '../../lib/index.js';
+import { behaviour } from '../support/behaviour.js';
 import { Countdown } from '../support/countdown.js';
-import { echo, failWith } from '../support/grpc-backend.js';
-import type { CallResult } from '../support/grpc-client.js';
+import { failures, THROWN, throwing, untyped } from '../support/hostile-values.js';
 import { ProcessEvents } from '../support/process-events.js';
+import { ECHO, FAIL, ProxiedCalls } from '../support/proxied-calls.js';
 import { within } from '../support/within.js';
 
 // Whatever the application's callbacks do, the process lives on, the call ends, and its error is not lost.
 
-const ECHO = '/test.Service/Echo';
-const FAIL = '/test.Service/Fail';
-
-/** Things that JavaScript lets be thrown, and the text that says them. */
-const THROWN: readonly (readonly [unknown, string])[] = [
-  [new Error('an error'), 'an error'],
-  ['a string', 'a string'],
-  [undefined, 'undefined'],
-  [null, 'null'],
-  [7, '7'],
-  [Symbol('s'), 'Symbol(s)'],
-  [Object.create(null), 'unknown error'],
-  [Object.defineProperty(new Error(), 'message', { get: () => Object.create(null) }), 'unknown error'],
-];
-
-function throwing(thrown: unknown): () => never {
-  return () => {
-    throw thrown;
-  };
-}
-
-/** A value that the types forbid. */
-function untyped<T>(value: unknown): T {
-  return value as T;
-}
-
-interface Proxied {
-  readonly events: ProcessEvents;
-  /** Makes a call whose destinations are made by `parameters`; then one that must succeed as ever. */
-  call(parameters: (primary: Destination) => StreamParameters, method?: string): Promise<CallResult>;
-}
-
-async function setUp(t: Test, world: World): Promise<Proxied> {
-  const events = new ProcessEvents(t);
-  const backend = await world.grpcBackend({
-    [ECHO]: echo,
-    [FAIL]: failWith(status.ABORTED, 'the backend’s own'),
-  });
-  const conn = world.dial(backend.port);
-  let director: StreamDirector;
-  const proxy = await world.proxy((ctx, method, peeker) => director(ctx, method, peeker));
-  const client = world.grpcClient(proxy.port);
-  return {
-    events,
-    async call(parameters, method = ECHO) {
-      director = () => parameters({ conn });
-      const result = await within(2000, 'the call', client.call(method, ['hi']));
-      director = () => ({ primary: { conn } });
-      const next = await within(2000, 'the next call', client.call(ECHO, ['hi']));
-      t.equal(next.code, status.OK, 'the next call is as ever');
-      await events.settled();
-      t.strictSame(events.fatal, [], 'nothing that ends a process');
-      return result;
-    },
-  };
-}
-
-behaviour('a director that throws or rejects with anything: UNKNOWN with its text', async (t, world) => {
-  const { call } = await setUp(t, world);
-  for (const [thrown, text] of THROWN) {
-    for (const director of [throwing(thrown), () => untyped<StreamParameters>(Promise.reject(thrown))]) {
-      const { code, details } = await call(director);
-      t.strictSame([code, details], [status.UNKNOWN, text]);
+behaviour(
+  'a director that throws or rejects with anything: its status, or UNKNOWN with its text',
+  async (t, world) => {
+    const calls = await ProxiedCalls.start(t, world);
+    for (const [thrown, expected, text] of THROWN) {
+      for (const director of failures(thrown)) {
+        const { code, details } = await calls.call(director);
+        t.strictSame([code, details], [expected, text]);
+      }
     }
-  }
-});
+  },
+);
 
 behaviour('a director that answers with nonsense: UNKNOWN, and says what is missing', async (t, world) => {
-  const { call } = await setUp(t, world);
+  const calls = await ProxiedCalls.start(t, world);
   const noPrimary = 'the director named no primary destination';
   const noConn = 'a destination needs a conn: what dial() gave, or a ClientHttp2Session';
+  const noContext = "a destination's ctx must be a CallContext";
   const answers: readonly (readonly [(primary: Destination) => unknown, string | RegExp])[] = [
     [() => undefined, noPrimary],
     [() => null, noPrimary],
@@ -104,50 +44,34 @@ behaviour('a director that answers with nonsense: UNKNOWN, and says what is miss
     [(primary) => ({ primary: { ...primary, msg: 'text' } }), 'a message must be bytes: a Uint8Array'],
     [(primary) => ({ primary: { ...primary, observer: null } }), /null/],
     [(primary) => ({ primary, callOptions: null }), /null/],
+    [(primary) => ({ primary: { ...primary, ctx: 7 } }), noContext],
+    [(primary) => ({ primary: { ...primary, ctx: {} } }), noContext],
+    [(primary) => ({ primary: { ...primary, ctx: { ownSignal: 'no signal' } } }), noContext],
   ];
   for (const [answer, text] of answers) {
-    const { code, details } = await call((primary) => untyped(answer(primary)));
+    const { code, details } = await calls.call((primary) => untyped(answer(primary)));
     t.equal(code, status.UNKNOWN, details);
     t.match(details, text);
   }
 });
 
-behaviour('a director’s answer may be anything that has then()', async (t, world) => {
-  const { call } = await setUp(t, world);
-  const result = await call((primary) =>
-    untyped({
-      // biome-ignore lint/suspicious/noThenProperty: that is what is tested
-      then: (resolve: (parameters: StreamParameters) => void) => resolve({ primary }),
-    }),
-  );
-  t.equal(result.messages.join(), 'hi');
-});
-
-behaviour('a context that is nonsense fails the call', async (t, world) => {
-  const { call } = await setUp(t, world);
-  for (const ctx of [{}, 7, { ownSignal: 'no signal' }]) {
-    const { code } = await call((primary) => ({ primary: { ...primary, ctx: untyped(ctx) } }));
-    t.ok(code === status.UNKNOWN || code === status.INTERNAL, status[code]);
-  }
-});
-
 behaviour(
-  'an error handler that throws or rejects with anything: UNKNOWN with its text',
+  'an error handler that throws or rejects with anything: its status, or UNKNOWN with its text',
   async (t, world) => {
-    const { call } = await setUp(t, world);
-    for (const [thrown, text] of THROWN) {
-      for (const errHandler of [throwing(thrown), () => Promise.reject(thrown)]) {
-        const asPrimary = await call((primary) => ({ primary: { ...primary, errHandler } }), FAIL);
-        t.strictSame([asPrimary.code, asPrimary.details], [status.UNKNOWN, text]);
+    const calls = await ProxiedCalls.start(t, world);
+    for (const [thrown, code, text] of THROWN) {
+      for (const errHandler of failures(thrown)) {
+        const asPrimary = await calls.call((primary) => ({ primary: { ...primary, errHandler } }), FAIL);
+        t.strictSame([asPrimary.code, asPrimary.details], [code, text]);
       }
     }
   },
 );
 
 behaviour('a secondary’s error handler that throws anything: INTERNAL with its text', async (t, world) => {
-  const { call } = await setUp(t, world);
-  for (const [thrown, text] of THROWN) {
-    const { code, details } = await call(
+  const calls = await ProxiedCalls.start(t, world);
+  for (const [thrown, , text] of THROWN) {
+    const { code, details } = await calls.call(
       (primary) => ({
         primary: { ...primary, errHandler: () => null },
         secondaries: [{ ...primary, errHandler: throwing(thrown) }],
@@ -161,7 +85,7 @@ behaviour('a secondary’s error handler that throws anything: INTERNAL with its
 behaviour(
   'an error handler’s verdict: nothing swallows, and anything else fails the call',
   async (t, world) => {
-    const { call } = await setUp(t, world);
+    const calls = await ProxiedCalls.start(t, world);
     const verdicts: readonly (readonly [unknown, status, string])[] = [
       [undefined, status.ABORTED, 'the backend’s own'],
       [null, status.OK, ''],
@@ -174,23 +98,24 @@ behaviour(
     ];
     for (const [verdict, code, text] of verdicts) {
       const errHandler = () => untyped<undefined>(verdict);
-      const result = await call((primary) => ({ primary: { ...primary, errHandler } }), FAIL);
+      const result = await calls.call((primary) => ({ primary: { ...primary, errHandler } }), FAIL);
       t.strictSame([result.code, result.details], [code, text]);
     }
     const noFunction = untyped<() => undefined>('no function');
-    const result = await call((primary) => ({ primary: { ...primary, errHandler: noFunction } }), FAIL);
+    const result = await calls.call((primary) => ({ primary: { ...primary, errHandler: noFunction } }), FAIL);
     t.equal(result.code, status.UNKNOWN);
   },
 );
 
 behaviour('error handlers that fail at a primary that cannot be opened: warnings', async (t, world) => {
-  const { call, events } = await setUp(t, world);
+  const calls = await ProxiedCalls.start(t, world);
+  const { events } = calls;
   const gone = await world.http2Backend(() => {});
   gone.destroy();
   const conn = world.dial(gone.port);
-  for (const [thrown, text] of THROWN) {
+  for (const [thrown, , text] of THROWN) {
     events.warnings.length = 0;
-    const result = await call((primary) => ({
+    const result = await calls.call((primary) => ({
       primary: { conn, errHandler: throwing(thrown) },
       secondaries: [{ ...primary, errHandler: () => Promise.reject(thrown) }],
     }));
@@ -202,24 +127,29 @@ behaviour('error handlers that fail at a primary that cannot be opened: warnings
 behaviour(
   'a finalizer that throws or rejects with anything fails only what had not failed',
   async (t, world) => {
-    const { call } = await setUp(t, world);
-    for (const [thrown, text] of THROWN) {
-      for (const requestFinalizer of [throwing(thrown), () => Promise.reject(thrown)]) {
-        const ok = await call((primary) => ({ primary, requestFinalizer }));
-        t.strictSame([ok.code, ok.details, ok.messages.join()], [status.UNKNOWN, text, 'hi']);
-        const failed = await call((primary) => ({ primary, requestFinalizer }), FAIL);
-        t.strictSame([failed.code, failed.details], [status.ABORTED, 'the backend’s own']);
+    const calls = await ProxiedCalls.start(t, world);
+    for (const [thrown, code, text] of THROWN) {
+      for (const requestFinalizer of failures(thrown)) {
+        const ok = await calls.call((primary) => ({ primary, requestFinalizer }));
+        t.strictSame([ok.code, ok.details, ok.messages.join()], [code, text, 'hi']);
       }
+      const failing = (primary: Destination) => ({ primary, requestFinalizer: throwing(thrown) });
+      const failed = await calls.call(failing, FAIL);
+      t.strictSame([failed.code, failed.details], [status.ABORTED, 'the backend’s own']);
     }
     const noFunction = untyped<() => void>(7);
-    t.equal((await call((primary) => ({ primary, requestFinalizer: noFunction }))).code, status.UNKNOWN);
+    t.equal(
+      (await calls.call((primary) => ({ primary, requestFinalizer: noFunction }))).code,
+      status.UNKNOWN,
+    );
     const nonsense = () => untyped<void>(7);
-    t.equal((await call((primary) => ({ primary, requestFinalizer: nonsense }))).code, status.OK);
+    t.equal((await calls.call((primary) => ({ primary, requestFinalizer: nonsense }))).code, status.OK);
   },
 );
 
 behaviour('callbacks that look on, and throw or reject, are warnings', async (t, world) => {
-  const { call, events } = await setUp(t, world);
+  const calls = await ProxiedCalls.start(t, world);
+  const { events } = calls;
   const failures = [throwing(new Error('oops')), async () => throwing(new Error('oops'))()];
   for (const fail of failures) {
     for (const name of ['onHeaders', 'onTrailers', 'onFinish'] as const) {
@@ -229,19 +159,22 @@ behaviour('callbacks that look on, and throw or reject, are warnings', async (t,
       ] as const) {
         events.warnings.length = 0;
         const callOptions: CallOptions = { [name]: fail };
-        const result = await call((primary) => ({ primary, secondaries: [primary], callOptions }), method);
+        const result = await calls.call(
+          (primary) => ({ primary, secondaries: [primary], callOptions }),
+          method,
+        );
         // The secondary fails, too; the primary's error comes first.
         if (method === ECHO) t.equal(result.code, code);
         else t.ok(result.code === status.ABORTED || result.code === status.INTERNAL, result.details);
-        const calls = method === FAIL && name === 'onHeaders' ? 0 : events.warnings.length;
-        t.strictSame(events.warnings, Array(calls).fill('oops'), `${name} of ${method}`);
-        if (method === ECHO) t.equal(calls, 2);
+        const count = method === FAIL && name === 'onHeaders' ? 0 : events.warnings.length;
+        t.strictSame(events.warnings, Array(count).fill('oops'), `${name} of ${method}`);
+        if (method === ECHO) t.equal(count, 2);
       }
     }
     for (const name of ['onHeaders', 'onMessage', 'onStatus'] as const) {
       events.warnings.length = 0;
       const observer: ResponseObserver = { [name]: fail };
-      const result = await call((primary) => ({ primary: { ...primary, observer } }));
+      const result = await calls.call((primary) => ({ primary: { ...primary, observer } }));
       t.strictSame([result.code, result.messages.join()], [status.OK, 'hi'], name);
       t.strictSame(events.warnings, ['oops'], name);
     }
@@ -278,19 +211,19 @@ behaviour(
 );
 
 behaviour('credentials that throw or reject with anything fail the call with that', async (t, world) => {
-  const { call } = await setUp(t, world);
-  for (const [thrown, text] of THROWN) {
-    for (const credentials of [throwing(thrown), () => Promise.reject(thrown)]) {
-      const { code, details } = await call((primary) => ({ primary, callOptions: { credentials } }));
-      t.strictSame([code, details], [status.UNKNOWN, text]);
+  const calls = await ProxiedCalls.start(t, world);
+  for (const [thrown, expected, text] of THROWN) {
+    for (const credentials of failures(thrown)) {
+      const { code, details } = await calls.call((primary) => ({ primary, callOptions: { credentials } }));
+      t.strictSame([code, details], [expected, text]);
     }
   }
   for (const nonsense of [7, {}, 'token']) {
     const credentials = () => untyped<never>(nonsense);
-    const { code } = await call((primary) => ({ primary, callOptions: { credentials } }));
+    const { code } = await calls.call((primary) => ({ primary, callOptions: { credentials } }));
     t.equal(code, status.INTERNAL);
   }
   const noFunction = untyped<() => never>('token');
-  const result = await call((primary) => ({ primary, callOptions: { credentials: noFunction } }));
+  const result = await calls.call((primary) => ({ primary, callOptions: { credentials: noFunction } }));
   t.equal(result.code, status.UNKNOWN);
 });
