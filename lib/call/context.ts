@@ -116,6 +116,7 @@ export class CallContext {
 
   /** The same call, cancelled by this signal, too. */
   withSignal(signal: AbortSignal): CallContext {
+    if (!(signal instanceof AbortSignal)) throw new TypeError('a signal must be an AbortSignal');
     const ownSignal = this.ownSignal === undefined ? signal : AbortSignal.any([this.ownSignal, signal]);
     return this.#derive({ ownSignal });
   }

@@ -35,7 +35,7 @@ export class StatusError extends Error {
 
   /**
    * @param code any code but OK
-   * @param message for people, any text; it becomes `grpc-message`
+   * @param message for people, any text; it becomes `grpc-message`, shortened to 4096 characters
    * @param trailers sent beside the status, or what they can be made of; none by default
    * @throws RangeError if the code is OK or none of gRPC's; TypeError if the trailers can't be metadata
    */
@@ -123,7 +123,7 @@ export class StatusError extends Error {
   toTrailers(): HeaderList {
     if (this.#wireTrailers) return trailersOf(this.#wireTrailers);
     const trailers: HeaderList = ['grpc-status', String(codeOf(this))];
-    const message = textOf(this);
+    const message = shortened(textOf(this));
     if (message !== '') trailers.push('grpc-message', encodeStatusMessage(message));
     return this.#trailers === undefined ? trailers : appendHeaders(trailers, this.#trailers.toHeaders());
   }
@@ -145,6 +145,16 @@ function statusText(headers: HeaderList): string | undefined {
 
 function isErrorCode(code: number): code is Code {
   return Number.isInteger(code) && code >= Code.CANCELLED && code <= Code.UNAUTHENTICATED;
+}
+
+/**
+ * More of a message than this is not sent. Percent-encoded it is 36 KiB at most: peers refuse header lists above 64 KiB, or
+ * less, and a field that is larger ends the connection with all of its calls (on Node 20 it only stands still).
+ */
+const MAX_MESSAGE_CHARACTERS = 4096;
+
+function shortened(message: string): string {
+  return message.length > MAX_MESSAGE_CHARACTERS ? `${message.slice(0, MAX_MESSAGE_CHARACTERS)}...` : message;
 }
 
 /** Whether code and message are what they must be: the error is the application's, which may have replaced them. */

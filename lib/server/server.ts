@@ -72,7 +72,8 @@ export class Server {
       maxReceiveMessageBytes = SERVER_DEFAULTS.maxReceiveMessageBytes,
     } = options;
     this.#services = new Services(options.unknownServiceHandler);
-    this.#interceptors = options.interceptors ?? [];
+    // A copy, made here: what is no list throws now, and not in each call.
+    this.#interceptors = [...(options.interceptors ?? [])];
     this.#calls = new RunningCalls(maxReceiveMessageBytes, options.observer);
     const { tls } = options;
     this.#limits = checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits');

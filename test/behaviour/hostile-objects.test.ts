@@ -1,11 +1,12 @@
 import { status } from '@grpc/grpc-js';
-import type { Test } from 'tap';
+import { type Test, test } from 'tap';
 import {
   type CallObserver,
   type CallOptions,
   type Destination,
   handleStream,
   Metadata,
+  Server,
   type ServerStream,
   type StreamHandler,
   type StreamParameters,
@@ -154,6 +155,33 @@ behaviour('peeks that are nonsense fail their director', async (t, world) => {
       return { primary: { conn: calls.conn } };
     });
     t.equal(code, status.UNKNOWN);
+  }
+});
+
+behaviour('a signal that is none is refused, before anything listens to it', async (t, world) => {
+  const calls = await ProxiedCalls.start(t, world);
+  const fake = { aborted: false, addEventListener() {}, removeEventListener: throwing(new Error('a trap')) };
+  for (const signal of [fake, {}, null, mine()]) {
+    const { code } = await calls.direct((ctx) => ({
+      primary: { conn: calls.conn, ctx: ctx.withSignal(untyped(signal)) },
+    }));
+    t.equal(code, status.UNKNOWN);
+  }
+});
+
+test('interceptors that are no list are refused when the server is made', (t) => {
+  for (const interceptors of [7, {}]) {
+    t.throws(() => new Server({ interceptors: untyped(interceptors) }), TypeError);
+  }
+  t.end();
+});
+
+behaviour('an error whose message is of a megabyte is told, and harms no other call', async (t, world) => {
+  const calls = await ProxiedCalls.start(t, world);
+  for (const letter of ['x', 'ü', '\u{1f4a5}']) {
+    const { code, details } = await calls.direct(throwing(new Error(letter.repeat(1_000_000))));
+    t.equal(code, status.UNKNOWN);
+    t.ok(details.startsWith(letter.repeat(2000)) && details.length < 5000);
   }
 });
 
