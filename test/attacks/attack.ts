@@ -34,6 +34,8 @@ export interface Attack {
   readonly costsConnection?: boolean;
   /** A backend to which the proxy must not open five connections a second. */
   readonly loopingService?: string;
+  /** It shows nothing in a shorter time. */
+  readonly minSeconds?: number;
   /** Does its worst until the signal aborts, leaves, and resolves when nothing of it is left. */
   run(context: AttackContext): Promise<AttackReport>;
 }

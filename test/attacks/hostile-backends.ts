@@ -68,7 +68,7 @@ export const hostileBackendAttacks: readonly Attack[] = [
   calling('no-streams-goaway', 'a backend that allows no streams and sends GOAWAY, then FIN'),
   calling('no-streams-fin', 'a backend that allows no streams and closes'),
   calling('mute', 'a backend that takes connections and says nothing'),
-  calling('staying', 'a backend that says GOAWAY at every tenth call and never closes'),
+  calling('staying', 'a backend that says GOAWAY at every 25th call and never closes'),
   largeMetadata(12),
   largeMetadata(40),
   largeMetadata(100),

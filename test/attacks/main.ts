@@ -11,6 +11,8 @@ import { heldGrowth, mebibytes, runTrial, type Trial } from './trial.js';
  * Without --attack all of them, without --transport on both. The exit code is 1 if one failed.
  */
 
+const TRANSPORTS: readonly TransportName[] = ['http2', 'frames'];
+
 const HEADINGS = [
   'attack'.padEnd(26),
   'transport',
@@ -39,6 +41,12 @@ function line({ attack, transport, quiet, during, measures, objections, connecti
   ].join('  ');
 }
 
+function transportOf(text: string): TransportName {
+  const transport = TRANSPORTS.find((name) => name === text);
+  if (transport === undefined) throw new TypeError(`--transport must be http2 or frames, not ${text}`);
+  return transport;
+}
+
 /** Not rounded up to 100. */
 function floor2(percent: number): string {
   return (Math.floor(percent * 100) / 100).toFixed(percent === 100 ? 0 : 2);
@@ -60,7 +68,7 @@ async function main(): Promise<void> {
     return;
   }
   const attacks = values.attack?.map(attackOf) ?? ATTACKS;
-  const transports = (values.transport ?? ['http2', 'frames']) as TransportName[];
+  const transports = (values.transport ?? TRANSPORTS).map(transportOf);
   const [seconds, seed] = [Number(values.seconds), Number(values.seed)];
   process.stdout.write(`seed ${seed}, ${seconds} s each\n${HEADINGS.join('  ')}\n`);
   let failed = 0;

@@ -51,6 +51,8 @@ export const slowReaderAttacks: readonly Attack[] = [
   {
     name: 'honest-slow-reader',
     description: 'a download of which 150 KB a second are read, at the socket: it must not be cut',
+    // A watchdog that takes it for dead would need 20 s, and the buffers of the kernel to be full.
+    minSeconds: 45,
     async run({ port, signal }) {
       const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
       const connection = new RawConnection(socket, 'client');

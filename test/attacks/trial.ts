@@ -51,9 +51,10 @@ export interface Trial {
 export async function runTrial(
   attack: Attack,
   transport: TransportName,
-  seconds: number,
+  wantedSeconds: number,
   seed: number,
 ): Promise<Trial> {
+  const seconds = Math.max(wantedSeconds, attack.minSeconds ?? 0);
   const lab = await Lab.start(transport);
   let victim: Victim | undefined;
   let running: RunningAttack | undefined;

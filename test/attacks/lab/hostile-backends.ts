@@ -25,6 +25,7 @@ import { RawConnection } from './raw-connection.js';
 /** What a backend says it takes of header lists, and means it (`picky`). */
 const PICKY_HEADER_LIST_BYTES = 8192;
 const TICK_MILLISECONDS = 20;
+const CALLS_BEFORE_GOAWAY = 25;
 
 type OnSocket = (socket: Socket) => void;
 
@@ -131,11 +132,11 @@ function withoutStreams(farewell: Buffer): OnSocket {
   };
 }
 
-/** Says that it goes away with every tenth call, and stays, whatever the other side does. */
+/** Says now and then that it goes away, and stays, whatever the other side does. */
 const staying: OnSocket = (socket) => {
   let calls = 0;
   speaking([settings()], (connection, received, call) => {
-    if (received.type === FrameType.HEADERS && ++calls === 10) {
+    if (received.type === FrameType.HEADERS && ++calls === CALLS_BEFORE_GOAWAY) {
       connection.send(goAway(received.streamId, ErrorCode.NO_ERROR));
     }
     answerHonestly(connection, received, call);
