@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { TransportName } from '../../lib/index.js';
 import { ATTACKS, attackOf } from './all.js';
+import { sum } from './lab/experience.js';
 import { heldGrowth, mebibytes, runTrial, type Trial } from './trial.js';
 
 /**
@@ -16,7 +17,8 @@ const TRANSPORTS: readonly TransportName[] = ['http2', 'frames'];
 const HEADINGS = [
   'attack'.padEnd(26),
   'transport',
-  'victim'.padStart(7),
+  'calls OK',
+  'streams lost',
   'p99 quiet/attack ms'.padStart(20),
   'RSS before/peak/10 s/gc'.padStart(23),
   'held'.padStart(5),
@@ -31,7 +33,8 @@ function line({ attack, transport, quiet, during, measures, objections, connecti
   return [
     attack.name.padEnd(26),
     transport.padEnd(9),
-    `${floor2(during.successPercent)}%`.padStart(7),
+    `${floor2(during.successPercent)}%`.padStart(8),
+    String(sum(during.streamFailures)).padStart(12),
     `${quiet.latency(0.99).toFixed(1)}/${during.latency(0.99).toFixed(1)}`.padStart(20),
     rss.map(mebibytes).join('/').padStart(23),
     mebibytes(heldGrowth(measures)).padStart(5),

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransportName } from '../../lib/index.js';
 import type { Attack } from './attack.js';
+import { describeFailures, type Experience, sum } from './lab/experience.js';
 import { Lab, RunningAttack } from './lab/lab.js';
 import type { ProxyMeasures } from './lab/proxy.js';
-import { describeFailures, type Experience, Victim, warmUp } from './lab/victim.js';
+import { Victim } from './lab/victim.js';
+import { warmUp } from './lab/warm-up.js';
 
 /** Calls before the proxy is looked at, so that it has the size that honest work gives it. */
 const WARM_UP_CALLS = 8000;
@@ -60,7 +62,7 @@ export async function runTrial(
   let running: RunningAttack | undefined;
   try {
     await warmUp(lab.port, WARM_UP_CALLS);
-    victim = new Victim(lab.port, attack.victimService ?? 'common');
+    victim = new Victim(lab.port, { service: attack.victimService ?? 'common' });
     running = await RunningAttack.prepare({ name: attack.name, port: lab.port, seed });
     await sleep(WARM_UP_MILLISECONDS);
     await victim.next();
@@ -130,7 +132,7 @@ function victimObjections({ attack, quiet, during, after, connections }: Seen): 
     const percent = when === 'during' && lost > 0 ? MIN_PERCENT_WITH_LOST_CONNECTION : 100;
     if (experience.successPercent < percent)
       objections.push(`${when}: calls lost: ${describeFailures(failures)}`);
-    const streams = [...streamFailures.values()].reduce((total, number) => total + number, 0);
+    const streams = sum(streamFailures);
     if (streams > (when === 'during' ? lost : 0)) {
       objections.push(`${when}: streams lost: ${describeFailures(streamFailures)}`);
     }

@@ -59,6 +59,8 @@ function speaking(
       const { type, streamId: id, payload, flags } = received;
       if (!takes(received)) {
         connection.send(goAway(id, ErrorCode.ENHANCE_YOUR_CALM));
+        // What comes now can't be understood: HPACK has a state.
+        connection.onFrame = undefined;
         socket.end();
         return;
       }

@@ -23,11 +23,7 @@ export class Lab {
     try {
       const [common, commonPort] = await startCommonBackend('common backend');
       started.push(common);
-      const [hostile, hostilePorts] = await Forked.start<Record<string, number>>(
-        'hostile backends',
-        './hostile-backends.js',
-        {},
-      );
+      const [hostile, hostilePorts] = await startHostileBackends();
       started.push(hostile);
       const targets: Record<string, string> = {};
       for (const [name, port] of Object.entries({ common: commonPort, ...hostilePorts })) {
@@ -82,6 +78,11 @@ export function startProxy(settings: ProxySettings): Promise<[Forked, number]> {
 export function startCommonBackend(name: string, port = 0): Promise<[Forked, number]> {
   const settings: CommonBackendSettings = { port };
   return Forked.start<number>(name, './common-backend.js', settings);
+}
+
+/** @returns the process of all of them, and their ports by name */
+export function startHostileBackends(): Promise<[Forked, Record<string, number>]> {
+  return Forked.start<Record<string, number>>('hostile backends', './hostile-backends.js', {});
 }
 
 /** An attack under way. */

@@ -1,0 +1,96 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Code } from '../../lib/index.js';
+import { pause } from '../attacks/attack.js';
+import type { Forked } from '../attacks/lab/forked.js';
+import { startCommonBackend } from '../attacks/lab/lab.js';
+import type { Random } from '../support/random.js';
+import type { Account } from './accounts.js';
+
+/** After a backend is back: until the backoff of the proxy's attempts, which grew meanwhile, is over. */
+const BACKOFF_FIRST_MILLISECONDS = 2500;
+const BACKOFF_GROWTH = 1.5;
+/** The victims' deadline, and a second for what was delayed. */
+const DEADLINE_MILLISECONDS = 6000;
+/** Above this the proxy finds out by its keepalive that a backend stands still: 10 s of silence, and 10 s to answer. */
+const LONG_FREEZE_MILLISECONDS = 24_000;
+/** How late a lost connection may be noticed (BEHAVIOUR.md section 4). */
+const NOTICE_MILLISECONDS = 1000;
+
+/** A common backend that is killed and restarted, stopped and continued, and says GOAWAY, at random. */
+export class UnsteadyBackend {
+  readonly disturbances: Record<string, number> = {};
+  #forked: Forked;
+
+  private constructor(
+    forked: Forked,
+    readonly port: number,
+    readonly account: Account,
+    private readonly random: Random,
+    private readonly log: (what: string) => void,
+  ) {
+    this.#forked = forked;
+  }
+
+  static async start(
+    account: Account,
+    random: Random,
+    log: (what: string) => void,
+  ): Promise<UnsteadyBackend> {
+    const [forked, port] = await startCommonBackend(account.service);
+    return new UnsteadyBackend(forked, port, account, random, log);
+  }
+
+  /** Disturbs it until the signal aborts; leaves it in order. */
+  async disturb(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await pause(this.random.int(3000, 12_000), signal);
+      if (signal.aborted) return;
+      const kind = this.random.pick(['kill', 'kill', 'freeze', 'freeze', 'goaway', 'long freeze'] as const);
+      this.disturbances[kind] = (this.disturbances[kind] ?? 0) + 1;
+      this.log(`${this.account.service}: ${kind}`);
+      if (kind === 'kill') await this.#kill(signal);
+      else if (kind === 'freeze') await this.#freeze(this.random.int(500, 6000), signal);
+      else if (kind === 'goaway') await this.#goAway(signal);
+      else await this.#freeze(LONG_FREEZE_MILLISECONDS, signal);
+    }
+  }
+
+  /** How many streams it has; what it printed is a fault. */
+  async close(): Promise<string[]> {
+    const { stderr, death } = this.#forked;
+    await this.#forked.kill();
+    return [death ?? '', stderr]
+      .filter((text) => text !== '')
+      .map((text) => `${this.account.service}: ${text}`);
+  }
+
+  async #kill(signal: AbortSignal): Promise<void> {
+    const disturbance = this.account.disturb('killed', [Code.UNAVAILABLE]);
+    await this.#forked.kill();
+    await pause(this.random.int(100, 3000), signal);
+    [this.#forked] = await startCommonBackend(this.account.service, this.port);
+    const now = performance.now();
+    disturbance.until = now + BACKOFF_FIRST_MILLISECONDS + BACKOFF_GROWTH * (now - disturbance.from);
+  }
+
+  async #freeze(milliseconds: number, signal: AbortSignal): Promise<void> {
+    const isLong = milliseconds >= LONG_FREEZE_MILLISECONDS;
+    const codes = isLong ? [Code.DEADLINE_EXCEEDED, Code.UNAVAILABLE] : [Code.DEADLINE_EXCEEDED];
+    const disturbance = this.account.disturb(isLong ? 'frozen for long' : 'frozen', codes);
+    this.#forked.signal('SIGSTOP');
+    await pause(milliseconds, signal);
+    this.#forked.signal('SIGCONT');
+    const grace = isLong ? BACKOFF_FIRST_MILLISECONDS + BACKOFF_GROWTH * milliseconds : NOTICE_MILLISECONDS;
+    disturbance.until = performance.now() + Math.max(grace, NOTICE_MILLISECONDS);
+    // What it was sent meanwhile.
+    await sleep(Math.min(DEADLINE_MILLISECONDS, NOTICE_MILLISECONDS));
+  }
+
+  /** Says GOAWAY on its connections again and again, which may cost no call. */
+  async #goAway(signal: AbortSignal): Promise<void> {
+    for (let left = this.random.int(5, 20); left > 0 && !signal.aborted; left--) {
+      await this.#forked.ask('goaway');
+      await pause(this.random.int(10, 150), signal);
+    }
+  }
+}
