@@ -10,6 +10,7 @@ import type { DialerOptions } from '../options.js';
 import type { Watchdog } from '../watchdog.js';
 import { ClientRole } from './client-role.js';
 import { Connection } from './connection.js';
+import { deliverLater } from './stream/delivery.js';
 import { INADEQUATE_TLS, isAdequate } from './tls-rules.js';
 
 /** What the owner is to be told: each at most once a turn, in this order. */
@@ -144,8 +145,9 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
     this.isOver = true;
     clearTimeout(this.timer);
     if (this.connection !== undefined) this.watchdog.remove(this.connection);
-    // Behind what streams are told in this turn.
-    process.nextTick(tellEnd, this.owner, end);
+    const { owner } = this;
+    // Behind what its streams are told.
+    deliverLater({ deliver: () => owner.onEnded(end) });
   }
 
   private tellLater(news: number): void {
@@ -166,10 +168,6 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
 
 function tellNews(connection: FramesClientConnection): void {
   connection.tellNews();
-}
-
-function tellEnd(owner: ConnectionOwner, end: ConnectionEnd): void {
-  owner.onEnded(end);
 }
 
 function isTls(socket: Socket): socket is TLSSocket {

@@ -16,8 +16,9 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     super(carrier);
     this.remoteEnded = ended;
     this.adopt(node);
-    // The stream closes only once its end has been read.
+    // The stream closes only once its end has been read. What comes before somebody reads is held, too.
     if (ended) node.resume();
+    else carrier.waiting.add(this);
   }
 
   get account(): Account {

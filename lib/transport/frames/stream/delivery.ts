@@ -1,18 +1,33 @@
 /** Something that holds what is to be delivered. */
 interface Holder {
+  /** Must not throw. */
   deliver(): void;
 }
 
-/** Streams that deliver once whoever has made them do so has returned, and before the next event. */
-let holders: Holder[] = [];
+/**
+ * How many deliver in one turn of the event loop. Thousands of calls may end with one client's connection; the others
+ * would stand still for as long as that takes.
+ */
+const MAX_PER_TURN = 200;
 
-/** Calls `deliver`, which must not throw, when what is running now has returned. */
+/** Those that deliver once whoever has made them do so has returned; in order. */
+let holders: Holder[] = [];
+let isScheduled = false;
+
+/** Calls `deliver` when what is running now has returned, and before the next event unless there are many. */
 export function deliverLater(holder: Holder): void {
-  if (holders.push(holder) === 1) process.nextTick(deliverAll);
+  holders.push(holder);
+  if (isScheduled) return;
+  isScheduled = true;
+  process.nextTick(deliverSome);
 }
 
-function deliverAll(): void {
+function deliverSome(): void {
   const now = holders;
   holders = [];
-  for (const holder of now) holder.deliver();
+  isScheduled = now.length > MAX_PER_TURN;
+  for (let i = 0; i < now.length && i < MAX_PER_TURN; i++) now[i]!.deliver();
+  if (!isScheduled) return;
+  holders = now.slice(MAX_PER_TURN).concat(holders);
+  setImmediate(deliverSome);
 }
