@@ -11,6 +11,9 @@ const MAX_BYTES = 64 * 1024;
  */
 const HOLD_MILLISECONDS = 5_000;
 
+/** Chunks below this are not counted: they weigh less than the objects of their call. */
+const MIN_COUNTED = 1024;
+
 /** What a call has sent so far, as it was sent, to be sent again if the backend refuses the stream. */
 export class SentData {
   readonly #held: HeldBytes;
@@ -47,8 +50,10 @@ export class SentData {
     if (!this.complete && !this.#kept) {
       this.drop();
     } else if (chunk.length > 0) {
-      this.#held.hold(chunk.length);
-      this.#heldBytes += chunk.length;
+      if (chunk.length >= MIN_COUNTED) {
+        this.#held.hold(chunk.length);
+        this.#heldBytes += chunk.length;
+      }
       if (this.#chunks === undefined) {
         this.#chunks = [keep(chunk)];
         this.#enlist();

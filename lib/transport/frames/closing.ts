@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 
 /** How long a peer has to close a connection that this side has half-closed, before the socket is destroyed. */
-export const LINGER_MILLISECONDS = 1000;
+export const LINGER_MILLISECONDS = 500;
 
 /** How long it has to take what was sent before. */
 const MAX_FLUSH_MILLISECONDS = 30_000;

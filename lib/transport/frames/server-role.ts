@@ -10,8 +10,11 @@ import { Setting } from './settings.js';
 import { checkRequest, MALFORMED } from './stream/header-validation.js';
 import { FrameStream } from './stream/stream.js';
 
-/** How long the first GOAWAY of a shutdown waits for the answer to its PING. */
-const SHUTDOWN_MILLISECONDS = 1000;
+/**
+ * How long the first GOAWAY of a shutdown waits for the answer to its PING. With the time to linger behind it, a connection
+ * that carries no call is closed within a second.
+ */
+const SHUTDOWN_MILLISECONDS = 400;
 
 /** The content of the PING between the two steps of a shutdown. */
 const SHUTDOWN = Buffer.from('shutdown');
