@@ -23,7 +23,23 @@ function version(): string {
   return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }
 
+/**
+ * Who reads the output may leave (`| head -1`), and a disk may be full: no reason to end, nor to fail the calls. What
+ * cannot be printed is lost; standard error is told once why, unless it is only that nobody reads.
+ */
+function outliveOutput(): void {
+  let isTold = false;
+  process.stdout.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    if (isTold || code === 'EPIPE') return;
+    isTold = true;
+    process.stderr.write(`grpc-frame-proxy: standard output is lost: ${message}\n`);
+  });
+  // Nobody is left to be told.
+  process.stderr.on('error', () => {});
+}
+
 async function main(): Promise<void> {
+  outliveOutput();
   let command: Command;
   try {
     command = parseCommandLine(process.argv.slice(2));

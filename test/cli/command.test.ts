@@ -1,10 +1,12 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { portOf, startCommand as start } from '../support/command.js';
+import { Child } from '../support/child.js';
+import { MAIN, portOf, startCommand as start } from '../support/command.js';
 import { echo, GrpcBackend } from '../support/grpc-backend.js';
 import { collect, GrpcClient } from '../support/grpc-client.js';
 
@@ -139,6 +141,36 @@ for (const transport of ['http2', 'frames']) {
     },
   );
 }
+
+t.test('the command outlives who reads its output: calls go on, and SIGTERM drains', async (t) => {
+  const command = start(t, '--listen', '127.0.0.1:0');
+  const port = await portOf(command);
+  command.leaveOutput();
+  // The demo backends print a line for each call.
+  for (const text of ['first', 'second']) {
+    const { code, messages } = await client(t, port).call('/any.Service/Method', [text]);
+    t.equal(code, 0);
+    t.same(messages.map(String), [text]);
+  }
+  command.signal('SIGTERM');
+  t.equal(await command.ended(), 0);
+});
+
+t.test('--version to a reader that has gone exits 0', async (t) => {
+  const command = start(t, '--version');
+  command.leaveOutput();
+  t.equal(await command.ended(), 0);
+});
+
+t.test(
+  'a full disk under the output is told on standard error, once, and ends nothing',
+  { skip: existsSync('/dev/full') ? false : 'there is no /dev/full here' },
+  async (t) => {
+    const command = Child.start(t, 'sh', '-c', 'exec "$0" "$@" >/dev/full', process.execPath, MAIN, '--help');
+    t.equal(await command.ended(), 0);
+    t.match(command.stderr, /^grpc-frame-proxy: standard output is lost: ENOSPC.*\n$/);
+  },
+);
 
 t.test('a second signal ends at once', async (t) => {
   const primary = await backend(t);

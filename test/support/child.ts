@@ -97,6 +97,12 @@ export class Child {
     this.#process.stdin.end(text);
   }
 
+  /** Reads no more of its output: what it prints from now on fails with EPIPE. */
+  leaveOutput(): void {
+    this.#process.stdout.destroy();
+    this.#process.stderr.destroy();
+  }
+
   /** @throws Error if it has ended, with what it printed */
   demandRunning(): void {
     if (this.#isClosed) throw new Error(`ended too early: ${this.output}`);

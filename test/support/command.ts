@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { Child } from './child.js';
 
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+/** The command's program. */
+export const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 
 /** Starts the command. */
 export function startCommand(t: Test, ...args: readonly string[]): Child {
