@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Metadata } from '../grpc/metadata.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
+import { Cancellation } from './cancellation.js';
 import { now } from './clock.js';
 
 /**
@@ -17,9 +18,10 @@ export class CallContext {
   /** When the call must have ended, as milliseconds since the epoch, on a clock that is never set back; undefined: never. */
   readonly deadline: number | undefined;
   /** @internal What {@link withSignal} added to the incoming call's own cancellation. */
-  readonly ownSignal: AbortSignal | undefined;
+  readonly ownSignals: readonly AbortSignal[];
   readonly #shared: SharedState;
   #metadata: Metadata | undefined;
+  #signal: AbortSignal | undefined;
 
   private constructor(
     method: string,
@@ -28,13 +30,13 @@ export class CallContext {
     deadline: number | undefined,
     shared: SharedState,
     metadata: Metadata | undefined,
-    ownSignal: AbortSignal | undefined,
+    ownSignals: readonly AbortSignal[],
   ) {
     this.method = method;
     this.headers = headers;
     this.socket = socket;
     this.deadline = deadline;
-    this.ownSignal = ownSignal;
+    this.ownSignals = ownSignals;
     this.#shared = shared;
     this.#metadata = metadata;
   }
@@ -46,7 +48,8 @@ export class CallContext {
     socket: Socket,
     deadline: number | undefined,
   ): CallContext {
-    return new CallContext(method, headers, socket, deadline, new SharedState(), undefined, undefined);
+    const shared = new SharedState(deadline);
+    return new CallContext(method, headers, socket, deadline, shared, undefined, NO_SIGNALS);
   }
 
   /** The metadata: the client's, made from the header list when first asked for, or what replaced it. */
@@ -77,12 +80,18 @@ export class CallContext {
   }
 
   /**
-   * Aborts, with a `StatusError` as its reason, when the client cancels or the deadline passes. A listener of it that
+   * Aborts, with a `StatusError` as its reason, when the client cancels or the deadline, of this context, passes; and
+   * with its reason when a signal of {@link withSignal} aborts. Not after the call has ended. A listener of it that
    * throws is an uncaught exception, as with any `AbortSignal` (Node's EventTarget throws on the next tick).
    */
   get signal(): AbortSignal {
-    const { signal } = this.#shared;
-    return this.ownSignal === undefined ? signal : AbortSignal.any([signal, this.ownSignal]);
+    const shared = this.#shared;
+    const isCalls = this.deadline === shared.deadline;
+    if (isCalls && this.ownSignals.length === 0) return shared.signal;
+    // The call has a timer for its deadline.
+    const end = { signals: this.ownSignals, deadline: isCalls ? undefined : this.deadline };
+    this.#signal ??= shared.derive(end);
+    return this.#signal;
   }
 
   /** The same call with other metadata; gRPC's own fields (content-type, encodings) stay the client's. */
@@ -117,13 +126,17 @@ export class CallContext {
   /** The same call, cancelled by this signal, too. */
   withSignal(signal: AbortSignal): CallContext {
     if (!(signal instanceof AbortSignal)) throw new TypeError('a signal must be an AbortSignal');
-    const ownSignal = this.ownSignal === undefined ? signal : AbortSignal.any([this.ownSignal, signal]);
-    return this.#derive({ ownSignal });
+    return this.#derive({ ownSignals: [...this.ownSignals, signal] });
   }
 
-  /** @internal For the server: aborts {@link signal}. */
+  /** @internal For the server: aborts {@link signal} of all contexts of the call. */
   cancel(reason: Error): void {
     this.#shared.cancel(reason);
+  }
+
+  /** @internal For the server: the call has ended, and no signal of it waits for anything any more. */
+  end(): void {
+    this.#shared.end();
   }
 
   #derive(changed: Changes): CallContext {
@@ -134,7 +147,7 @@ export class CallContext {
       changed.deadline ?? this.deadline,
       this.#shared,
       changed.metadata ?? this.#metadata,
-      changed.ownSignal ?? this.ownSignal,
+      changed.ownSignals ?? this.ownSignals,
     );
   }
 }
@@ -143,7 +156,7 @@ interface Changes {
   readonly method?: string;
   readonly deadline?: number;
   readonly metadata?: Metadata;
-  readonly ownSignal?: AbortSignal;
+  readonly ownSignals?: readonly AbortSignal[];
 }
 
 /** The address of a socket's peer, `host:port`; empty for a unix socket, and once it is closed. */
@@ -152,26 +165,18 @@ export function peerAddress({ remoteAddress, remotePort, remoteFamily }: Socket)
   return remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }
 
-/**
- * What all contexts of a call share: its cancellation, an AbortController that is made only when somebody asks for the
- * signal, and its peer, once it was asked for.
- */
-class SharedState {
+const NO_SIGNALS: readonly AbortSignal[] = [];
+
+/** What all contexts of a call share. */
+class SharedState extends Cancellation {
+  /** The client's. */
+  readonly deadline: number | undefined;
+  /** Once it was asked for. */
   peer: string | undefined;
-  #controller: AbortController | undefined;
-  #reason: Error | undefined;
 
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  cancel(reason: Error): void {
-    this.#reason ??= reason;
-    this.#controller?.abort(reason);
+  constructor(deadline: number | undefined) {
+    super();
+    this.deadline = deadline;
   }
 }
 

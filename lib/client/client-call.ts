@@ -1,6 +1,8 @@
+import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { now } from '../call/clock.js';
 import type { CallContext } from '../call/context.js';
-import { DeadlineTimer, earlierDeadline } from '../call/deadline.js';
+import { earlierDeadline } from '../call/deadline.js';
+import { EndWatch } from '../call/end-watch.js';
 import type { Failure, FailureReason } from '../call/outcome.js';
 import type { Metadata } from '../grpc/metadata.js';
 import { MessageScanner } from '../grpc/scanner.js';
@@ -66,8 +68,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   readonly #watchesEnd: boolean;
-  #deadlineTimer: DeadlineTimer | undefined;
-  #abortListener: (() => void) | undefined;
+  #endWatch: EndWatch | undefined;
   /** `sendData` has returned false, and `onDrain` has not been called since. */
   #holdsBack = false;
   #done = false;
@@ -275,27 +276,15 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   #watchEnd(): void {
-    const signal = this.#context.ownSignal;
-    if (signal?.aborted) {
-      this.#onAbort();
-      return;
-    }
-    if (signal !== undefined) {
-      const listener = (): void => this.#onAbort();
-      signal.addEventListener('abort', listener, { once: true });
-      this.#abortListener = listener;
-    }
-    if (this.#deadline !== undefined) {
-      this.#deadlineTimer = new DeadlineTimer(this.#deadline, () => this.#onDeadline());
-    }
+    this.#endWatch = new EndWatch(
+      { signals: this.#context.ownSignals, deadline: this.#deadline },
+      () => this.#onDeadline(),
+      () => this.#fail(cancelledByContext(), 'director'),
+    );
   }
 
   #onDeadline(): void {
-    this.#fail(StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline has passed'), 'deadline');
-  }
-
-  #onAbort(): void {
-    this.#fail(StatusError.withoutStack(Code.CANCELLED, 'the call was cancelled by its context'), 'director');
+    this.#fail(deadlinePassed(), 'deadline');
   }
 
   #onTrailers(trailers: HeaderList): void {
@@ -333,10 +322,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#done = true;
     if (this.attempts > 0) this.client.streams--;
     this.#sent.drop();
-    this.#deadlineTimer?.stop();
-    if (this.#abortListener !== undefined) {
-      this.#context.ownSignal?.removeEventListener('abort', this.#abortListener);
-    }
+    this.#endWatch?.stop();
     // Without effect on a stream that has ended on both sides; else the backend must know that nobody listens.
     if (this.#stream !== undefined) this.#stream.reset(ErrorCode.CANCEL);
     else this.#conn.channel.stopWaiting(this);

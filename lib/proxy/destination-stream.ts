@@ -74,8 +74,8 @@ export class DestinationStream implements CallReceiver {
     }
     const context = ctx ?? stream.context;
     if (!CallContext.is(context)) throw new TypeError("a destination's ctx must be a CallContext");
-    const inheritsEnd = context.deadline === stream.deadline && context.ownSignal === undefined;
     this.#conn = toClientConn(conn);
+    const inheritsEnd = stream.endsWith(context);
     this.#call = new ClientCall(this.#conn, context, callOptions, this, stream.held, inheritsEnd);
   }
 

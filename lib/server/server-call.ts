@@ -1,7 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
+import { EndWatch } from '../call/end-watch.js';
 import { tellOnlooker } from '../call/hooks.js';
 import type { CallObserver, CallOutcome, Failure, FailureReason } from '../call/outcome.js';
 import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
@@ -60,6 +62,9 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   #messagesSent = 0;
   #waitingForDrain: (() => void)[] | undefined;
   #deadlineTimer: DeadlineTimer | undefined;
+  /** The context whose deadline and signals end the call, and what waits for them unless they are the client's own. */
+  #watched: CallContext;
+  #endWatch: EndWatch | undefined;
   #consumer: RequestConsumer | undefined;
   /** Its handler, or the proxy, has told the outcome; the interceptors may still be at work. */
   #settled = false;
@@ -77,6 +82,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     this.#owner = owner;
     this.#stream = stream;
     this.#context = context;
+    this.#watched = context;
     this.deadline = context.deadline;
     this.inputEnded = inputEnded;
     this.#startedAt = owner.observer === undefined ? 0 : now();
@@ -107,6 +113,8 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
       throw new TypeError("a call's context must be a CallContext, as withMetadata() and the like make");
     }
     this.#context = context;
+    // Of a call that is proxied the destinations watch what they were given.
+    if (!this.#finished && !this.isProxied && !this.endsWith(context)) this.#watch(context);
   }
 
   get cancelled(): StatusError | undefined {
@@ -183,6 +191,11 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   /** Whether {@link giveTo} has been called. */
   get isProxied(): boolean {
     return this.#consumer !== undefined && !(this.#consumer instanceof MessageReader);
+  }
+
+  /** Whether the call ends when this context says so, and nobody else need see to it. */
+  endsWith(context: CallContext): boolean {
+    return context.deadline === this.#watched.deadline && context.ownSignals === this.#watched.ownSignals;
   }
 
   /** Holds the client back. */
@@ -315,6 +328,18 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     this.#endEarly(failure, true);
   }
 
+  #watch(context: CallContext): void {
+    this.#watched = context;
+    this.#endWatch?.stop();
+    // The client's deadline has a timer.
+    const deadline = context.deadline === this.deadline ? undefined : context.deadline;
+    this.#endWatch = new EndWatch(
+      { signals: context.ownSignals, deadline },
+      () => this.#endEarly({ error: deadlinePassed(), reason: 'deadline' }, true),
+      () => this.#endEarly({ error: cancelledByContext(), reason: 'interceptor' }, true),
+    );
+  }
+
   #endEarly(failure: Failure, isClientThere: boolean): void {
     this.cancellation ??= failure;
     this.#finish(failure, isClientThere);
@@ -327,6 +352,8 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     if (this.#finished) return;
     this.#finished = true;
     this.#deadlineTimer?.stop();
+    this.#endWatch?.stop();
+    this.#context.end();
     this.held.release(this.#heldFields);
     this.#charge(failure?.reason);
     if (isClientThere) this.#sendStatus(failure?.error);

@@ -10,8 +10,8 @@ import type { StatusError } from '../grpc/status.js';
  */
 export interface ServerStream extends AsyncIterable<Buffer> {
   /**
-   * Replace it to hand on a derived context; a director gets it, and destinations by default. Anything but a
-   * `CallContext` is refused with a TypeError.
+   * Replace it to hand on a derived context; a director gets it, and destinations by default. Its deadline and its
+   * signals end the call: DEADLINE_EXCEEDED, CANCELLED. Anything but a `CallContext` is refused with a TypeError.
    */
   context: CallContext;
   /** `/service/method`. */
