@@ -2,6 +2,7 @@ import { getEventListeners, once } from 'node:events';
 import {
   type CallContext,
   type CallOutcome,
+  type ClientConn,
   Code,
   type ServerOptions,
   type ServerStream,
@@ -23,11 +24,23 @@ import { within } from '../support/within.js';
 const never = new Promise<never>(() => {});
 
 /** What interceptors may make of a context so that it ends, and how the call ends then. */
-const ENDS: readonly (readonly [string, (ctx: CallContext) => CallContext, Code, string, string])[] = [
-  ['deadline', (ctx) => ctx.withTimeout(20), Code.DEADLINE_EXCEEDED, 'the deadline has passed', 'deadline'],
+const ENDS: readonly (readonly [
+  string,
+  (ctx: CallContext, milliseconds?: number) => CallContext,
+  Code,
+  string,
+  string,
+])[] = [
+  [
+    'deadline',
+    (ctx, milliseconds = 20) => ctx.withTimeout(milliseconds),
+    Code.DEADLINE_EXCEEDED,
+    'the deadline has passed',
+    'deadline',
+  ],
   [
     'signal',
-    (ctx) => ctx.withSignal(AbortSignal.timeout(20)),
+    (ctx, milliseconds = 20) => ctx.withSignal(AbortSignal.timeout(milliseconds)),
     Code.CANCELLED,
     'the call was cancelled by its context',
     'interceptor',
@@ -95,8 +108,12 @@ for (const [end, derive, code, text, reason] of ENDS) {
       ]);
       const told: StatusError[] = [];
       const errHandler = (error: StatusError): void => void told.push(error);
-      const { port, outcome, inner } = await intercepted(world, derive, {
-        unknownServiceHandler: transparentHandler(() => ({ primary: { ...destinations[0]!, errHandler } })),
+      // Connected, so that the end comes when the backend knows of the call.
+      const conn = destinations[0]!.conn as ClientConn;
+      conn.connect();
+      while (conn.state.name !== 'READY') await conn.waitForStateChange(conn.state.name);
+      const { port, outcome, inner } = await intercepted(world, (ctx) => derive(ctx, 200), {
+        unknownServiceHandler: transparentHandler(() => ({ primary: { conn, errHandler } })),
       });
       const stream = world.http2Client(port).open(METHOD);
       const response = await within(5000, 'the call', collectResponse(stream));
