@@ -1,10 +1,10 @@
 import type { Server } from 'node:net';
 import type { ListenAddress } from '../port/address.js';
-import { removeStaleSocket } from './stale-socket.js';
+import { listenAtPath } from './unix-socket.js';
 
-/** The servers by which a transport listens, each at its address. */
+/** The servers by which a transport listens, each at its address, and what gives their addresses up. */
 export class Listeners {
-  readonly #listening = new Set<Server>();
+  readonly #listening = new Map<Server, () => void>();
   #closed = false;
 
   /**
@@ -14,18 +14,14 @@ export class Listeners {
    */
   async listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
     this.#refuseIfClosed();
-    if ('path' in address) await removeStaleSocket(address.path);
+    const giveUp =
+      'path' in address ? await listenAtPath(server, address.path) : await listenAtPort(server, address);
+    if (this.#closed) {
+      giveUp();
+      server.close();
+    }
     this.#refuseIfClosed();
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(address, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    if (this.#closed) server.close();
-    this.#refuseIfClosed();
-    this.#listening.add(server);
+    this.#listening.set(server, giveUp);
     // A failing accept (EMFILE, say) is no reason to end the process and the calls that are running.
     server.on('error', (error) => process.emitWarning(error));
     const inUse = server.address();
@@ -36,11 +32,24 @@ export class Listeners {
   /** Stops listening, at once. Connections that have been accepted go on. */
   close(): void {
     this.#closed = true;
-    for (const server of this.#listening) server.close();
+    for (const [server, giveUp] of this.#listening) {
+      giveUp();
+      server.close();
+    }
     this.#listening.clear();
   }
 
   #refuseIfClosed(): void {
     if (this.#closed) throw new Error('the server is closed: it cannot listen any more');
   }
+}
+
+function listenAtPort(server: Server, address: ListenAddress): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address, () => {
+      server.off('error', reject);
+      resolve(() => {});
+    });
+  });
 }
