@@ -20,7 +20,7 @@ import type { ClientShare } from './channel/lanes.js';
 import type { WaitingCall } from './channel/waiting-calls.js';
 import type { ClientConn } from './client-conn.js';
 import { requestHeaders } from './request-headers.js';
-import { missingStatus, notGrpc } from './response-check.js';
+import { hasGrpcContentType, missingStatus, notGrpc } from './response-check.js';
 import { SentData } from './sent-data.js';
 import { connectionLost } from './unavailable.js';
 
@@ -69,6 +69,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   readonly #deadline: number | undefined;
   readonly #watchesEnd: boolean;
   #endWatch: EndWatch | undefined;
+  /** The response's HTTP status is an error, and its trailers may say more. Its messages are nobody's. */
+  #httpError: StatusError | undefined;
   /** `sendData` has returned false, and `onDrain` has not been called since. */
   #holdsBack = false;
   #done = false;
@@ -170,11 +172,13 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       return;
     }
     const error = notGrpc(this.#conn.target, headers);
-    if (error !== undefined) this.#fail(error, 'backend_protocol');
-    else this.#receiver.onHeaders(headers);
+    if (error === undefined) this.#receiver.onHeaders(headers);
+    else if (hasGrpcContentType(headers)) this.#httpError = error;
+    else this.#fail(error, 'backend_protocol');
   }
 
   onData(chunk: Buffer): void {
+    if (this.#httpError !== undefined) return;
     try {
       this.#scanner.push(chunk);
     } catch (error) {
@@ -186,14 +190,14 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   onEnd(): void {
     // "Response → (Response-Headers *Length-Prefixed-Message Trailers) / Trailers-Only" (PROTOCOL-HTTP2).
-    this.#fail(
-      StatusError.withoutStack(Code.INTERNAL, `${this.#conn.target} ended the response without trailers`),
-      'backend_protocol',
-    );
+    const text = `${this.#conn.target} ended the response without trailers`;
+    this.#fail(this.#httpError ?? StatusError.withoutStack(Code.INTERNAL, text), 'backend_protocol');
   }
 
   onReset(reset: StreamReset): void {
-    if (reset.code === ErrorCode.REFUSED_STREAM && this.#sent.complete && this.attempts === 1) {
+    if (this.#httpError !== undefined) {
+      this.#fail(this.#httpError, 'backend_protocol');
+    } else if (reset.code === ErrorCode.REFUSED_STREAM && this.#sent.complete && this.attempts === 1) {
       this.#retry(this.#connection!);
     } else {
       this.#finish(this.#failureOf(reset), undefined);
@@ -288,10 +292,17 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   #onTrailers(trailers: HeaderList): void {
+    // "If grpc-status was provided, it must be used" (http-grpc-status-mapping.md). But OK cannot be used where what it
+    // is said of was dropped.
     const hasStatus = headerValue(trailers, 'grpc-status') !== undefined;
-    const error = hasStatus ? StatusError.fromTrailers(trailers) : missingStatus(this.#conn.target, trailers);
+    const told = hasStatus ? StatusError.fromTrailers(trailers) : undefined;
+    if (told !== undefined) {
+      this.#finish({ error: told, reason: 'backend_status' }, trailers);
+      return;
+    }
+    const error = this.#httpError ?? (hasStatus ? undefined : missingStatus(this.#conn.target, trailers));
     if (error !== undefined) {
-      this.#finish({ error, reason: hasStatus ? 'backend_status' : 'backend_protocol' }, trailers);
+      this.#finish({ error, reason: 'backend_protocol' }, trailers);
       return;
     }
     try {

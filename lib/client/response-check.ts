@@ -12,10 +12,15 @@ export function notGrpc(target: string, headers: HeaderList): StatusError | unde
       `${target} answered with HTTP status ${status}`,
     );
   }
+  if (hasGrpcContentType(headers)) return undefined;
   const contentType = headerValue(headers, 'content-type');
-  if (isGrpcContentType(contentType)) return undefined;
   const what = contentType === undefined ? 'no content-type' : `content-type ${JSON.stringify(contentType)}`;
   return StatusError.withoutStack(Code.UNKNOWN, `${target} answered with ${what}, which is not gRPC`);
+}
+
+/** Whether response headers say that what follows them is gRPC's. */
+export function hasGrpcContentType(headers: HeaderList): boolean {
+  return isGrpcContentType(headerValue(headers, 'content-type'));
 }
 
 /** The error of trailers, or of a Trailers-Only response, without a `grpc-status`. */
