@@ -13,22 +13,31 @@ export const SUPPORTED_ENCODINGS = 'identity,deflate,gzip';
  * Inflates a message whose compressed flag is set.
  *
  * @param payload the message without its prefix
- * @param encoding the value of `grpc-encoding`: `gzip`, `deflate` (which is the zlib format) or `identity`, which
- *   gives the same buffer back
+ * @param encoding the value of `grpc-encoding`, if there is one: `gzip`, or `deflate` (which is the zlib format)
  * @param maxBytes the longest result allowed, in bytes; inflating stops there
  * @returns a promise that is rejected with a StatusError: UNIMPLEMENTED for any other encoding, INTERNAL for
- *   corrupt data, RESOURCE_EXHAUSTED for a result over the limit
+ *   corrupt data and where there is no encoding, or `identity`; RESOURCE_EXHAUSTED for a result over the limit
  */
-export async function decompress(payload: Buffer, encoding: string, maxBytes: number): Promise<Buffer> {
+export async function decompress(
+  payload: Buffer,
+  encoding: string | undefined,
+  maxBytes: number,
+): Promise<Buffer> {
   const inflated = await inflateWith(payload, encoding, maxBytes);
   if (inflated.length > maxBytes) throw tooLarge(maxBytes);
   return inflated;
 }
 
-function inflateWith(payload: Buffer, encoding: string, maxBytes: number): Buffer | Promise<Buffer> {
+function inflateWith(payload: Buffer, encoding: string | undefined, maxBytes: number): Promise<Buffer> {
   switch (encoding) {
+    case undefined:
     case 'identity':
-      return payload;
+      // "If the Message-Encoding header is omitted then the Compressed-Flag must be 0" (PROTOCOL-HTTP2). grpc-go
+      // says INTERNAL in both cases.
+      throw new StatusError(
+        Code.INTERNAL,
+        `a message is marked as compressed, but grpc-encoding is ${encoding === undefined ? 'missing' : encoding}`,
+      );
     case 'gzip':
       return inflateBy(gunzipAsync, payload, encoding, maxBytes);
     case 'deflate':

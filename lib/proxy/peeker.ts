@@ -176,7 +176,7 @@ export class Peeker implements StreamPeeker {
 
   /** One after the other, so that no more than the limit is in the making while as much is there. */
   async #inflated(messages: readonly Message[]): Promise<Message[]> {
-    const encoding = headerValue(this.#headers, 'grpc-encoding') ?? 'identity';
+    const encoding = headerValue(this.#headers, 'grpc-encoding');
     const inflated: Message[] = [];
     let bytes = 0;
     for (const message of messages) {

@@ -12,7 +12,7 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   readonly messagesSent = 0;
   readonly destinations: readonly DestinationOutcome[] = [];
   readonly #stream: Stream;
-  readonly #encoding: string;
+  readonly #encoding: string | undefined;
   readonly #maxMessageBytes: number;
   readonly #held: HeldBytes;
   #heldBytes = 0;
@@ -23,7 +23,7 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   #error: Error | undefined;
 
   /** @param held what is read ahead is charged to */
-  constructor(stream: Stream, encoding: string, maxMessageBytes: number, held: HeldBytes) {
+  constructor(stream: Stream, encoding: string | undefined, maxMessageBytes: number, held: HeldBytes) {
     this.#held = held;
     this.#stream = stream;
     this.#encoding = encoding;

@@ -127,7 +127,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
 
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
     if (this.#consumer === undefined) {
-      const encoding = headerValue(this.context.headers, 'grpc-encoding') ?? 'identity';
+      const encoding = headerValue(this.context.headers, 'grpc-encoding');
       const { maxReceiveMessageBytes } = this.#owner;
       const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this.held);
       this.#consumer = reader;
@@ -144,7 +144,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     this.#checkAnswersHere();
     if (this.headersSent) throw new Error('response headers have been sent already');
     if (this.#finished) throw this.cancelled ?? new Error('the call has ended');
-    const headers = this.#responseHeaders('grpc-accept-encoding', SUPPORTED_ENCODINGS);
+    const headers = this.#responseHeaders(...ACCEPT_ENCODING);
     this.sendHeaderList(appendHeaders(headers, metadata.toHeaders()));
   }
 
@@ -377,7 +377,9 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   #sendStatus(error: StatusError | undefined): void {
     const trailers = error === undefined ? (this.#trailers ?? ['grpc-status', '0']) : trailersOfError(error);
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
-    const list = this.headersSent ? trailers : appendHeaders(this.#responseHeaders(), trailers);
+    const list = this.headersSent
+      ? trailers
+      : appendHeaders(this.#responseHeaders(...this.#accepts), trailers);
     this.#stream.sendHeaders(list, true);
     // Else the rest of the request would keep the stream, and the client, busy. A no-op after half-close.
     this.#stream.reset(ErrorCode.NO_ERROR);
@@ -410,10 +412,21 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     this.inScope(() => tellOnlooker(() => observer.onCall?.(outcome)));
   }
 
+  /**
+   * "The server will then include a grpc-accept-encoding response header which specifies the algorithms that the server
+   * accepts" (compression.md). Only where messages are read here: the proxy accepts whatever the backend does.
+   */
+  get #accepts(): readonly string[] {
+    return this.#consumer instanceof MessageReader ? ACCEPT_ENCODING : NOTHING;
+  }
+
   #responseHeaders(...fields: string[]): HeaderList {
     return [':status', '200', 'content-type', this.responseContentType, ...fields];
   }
 }
+
+const ACCEPT_ENCODING: readonly string[] = ['grpc-accept-encoding', SUPPORTED_ENCODINGS];
+const NOTHING: readonly string[] = [];
 
 function trailersOfError(error: StatusError): HeaderList {
   try {

@@ -114,6 +114,21 @@ behaviour('compressed requests are inflated for a handler', async (t, world) => 
     'grpc-encoding': 'snappy',
   });
   t.equal(fieldValue(unknown.headers, 'grpc-status'), String(Code.UNIMPLEMENTED));
+  t.equal(
+    fieldValue(unknown.headers, 'grpc-accept-encoding'),
+    'identity,deflate,gzip',
+    'and says what is known',
+  );
+});
+
+behaviour('a compressed flag without a grpc-encoding is INTERNAL', async (t, world) => {
+  const { client } = await handling(world, echo);
+  for (const headers of [{}, { 'grpc-encoding': 'identity' }]) {
+    const response = await client.call(METHOD, encodeMessage(Buffer.from('raw'), true), headers);
+    t.equal(fieldValue(response.headers, 'grpc-status'), String(Code.INTERNAL));
+    t.match(fieldValue(response.headers, 'grpc-message'), /marked as compressed, but grpc-encoding is/);
+    t.equal(response.data.length, 0);
+  }
 });
 
 behaviour('a message over maxReceiveMessageBytes is RESOURCE_EXHAUSTED', async (t, world) => {
