@@ -1,5 +1,6 @@
 import { Code, StatusError } from '../grpc/status.js';
 import type { StreamHandler } from '../server/handler.js';
+import type { StreamHandlers } from '../server/handlers.js';
 import type { Server } from '../server/server.js';
 import { ServerCall } from '../server/server-call.js';
 import type { ServerStream } from '../server/server-stream.js';
@@ -63,7 +64,7 @@ export function handleStream(
  * Proxies these methods of a service, and no others of it.
  *
  * @param service the full name, as in the path: `package.Service`
- * @throws Error if the service has been registered before
+ * @throws Error if the service has been registered before; TypeError if no method is named
  */
 export function registerService(
   server: Server,
@@ -79,12 +80,13 @@ export function registerService(
  * Answers these methods of a service here, each by its handler.
  *
  * @param service the full name, as in the path: `package.Service`
- * @throws Error if the service has been registered before
+ * @param handlers as for {@link Server.register}: a plain object, or an instance of a class
+ * @throws Error if the service has been registered before; TypeError if a handler is no function, or there are none
  */
-export function registerStreamHandlers(
+export function registerStreamHandlers<T extends object>(
   server: Server,
   service: string,
-  handlers: Readonly<Record<string, StreamHandler>>,
+  handlers: StreamHandlers<T>,
 ): void {
   server.register(service, handlers);
 }

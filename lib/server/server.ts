@@ -19,6 +19,7 @@ import type { TransportName } from '../transport/transport-name.js';
 import { createServerTransport } from '../transport/transports.js';
 import { SERVER_DEFAULTS } from './defaults.js';
 import type { StreamHandler, StreamInterceptor } from './handler.js';
+import type { StreamHandlers } from './handlers.js';
 import { runIntercepted } from './interceptors.js';
 import { runHandler } from './run-handler.js';
 import { RunningCalls } from './running-calls.js';
@@ -84,9 +85,11 @@ export class Server {
    * Registers the handlers of a service, by method name.
    *
    * @param service the full name, as in the path: `package.Service`
-   * @throws Error if the service has been registered before
+   * @param handlers a plain object, or an instance of a class: then all methods of the class, and of those which it
+   *   extends, can be called by clients, but for `#private` ones
+   * @throws Error if the service has been registered before; TypeError if a handler is no function, or there are none
    */
-  register(service: string, handlers: Readonly<Record<string, StreamHandler>>): void {
+  register<T extends object>(service: string, handlers: StreamHandlers<T>): void {
     this.#services.register(service, handlers);
   }
 

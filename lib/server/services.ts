@@ -1,5 +1,6 @@
 import { Code, StatusError } from '../grpc/status.js';
 import type { StreamHandler } from './handler.js';
+import { handlersIn } from './handlers.js';
 
 /** The handlers of a server, by the paths of calls. */
 export class Services {
@@ -10,14 +11,14 @@ export class Services {
     this.#unknownServiceHandler = unknownServiceHandler;
   }
 
-  /** @throws Error if the service has been registered before */
-  register(service: string, handlers: Readonly<Record<string, StreamHandler>>): void {
+  /** @throws Error if the service has been registered before; TypeError for handlers that are none */
+  register(service: string, handlers: object): void {
     if (this.#services.has(service)) {
       throw new Error(
         `service ${JSON.stringify(service)} is registered already: give all its methods at once`,
       );
     }
-    this.#services.set(service, new Map(Object.entries(handlers)));
+    this.#services.set(service, handlersIn(service, handlers));
   }
 
   /** The handler of a path, or the status of a call that nobody handles. */
