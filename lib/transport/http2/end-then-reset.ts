@@ -20,7 +20,11 @@ export function resetAfterEnd(node: Http2Stream): void {
 }
 
 function look(node: Buffering, wait: number, lastSize: number, movedAt: number): void {
-  if (node.destroyed || node.closed) return;
+  if (node.closed) {
+    // The client has reset it, or half-closed and taken its answer. What has come in keeps it for ever.
+    node.destroy();
+    return;
+  }
   const now = performance.now();
   if (node.state.localClose === 1 || now - movedAt > STALL_MILLISECONDS) {
     // What has come in is dropped; the stream closes only once that has been read.

@@ -1,6 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Account } from '../../port/account.js';
+import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import type { IncomingStream } from '../../port/stream.js';
 import type { Carrier } from './carrier.js';
@@ -16,8 +17,10 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     super(carrier);
     this.remoteEnded = ended;
     this.adopt(node);
+    // It can have been reset before Node gave it.
+    if (node.aborted) this.aborted();
     // The stream closes only once its end has been read. What comes before somebody reads is held, too.
-    if (ended) node.resume();
+    else if (ended) node.resume();
     else carrier.waiting.add(this);
   }
 
@@ -47,5 +50,14 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     } catch (error) {
       this.fail(`the response headers cannot be sent: ${(error as Error).message}`);
     }
+  }
+
+  /**
+   * Node lets a stream that was reset with NO_ERROR live until all that it holds has been read, and written. That is
+   * for what a server has answered (RFC 9113 section 8.1): a client's reset says no more than that it has gone.
+   */
+  override aborted(): void {
+    const node = this.node!;
+    if (node.rstCode === ErrorCode.NO_ERROR && !this.isDone) node.destroy();
   }
 }

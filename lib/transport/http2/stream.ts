@@ -96,9 +96,10 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   }
 
   #sendReset(node: S, code: number): void {
-    if (node.destroyed || node.closed) return;
+    if (node.destroyed) return;
     const { owner } = this.carrier;
-    if (owner.takeReset()) {
+    // What the peer has closed is not told it.
+    if (node.closed || owner.takeReset()) {
       node.resume();
       closeWith(node, code);
     } else {
@@ -245,6 +246,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     // Else it is a reset or a lost connection, which also show as `end`: `close` tells which.
   }
 
+  /** It has been reset while this side was still sending. */
+  aborted(): void {}
+
   /** `trailers` fires before paused data has been read, so they are held until `end`. */
   holdTrailers(trailers: HeaderList): void {
     this.carrier.heard = true;
@@ -358,7 +362,11 @@ function neverSent(failure: string | undefined): StreamReset {
  * than it costs this one.
  */
 export function closeWith(node: Http2Stream, code: number): void {
-  if (node.destroyed || node.closed) return;
+  if (node.closed) {
+    // By the peer, with NO_ERROR: else it would be destroyed already.
+    node.destroy();
+    return;
+  }
   if (!node.writableEnded) node.end = endNothing;
   node.close(code);
 }
@@ -400,6 +408,9 @@ function emitToAdapter(
         break;
       case 'end':
         adapter.end();
+        break;
+      case 'aborted':
+        adapter.aborted();
         break;
       case 'drain':
         adapter.drain();
