@@ -1,12 +1,11 @@
 import { requestTo } from '../support/fields.js';
-import { data, END, Flag, type Frame, FrameType, frame } from '../support/frame.js';
-import { fieldBlock } from '../support/hpack.js';
+import { data, END, Flag, type Frame, FrameType } from '../support/frame.js';
 import { type Attack, Attacker, messageOf, pause, repeat, requestHeaders } from './attack.js';
+import { headerBlock } from './lab/header-block.js';
 
 /** Backends that misbehave, with a client that calls them, and what a client can make of backends that others share. */
 
 const CALLS_PER_SECOND = 50;
-const FRAME_OCTETS = 16_384;
 
 /** Calls that nobody answers as they should. */
 function calling(name: string, description: string): Attack {
@@ -29,21 +28,6 @@ function calling(name: string, description: string): Attack {
   };
 }
 
-/** A request with one field of that many octets, in as many frames as it takes. */
-function largeRequest(path: string, octets: number): (streamId: number) => Buffer {
-  const block = fieldBlock([...requestTo(path), 'x-large', 'l'.repeat(octets)]);
-  const pieces: Buffer[] = [];
-  for (let at = 0; at < block.length; at += FRAME_OCTETS) pieces.push(block.subarray(at, at + FRAME_OCTETS));
-  return (streamId) =>
-    Buffer.concat(
-      pieces.map((piece, index) => {
-        const flags =
-          (index === 0 ? Flag.END_STREAM : 0) | (index === pieces.length - 1 ? Flag.END_HEADERS : 0);
-        return frame(index === 0 ? FrameType.HEADERS : FrameType.CONTINUATION, flags, streamId, piece);
-      }),
-    );
-}
-
 function largeMetadata(kilobytes: number): Attack {
   return {
     name: `metadata-${kilobytes}k`,
@@ -51,7 +35,8 @@ function largeMetadata(kilobytes: number): Attack {
     victimService: 'picky',
     async run(context) {
       const attacker = new Attacker(context);
-      const request = largeRequest('/picky/Echo', kilobytes * 1024);
+      const large = 'l'.repeat(kilobytes * 1024);
+      const request = headerBlock([...requestTo('/picky/Echo'), 'x-large', large], true);
       const calls = await repeat(10, context.signal, async () => {
         const connection = await attacker.connection();
         connection.send(request(connection.nextStream()));

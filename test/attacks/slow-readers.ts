@@ -13,12 +13,14 @@ const READ_MILLISECONDS = 50;
 export const slowReaderAttacks: readonly Attack[] = [
   {
     name: 'downloads-window-zero',
-    description: '1 100 downloads by a client that gives no window',
+    description:
+      '1 100 downloads by a client that gives no window, from a backend that gives all that it may',
+    victimService: 'generous',
     async run(context) {
       const { signal } = context;
       const attacker = new Attacker(context, [[Setting.INITIAL_WINDOW_SIZE, 0]]);
       const connection = await attacker.connection();
-      const open = requestHeaders('/common/Download', END, 'x-bytes', '1000000');
+      const open = requestHeaders('/generous/Download', END);
       let calls = 0;
       for (; calls < DOWNLOADS && !signal.aborted && connection.isUsable; calls++) {
         connection.send(open(connection.nextStream()));
@@ -32,12 +34,13 @@ export const slowReaderAttacks: readonly Attack[] = [
   {
     name: 'large-trailers',
     description: '3 000 trailers of 60 KB to a client that never reads',
+    victimService: 'generous',
     async run(context) {
       const { signal } = context;
       const attacker = new Attacker(context);
       const connection = await attacker.connection();
       connection.socket.pause();
-      const open = requestHeaders('/common/Trailers', END);
+      const open = requestHeaders('/generous/Trailers', END);
       let calls = 0;
       for (; calls < LARGE_TRAILERS && !signal.aborted && connection.isUsable; calls++) {
         connection.send(open(connection.nextStream()));
@@ -82,8 +85,8 @@ export const slowReaderAttacks: readonly Attack[] = [
     },
   },
   {
-    name: 'blocked-reader-uploads',
-    description: '1 000 echoes of 60 KB by a client that sends and never reads',
+    name: 'blocked-reader',
+    description: '1 000 downloads of 60 KB by a client that never reads, from a common backend',
     async run(context) {
       const { signal } = context;
       const attacker = new Attacker(context);

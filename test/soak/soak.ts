@@ -38,7 +38,7 @@ export interface SoakResult {
 /** Backends that are disturbed, and shared by nobody but a victim each. */
 const UNSTEADY = ['alpha', 'beta', 'gamma'];
 /** Backends that victims share with attackers. */
-const SHARED = ['common', 'oversize', 'picky'];
+const SHARED = ['common', 'generous', 'oversize', 'picky'];
 const CALL_MILLISECONDS = 50;
 const WARM_UP_CALLS = 8000;
 const SAMPLE_MILLISECONDS = 1000;

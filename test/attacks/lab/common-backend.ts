@@ -10,7 +10,7 @@ import { answerQuestions, settingsOfChild } from './forked.js';
  *
  * - `Echo` answers with the request; `Hang` never answers; `Swallow` reads and never answers;
  * - `Ticks` sends a small message every 20 ms, for ever;
- * - `Download` sends as many bytes as `x-bytes` says; `Trailers` ends with trailers of 60 KB.
+ * - `Download` sends as many bytes as `x-bytes` says.
  */
 export interface CommonBackendSettings {
   /** 0 for a free one. */
@@ -30,7 +30,6 @@ export interface BackendCounts {
 const TICK_MILLISECONDS = 20;
 const TICK = encodeMessage(Buffer.from('tick'));
 const CHUNK = encodeMessage(Buffer.alloc(16_379, 'd'));
-const LARGE_TRAILER = 't'.repeat(60_000);
 const HEADERS = { ':status': 200, 'content-type': 'application/grpc' };
 
 let opened = 0;
@@ -89,11 +88,7 @@ function onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void
   if (method === 'Echo') echo(stream);
   else if (method === 'Ticks') ticks(stream);
   else if (method === 'Download') download(stream, headers);
-  else if (method === 'Trailers') {
-    stream.resume();
-    answerWithTrailers(stream, { 'grpc-status': '0', 'x-large': LARGE_TRAILER });
-    stream.end();
-  } else if (method === 'Swallow') stream.resume();
+  else if (method === 'Swallow') stream.resume();
 }
 
 const { port } = settingsOfChild<CommonBackendSettings>();

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { encodeMessage } from '../../../lib/index.js';
 import { RESPONSE, TRAILERS } from '../../support/fields.js';
 import {
   data,
@@ -18,6 +19,7 @@ import {
 import { SocketServer } from '../../support/socket-server.js';
 import { CLEARTEXT } from '../../support/wire.js';
 import { answerQuestions } from './forked.js';
+import { headerBlock } from './header-block.js';
 import { RawConnection } from './raw-connection.js';
 
 /** Backends that break rules, by their names: all of them in one process. */
@@ -25,6 +27,10 @@ import { RawConnection } from './raw-connection.js';
 /** What a backend says it takes of header lists, and means it (`picky`). */
 const PICKY_HEADER_LIST_BYTES = 8192;
 const TICK_MILLISECONDS = 20;
+const TICK = encodeMessage(Buffer.alloc(0));
+const LARGE_TRAILER_OCTETS = 60_000;
+const DOWNLOAD = encodeMessage(Buffer.alloc(1_000_000));
+const FRAME_OCTETS = 16_384;
 const CALLS_BEFORE_GOAWAY = 25;
 
 type OnSocket = (socket: Socket) => void;
@@ -82,19 +88,24 @@ function speaking(
   };
 }
 
+async function echo(connection: RawConnection, { id, chunks }: Call): Promise<void> {
+  const message = Buffer.concat(chunks);
+  await connection.credit(message.length);
+  connection.send(headers(id, RESPONSE), data(id, message), headers(id, TRAILERS, END));
+}
+
 /** Answers `Echo` with what it carries, and `Ticks` with a message every 20 ms. */
 const answerHonestly: Answer = (connection, { flags }, call) => {
   if ((flags & Flag.END_STREAM) === 0) return;
-  const { id, path, chunks } = call;
+  const { id, path } = call;
   if (path.endsWith('/Ticks')) {
     connection.send(headers(id, RESPONSE));
     const timer = setInterval(() => {
-      if (call.isOpen && !connection.isClosed) connection.send(data(id, '00 00000000'));
-      else clearInterval(timer);
+      if (!call.isOpen || connection.isClosed) clearInterval(timer);
+      else if (connection.take(TICK.length)) connection.send(data(id, TICK));
     }, TICK_MILLISECONDS);
   } else if (path.endsWith('/Echo')) {
-    const echoed = data(id, Buffer.concat(chunks));
-    connection.send(headers(id, RESPONSE), echoed, headers(id, TRAILERS, END));
+    void echo(connection, call);
   }
 };
 
@@ -168,6 +179,31 @@ const picky = speaking(
   fits,
 );
 
+const largeTrailers = headerBlock([...TRAILERS, 'x-large', 't'.repeat(LARGE_TRAILER_OCTETS)], true);
+
+/**
+ * Honest, and gives all that it is let at once: `Download` what the window of a stream takes, and then nothing more,
+ * `Trailers` trailers of 60 KB. Common servers hold themselves back when nobody reads.
+ */
+const generous = speaking([settings()], (connection, received, call) => {
+  if (call.path.endsWith('/Download')) {
+    if (received.type === FrameType.HEADERS) void sendWindowful(connection, call);
+  } else if (call.path.endsWith('/Trailers')) {
+    if (received.type === FrameType.HEADERS)
+      connection.send(headers(call.id, RESPONSE), largeTrailers(call.id));
+  } else {
+    answerHonestly(connection, received, call);
+  }
+});
+
+async function sendWindowful(connection: RawConnection, call: Call): Promise<void> {
+  connection.send(headers(call.id, RESPONSE));
+  const octets = await connection.credit(DOWNLOAD.length);
+  for (let at = 0; at < octets && call.isOpen; at += FRAME_OCTETS) {
+    connection.send(data(call.id, DOWNLOAD.subarray(at, Math.min(at + FRAME_OCTETS, octets))));
+  }
+}
+
 const BACKENDS: Readonly<Record<string, OnSocket>> = {
   frozen,
   mute,
@@ -178,6 +214,7 @@ const BACKENDS: Readonly<Record<string, OnSocket>> = {
   staying,
   oversize,
   picky,
+  generous,
 };
 
 export interface HostileCounts {

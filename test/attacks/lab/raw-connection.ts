@@ -53,7 +53,7 @@ export class RawConnection {
     // What ends it is seen at its close.
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
-      for (const frame of this.#reader.push(chunk)) this.#take(frame);
+      for (const frame of this.#reader.push(chunk)) this.#onFrame(frame);
       this.#wake();
     });
     this.closed = new Promise((resolve) => {
@@ -105,9 +105,18 @@ export class RawConnection {
   /** Waits until so many octets of DATA may go on a stream that has sent none, and takes them from the windows. */
   async credit(octets: number): Promise<number> {
     const wanted = Math.min(octets, this.#streamWindow);
-    await this.until(() => this.#connectionWindow >= wanted);
-    this.#connectionWindow -= wanted;
+    // Others wait, too: what one has seen another may have taken.
+    while (!this.take(wanted) && !this.isClosed && this.signal?.aborted !== true) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
     return wanted;
+  }
+
+  /** Takes octets from the connection's window, if it has as many. */
+  take(octets: number): boolean {
+    if (this.#connectionWindow < octets) return false;
+    this.#connectionWindow -= octets;
+    return true;
   }
 
   /** The fields of a HEADERS frame; they must be asked for in order, since HPACK has a state. */
@@ -124,7 +133,7 @@ export class RawConnection {
     await this.closed;
   }
 
-  #take(frame: Frame): void {
+  #onFrame(frame: Frame): void {
     const { type, flags, streamId, payload } = frame;
     if (type < this.counts.length) this.counts[type]!++;
     if (type === FrameType.DATA) this.dataBytes += payload.length;
