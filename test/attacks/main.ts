@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { TransportName } from '../../lib/index.js';
 import { ATTACKS, attackOf } from './all.js';
+import type { Attack } from './attack.js';
 import { sum } from './lab/experience.js';
 import { heldGrowth, mebibytes, runTrial, type Trial } from './trial.js';
 
@@ -55,6 +56,30 @@ function floor2(percent: number): string {
   return (Math.floor(percent * 100) / 100).toFixed(percent === 100 ? 0 : 2);
 }
 
+/** Runs a trial and prints what came of it; resolves with whether it passed. */
+async function report(
+  attack: Attack,
+  transport: TransportName,
+  options: { readonly seconds: number; readonly seed: number; readonly isVerbose: boolean },
+): Promise<boolean> {
+  let trial: Trial;
+  try {
+    trial = await runTrial(attack, transport, options.seconds, options.seed);
+  } catch (error) {
+    // The proxy has ended, for example: the next has one of its own.
+    const { stack } = error as Error;
+    process.stdout.write(
+      `${attack.name.padEnd(26)}  ${transport.padEnd(9)}  FAIL the trial broke off: ${stack}\n`,
+    );
+    return false;
+  }
+  process.stdout.write(`${line(trial)}\n`);
+  if (options.isVerbose) {
+    process.stdout.write(`    ${attack.description}: ${trial.did}\n    ${JSON.stringify(trial.measures)}\n`);
+  }
+  return trial.objections.length === 0;
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -77,13 +102,7 @@ async function main(): Promise<void> {
   let failed = 0;
   for (const transport of transports) {
     for (const attack of attacks) {
-      const trial = await runTrial(attack, transport, seconds, seed);
-      if (trial.objections.length > 0) failed++;
-      process.stdout.write(`${line(trial)}\n`);
-      if (values.verbose === true) {
-        process.stdout.write(`    ${attack.description}: ${trial.did}\n`);
-        process.stdout.write(`    ${JSON.stringify(trial.measures)}\n`);
-      }
+      if (!(await report(attack, transport, { seconds, seed, isVerbose: values.verbose === true }))) failed++;
     }
   }
   process.stdout.write(`${failed} of ${attacks.length * transports.length} failed\n`);

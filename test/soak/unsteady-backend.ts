@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '../../lib/index.js';
 import { pause } from '../attacks/attack.js';
 import type { Forked } from '../attacks/lab/forked.js';
@@ -9,12 +8,15 @@ import type { Account } from './accounts.js';
 /** After a backend is back: until the backoff of the proxy's attempts, which grew meanwhile, is over. */
 const BACKOFF_FIRST_MILLISECONDS = 2500;
 const BACKOFF_GROWTH = 1.5;
-/** The victims' deadline, and a second for what was delayed. */
-const DEADLINE_MILLISECONDS = 6000;
 /** Above this the proxy finds out by its keepalive that a backend stands still: 10 s of silence, and 10 s to answer. */
 const LONG_FREEZE_MILLISECONDS = 24_000;
 /** How late a lost connection may be noticed (BEHAVIOUR.md section 4). */
 const NOTICE_MILLISECONDS = 1000;
+
+const KINDS = [
+  ...['kill', 'kill', 'freeze', 'freeze'],
+  ...['long freeze', 'goaway', 'goaway', 'goaway storm'],
+] as const;
 
 /** A common backend that is killed and restarted, stopped and continued, and says GOAWAY, at random. */
 export class UnsteadyBackend {
@@ -45,17 +47,18 @@ export class UnsteadyBackend {
     while (!signal.aborted) {
       await pause(this.random.int(3000, 12_000), signal);
       if (signal.aborted) return;
-      const kind = this.random.pick(['kill', 'kill', 'freeze', 'freeze', 'goaway', 'long freeze'] as const);
+      const kind = this.random.pick(KINDS);
       this.disturbances[kind] = (this.disturbances[kind] ?? 0) + 1;
       this.log(`${this.account.service}: ${kind}`);
       if (kind === 'kill') await this.#kill(signal);
       else if (kind === 'freeze') await this.#freeze(this.random.int(500, 6000), signal);
       else if (kind === 'goaway') await this.#goAway(signal);
+      else if (kind === 'goaway storm') await this.#goAwayStorm(signal);
       else await this.#freeze(LONG_FREEZE_MILLISECONDS, signal);
     }
   }
 
-  /** How many streams it has; what it printed is a fault. */
+  /** Resolves with its faults: what it printed, and how it ended if nobody ended it. */
   async close(): Promise<string[]> {
     const { stderr, death } = this.#forked;
     await this.#forked.kill();
@@ -82,15 +85,23 @@ export class UnsteadyBackend {
     this.#forked.signal('SIGCONT');
     const grace = isLong ? BACKOFF_FIRST_MILLISECONDS + BACKOFF_GROWTH * milliseconds : NOTICE_MILLISECONDS;
     disturbance.until = performance.now() + Math.max(grace, NOTICE_MILLISECONDS);
-    // What it was sent meanwhile.
-    await sleep(Math.min(DEADLINE_MILLISECONDS, NOTICE_MILLISECONDS));
   }
 
-  /** Says GOAWAY on its connections again and again, which may cost no call. */
+  /** Says GOAWAY on its connections, one after another; a call meets it once at most, and is tried again. */
   async #goAway(signal: AbortSignal): Promise<void> {
-    for (let left = this.random.int(5, 20); left > 0 && !signal.aborted; left--) {
+    for (let left = this.random.int(2, 5); left > 0 && !signal.aborted; left--) {
       await this.#forked.ask('goaway');
-      await pause(this.random.int(10, 150), signal);
+      await pause(this.random.int(1000, 2000), signal);
     }
+  }
+
+  /** Says GOAWAY so fast that a call may meet it twice, while it is tried again "once in all" only. */
+  async #goAwayStorm(signal: AbortSignal): Promise<void> {
+    const disturbance = this.account.disturb('GOAWAY storm', [Code.UNAVAILABLE]);
+    for (let left = this.random.int(5, 30); left > 0 && !signal.aborted; left--) {
+      await this.#forked.ask('goaway');
+      await pause(this.random.int(5, 150), signal);
+    }
+    disturbance.until = performance.now();
   }
 }

@@ -23,7 +23,6 @@ process.on('exit', () => {
 for (const [signal, code] of [
   ['SIGINT', 130],
   ['SIGTERM', 143],
-  ['SIGHUP', 129],
 ] as const) {
   process.on(signal, () => process.exit(code));
 }
@@ -84,7 +83,7 @@ export class Forked {
     const id = this.#ids++;
     return new Promise((resolve, reject) => {
       if (!this.child.connected) {
-        reject(new Error(`${this.name} is gone: ${this.stderr}`));
+        reject(new Error(`${this.death ?? `${this.name} is gone`}: ${this.stderr}`));
         return;
       }
       this.#pending.set(id, { resolve, reject });
