@@ -51,6 +51,8 @@ const GROWTH_BYTES = 40 * 2 ** 20;
  * (BEHAVIOUR.md section 7).
  */
 const CALM_MILLISECONDS = 90_000;
+/** How late a victim may hear of what an attack did. */
+const NOTICE_MILLISECONDS = 1000;
 /** Whoever is calm earlier is left in peace for this long before the next look. */
 const LOOK_MILLISECONDS = 500;
 
@@ -176,7 +178,7 @@ export class Soak {
     if (attack.costsConnection !== true || account === undefined) return () => {};
     const disturbance: Disturbance = account.disturb(`attack ${attack.name}`, [Code.UNAVAILABLE]);
     return () => {
-      disturbance.until = performance.now();
+      disturbance.until = performance.now() + NOTICE_MILLISECONDS;
     };
   }
 

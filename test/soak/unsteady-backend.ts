@@ -83,8 +83,8 @@ export class UnsteadyBackend {
     this.#forked.signal('SIGSTOP');
     await pause(milliseconds, signal);
     this.#forked.signal('SIGCONT');
-    const grace = isLong ? BACKOFF_FIRST_MILLISECONDS + BACKOFF_GROWTH * milliseconds : NOTICE_MILLISECONDS;
-    disturbance.until = performance.now() + Math.max(grace, NOTICE_MILLISECONDS);
+    // Where the connection was lost meanwhile, an attempt for another waits for the backend's SETTINGS since.
+    disturbance.until = performance.now() + NOTICE_MILLISECONDS;
   }
 
   /** Says GOAWAY on its connections, one after another; a call meets it once at most, and is tried again. */
