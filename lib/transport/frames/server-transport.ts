@@ -30,7 +30,10 @@ export class FramesServerTransport implements ServerTransport {
   }
 
   async listen(address: ListenAddress): Promise<ListenAddress> {
-    return this.listeners.listen(this.createServer(), address);
+    const server = this.createServer();
+    // Also of those that are in the TLS handshake.
+    server.maxConnections = this.options.limits.maxConnections;
+    return this.listeners.listen(server, address);
   }
 
   close(): Promise<void> {
