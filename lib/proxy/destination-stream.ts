@@ -64,7 +64,9 @@ export class DestinationStream implements CallReceiver {
     // Each property is read once, here: it is the application's, and may be anything.
     const { conn, ctx, msg, observer, errHandler } = destination;
     this.#errHandler = errHandler;
-    this.#replacement = msg === undefined ? undefined : new FirstMessageReplacement(msg);
+    if (msg !== undefined) {
+      this.#replacement = new FirstMessageReplacement(msg, callOptions.maxSendMessageBytes);
+    }
     const { onHeaders, onTrailers, onFinish } = callOptions;
     if (observer !== undefined || (onHeaders ?? onTrailers ?? onFinish) !== undefined) {
       stream.captureScope();

@@ -7,8 +7,10 @@ export class FirstMessageReplacement {
   readonly message: Buffer;
   readonly #scanner = new MessageScanner();
 
-  constructor(payload: Uint8Array) {
+  /** @throws FramingError if it is longer than a message may be */
+  constructor(payload: Uint8Array, maxMessageBytes: number | undefined) {
     this.message = encodeMessage(payload);
+    if (maxMessageBytes !== undefined) new MessageScanner(maxMessageBytes).push(this.message);
   }
 
   /** What is left of a chunk without the first message; undefined if nothing is. */
