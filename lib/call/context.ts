@@ -105,8 +105,9 @@ export class CallContext {
    * @throws TypeError if it is no path of printable ASCII
    */
   withMethod(method: string): CallContext {
-    if (typeof method !== 'string' || !/^\/[\x21-\x7e]*$/.test(method)) {
-      throw new TypeError('a method must be a path of printable ASCII, as /service/method');
+    if (typeof method !== 'string' || !PATH.test(method)) {
+      const what = typeof method === 'string' ? JSON.stringify(method) : `a value of type ${typeof method}`;
+      throw new TypeError(`a method must be /service/method, not ${what}`);
     }
     return this.#derive({ method });
   }
@@ -164,6 +165,9 @@ export function peerAddress({ remoteAddress, remotePort, remoteFamily }: Socket)
   if (remoteAddress === undefined) return '';
   return remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }
+
+/** What HTTP/2 can carry as `:path`, in text of one byte for each character. */
+const PATH = /^\/[\x21-\x7e\x80-\xff]+$/;
 
 const NO_SIGNALS: readonly AbortSignal[] = [];
 

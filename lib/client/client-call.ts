@@ -345,6 +345,6 @@ function authorityOf(
   { authority, preserveAuthority }: CallOptions,
   context: CallContext,
 ): string | undefined {
-  if (authority != null) return checkedAuthority(authority);
+  if (authority !== undefined) return checkedAuthority('callOptions.authority', authority);
   return preserveAuthority === true ? context.authority : undefined;
 }

@@ -117,7 +117,8 @@ export function dial(target: string, options: DialOptions = {}): ClientConn {
     limits,
   });
   const channel = new Channel(target, dialer, limits);
-  const defaultAuthority = options.authority == null ? authority : checkedAuthority(options.authority);
+  const defaultAuthority =
+    options.authority === undefined ? authority : checkedAuthority('authority', options.authority);
   return ClientConn.over(channel, target, defaultAuthority, () => secure);
 }
 

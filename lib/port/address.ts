@@ -62,16 +62,21 @@ export function formatAddress(address: ListenAddress | DialAddress): string {
   return `${net.isIPv6(host) ? `[${host}]` : host}:${address.port}`;
 }
 
+/** `[ userinfo "@" ] host [ ":" port ]`, by the characters that RFC 3986 (section 3.2) allows in it. */
+const AUTHORITY = /^[\w.~!$&'()*+,;=:@%[\]-]+$/;
+
 /**
  * An `:authority` that an application asks for.
  *
- * @throws TypeError for what no field may hold, which could end the connection (NUL does, on node:http2)
+ * @param option by which it does
+ * @throws TypeError, which names the option, for what cannot be one: some of it would end the connection (NUL does, on
+ *   node:http2)
  */
-export function checkedAuthority(authority: string): string {
-  if (typeof authority !== 'string' || !/^[\x21-\x7e]+$/.test(authority)) {
-    throw new TypeError('an authority must be printable ASCII text without spaces');
-  }
-  return authority;
+export function checkedAuthority(option: string, authority: string): string {
+  if (typeof authority === 'string' && AUTHORITY.test(authority)) return authority;
+  const what =
+    typeof authority === 'string' ? JSON.stringify(authority) : `a value of type ${typeof authority}`;
+  throw new TypeError(`${option} must be HOST or HOST:PORT, not ${what}`);
 }
 
 function hostAndPort(text: string, forms: string): { host: string; port: number } {

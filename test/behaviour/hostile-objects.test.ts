@@ -88,7 +88,6 @@ behaviour('an answer of objects that throw at whatever is done with them: UNKNOW
 
 behaviour('call options that are nonsense: UNKNOWN, and say which', async (t, world) => {
   const calls = await ProxiedCalls.start(t, world);
-  const authority = 'an authority must be printable ASCII text without spaces';
   const limit = 'a limit of messages must be a number of bytes';
   const deadline = 'callOptions.deadline must be a Date or milliseconds since the epoch';
   const options: readonly (readonly [
@@ -96,7 +95,6 @@ behaviour('call options that are nonsense: UNKNOWN, and say which', async (t, wo
     values: readonly unknown[],
     text: string | RegExp,
   ])[] = [
-    ['authority', ['bad\r\nvalue', 'nul\0', 'a b', 'ü', '', 42, {}, Symbol('s')], authority],
     ['maxReceiveMessageBytes', [null, NaN, -1, '7', {}, Symbol('s'), 7n], limit],
     ['maxSendMessageBytes', [null, NaN, -1, '7', {}, Symbol('s'), 7n], limit],
     ['deadline', [NaN, 'soon', {}, new Date('never')], deadline],
@@ -108,12 +106,6 @@ behaviour('call options that are nonsense: UNKNOWN, and say which', async (t, wo
       t.equal(code, status.UNKNOWN, name);
       t.match(details, text);
     }
-  }
-});
-
-behaviour('an authority that is nonsense cannot be dialled with', async (t, world) => {
-  for (const authority of ['bad\r\nvalue', '', 42]) {
-    t.throws(() => world.dial('127.0.0.1:1', { authority: untyped(authority) }), TypeError);
   }
 });
 
@@ -182,17 +174,6 @@ behaviour('an error whose message is of a megabyte is told, and harms no other c
     const { code, details } = await calls.direct(throwing(new Error(letter.repeat(1_000_000))));
     t.equal(code, status.UNKNOWN);
     t.ok(details.startsWith(letter.repeat(2000)) && details.length < 5000);
-  }
-});
-
-behaviour('a method that is no path cannot be called: UNKNOWN', async (t, world) => {
-  const calls = await ProxiedCalls.start(t, world);
-  const text = 'a method must be a path of printable ASCII, as /service/method';
-  for (const method of ['', 'no/slash', '/a/b\r\nc: d', '/nul\0', '/a b', '/ü', 42, {}, null]) {
-    const { code, details } = await calls.direct((ctx) => ({
-      primary: { conn: calls.conn, ctx: ctx.withMethod(untyped(method)) },
-    }));
-    t.strictSame([code, details], [status.UNKNOWN, text]);
   }
 });
 
