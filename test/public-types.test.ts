@@ -3,7 +3,10 @@ import t from 'tap';
 
 /** What a user can call on each class, and on what a handler is given. */
 const MEMBERS: Record<string, readonly [file: string, members: readonly string[]]> = {
-  Server: ['server/server', ['constructor', 'register', 'listen', 'attach', 'close', 'destroy']],
+  Server: [
+    'server/server',
+    ['constructor', 'register', 'listen', 'attach', 'close', '[Symbol.asyncDispose]', 'destroy'],
+  ],
   ServerStream: [
     'server/server-stream',
     [
@@ -30,6 +33,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'connect',
       'waitForStateChange',
       'close',
+      '[Symbol.asyncDispose]',
       'destroy',
     ],
   ],

@@ -93,6 +93,11 @@ export class ClientConn {
     return this.channel.close();
   }
 
+  /** {@link close}, at the end of the block of an `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** Closes the connections at once: running calls fail with UNAVAILABLE. */
   destroy(): void {
     this.channel.destroy();

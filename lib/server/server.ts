@@ -145,6 +145,11 @@ export class Server {
     setTimeout(() => this.destroy(), LAST_WORDS_MILLISECONDS);
   }
 
+  /** {@link close}, at the end of the block of an `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /**
    * Ends all calls and connections at once, those of an {@link attach}ed server excepted: their sessions are yours to
    * destroy, which ends the calls on them.
