@@ -1,28 +1,15 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import { heldBytes } from '../../../lib/port/account.js';
 import { Connection } from '../../../lib/transport/frames/connection.js';
 import { FrameStream } from '../../../lib/transport/frames/stream/stream.js';
+import { arrayBufferBytes } from '../../support/array-buffers.js';
 import { countObjects } from '../../support/count-objects.js';
 import { REQUEST } from '../../support/fields.js';
 import { data, headers, resetStream, Setting } from '../../support/frame.js';
 import { FramePeer } from '../../support/frame-peer.js';
 import { Inbox, startServer } from './fixtures.js';
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
 const MIB = 1024 * 1024;
-
-async function arrayBufferBytes(): Promise<number> {
-  // Twice, with a turn in between: array buffers are swept after the collection that finds them dead.
-  for (let i = 0; i < 2; i++) {
-    collectGarbage();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return process.memoryUsage().arrayBuffers;
-}
 
 for (const [what, each, step, most] of [
   ['256 KiB in full frames', 256 * 1024, 16384, 64 * MIB],

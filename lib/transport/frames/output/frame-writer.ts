@@ -6,6 +6,7 @@ import { Flag, FRAME_HEADER_LENGTH, FrameType } from '../frame.js';
 import type { BlockTarget, HeaderEncoder } from '../hpack/encoder.js';
 import { SETTING_LENGTH } from '../settings.js';
 import type { StreamWriter } from '../stream/sending.js';
+import { WaitingOutput } from './waiting-output.js';
 
 /** What a connection contributes to its output when it is flushed. */
 export interface OutputSource {
@@ -46,9 +47,8 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   /** So much output waits for the peer that nothing more of it is read. */
   isReadingPaused = false;
 
-  /** Full buffers that the socket has not been given, because it is backed up. */
-  private waiting: Buffer[] = [];
-  private waitingLength = 0;
+  /** What the socket has not been given, because it is backed up. */
+  private readonly waiting: WaitingOutput;
   /** Buffers that the socket has been given and still uses. */
   private lent: Buffer[] = [];
   private scheduled = false;
@@ -60,8 +60,10 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   /** @param held what waits for the socket is charged to */
   constructor(
     private readonly socket: Socket,
-    private readonly held: HeldBytes,
-  ) {}
+    held: HeldBytes,
+  ) {
+    this.waiting = new WaitingOutput(held);
+  }
 
   /** Says where DATA comes from, before anything is written. */
   drawFrom(source: OutputSource): void {
@@ -70,7 +72,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
 
   /** The octets that wait for the socket in this process. */
   get backlog(): number {
-    return this.waitingLength + this.length + (this.blocked ? this.socket.writableLength : 0);
+    return this.waiting.length + this.length + (this.blocked ? this.socket.writableLength : 0);
   }
 
   /** The room for one more DATA frame's payload in the current buffer. */
@@ -201,7 +203,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   /** Writes what there is, and half-closes the connection. */
   end(): void {
     if (this.ended) return;
-    for (const buffer of this.waiting) this.socket.write(buffer);
+    for (const buffer of this.waiting.take()) this.socket.write(buffer);
     if (this.length > 0) this.socket.write(this.buffer.subarray(0, this.length));
     this.socket.end();
     this.abandon();
@@ -210,9 +212,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   /** Drops what there is: the socket is gone. */
   abandon(): void {
     this.ended = true;
-    this.waiting = [];
-    this.held.release(this.waitingLength);
-    this.waitingLength = 0;
+    this.waiting.clear();
     this.buffer = NOTHING;
     this.length = 0;
     this.lent = [];
@@ -237,29 +237,32 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     if (!this.scheduled) this.schedule();
   }
 
-  /** Gives the socket what there is, unless it is backed up: then the buffer waits. */
+  /** Gives the socket what there is, unless it is backed up: then that waits. */
   private write(): void {
     if (this.length === 0 || this.ended) return;
-    const output = this.buffer.subarray(0, this.length);
+    const { buffer, length } = this;
+    this.buffer = NOTHING;
+    this.length = 0;
     if (this.blocked) {
-      this.waiting.push(output);
-      this.waitingLength += this.length;
-      this.held.hold(this.length);
-      this.buffer = NOTHING;
-      this.length = 0;
+      if (!this.waiting.add(buffer, length)) outputBuffers.release(buffer);
       return;
     }
-    this.socket.write(output, this.onWritten);
-    this.length = 0;
+    if (this.lent.length > 0 && 2 * length < buffer.length) {
+      // The socket will keep this, too, for a while: not a whole buffer for a few octets.
+      this.socket.write(Buffer.from(buffer.subarray(0, length)), this.onWritten);
+      outputBuffers.release(buffer);
+      this.blocked = this.socket.writableLength >= SOCKET_BACKLOG;
+      return;
+    }
+    this.socket.write(buffer.subarray(0, length), this.onWritten);
     const left = this.socket.writableLength;
     if (left === 0) {
       // The kernel took it all: the buffer is free again.
-      outputBuffers.release(this.buffer);
+      outputBuffers.release(buffer);
     } else {
-      this.lent.push(this.buffer);
+      this.lent.push(buffer);
       this.blocked = left >= SOCKET_BACKLOG;
     }
-    this.buffer = NOTHING;
   }
 
   /** A write is done, perhaps one that was done at once. */
@@ -271,11 +274,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     }
     if (!this.blocked || this.ended || this.socket.writableLength > 0) return;
     this.blocked = false;
-    const waiting = this.waiting;
-    this.waiting = [];
-    this.held.release(this.waitingLength);
-    this.waitingLength = 0;
-    for (const buffer of waiting) this.socket.write(buffer, this.onWritten);
+    for (const buffer of this.waiting.take()) this.socket.write(buffer, this.onWritten);
     this.blocked = this.socket.writableLength >= SOCKET_BACKLOG;
     this.schedule();
   }
