@@ -35,8 +35,11 @@ export class Keepalive {
     this.#isAnswerDue = false;
   }
 
-  /** @param isNeeded whether anything depends on the peer; if not, it may be silent for ever */
-  check(now: number, isNeeded: boolean): KeepaliveVerdict {
+  /**
+   * @param isNeeded whether anything depends on the peer; if not, it may be silent for ever
+   * @param soon the silence after which it is asked, once, where that is to be sooner than the times say
+   */
+  check(now: number, isNeeded: boolean, soon = Infinity): KeepaliveVerdict {
     if (this.heard || !isNeeded) {
       this.heard = false;
       this.#heardAt = now;
@@ -44,8 +47,11 @@ export class Keepalive {
       return 'alive';
     }
     if (this.#isAnswerDue) return now - this.#pingedAt >= this.#times.timeoutMilliseconds ? 'dead' : 'alive';
-    if (now - this.#heardAt < this.#times.timeMilliseconds) return 'alive';
-    if (!this.active && now - this.#pingedAt < SILENT_INTERVAL_MILLISECONDS) return 'alive';
+    const silence = now - this.#heardAt;
+    if (silence < soon) {
+      if (silence < this.#times.timeMilliseconds) return 'alive';
+      if (!this.active && now - this.#pingedAt < SILENT_INTERVAL_MILLISECONDS) return 'alive';
+    }
     this.#pingedAt = now;
     this.#isAnswerDue = true;
     this.active = false;

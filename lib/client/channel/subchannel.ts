@@ -8,9 +8,9 @@ import type { ChannelLimits } from './channel-limits.js';
 import { type ClientShare, Lanes, SHARED_LANE } from './lanes.js';
 
 /** How often connections are looked at for their use, at least. */
-const SWEEP_MILLISECONDS = 30_000;
+const SWEEP_MILLISECONDS = 4_000;
 
-/** Looks without a stream after which a connection closes that is not the only one: it was for a peak. */
+/** Looks without a stream after which a connection closes that is not the only one: it was for a peak, or an attack. */
 const SURPLUS_SWEEPS = 2;
 
 /**

@@ -34,11 +34,11 @@ export class ServerConnection implements Checked, CarrierOwner {
   /** TLS, if there is any, is done, and Node has begun the session. */
   begin(session: ServerHttp2Session): Carrier {
     const account = new Account(this.#limits, () => this.#end(TOO_MANY_ABANDONED));
-    const { stallTimeoutMilliseconds, keepalive } = this.#limits;
+    const { stallTimeoutMilliseconds, frameTimeoutMilliseconds, keepalive } = this.#limits;
     const carrier = new Carrier(session, socketOf(session), this, stallTimeoutMilliseconds, account);
     this.#carrier = carrier;
     // A client that is silent for long must be there all the same, also when nothing runs.
-    this.#watch = new SessionWatch(carrier, keepalive, () => true);
+    this.#watch = new SessionWatch(carrier, keepalive, () => true, undefined, frameTimeoutMilliseconds);
     session.once('remoteSettings', () => {
       this.#isReady = true;
     });

@@ -56,20 +56,27 @@ export class SessionWatch implements Checked {
   #probedAt: number | undefined;
   /** A PING is under way. */
   #isAsked = false;
+  /** `bytesRead` when a PING was answered last: what has come since may be the beginning of a frame. */
+  #wholeAt = 0;
+  readonly #frameTimeout: number;
   /** When the session was first seen closed. */
   #endingSince: number | undefined;
 
   /**
    * @param isNeeded whether anything depends on the peer; if not, it may be silent for ever
    * @param onLook called with every look
+   * @param frameTimeout how long after its last octet the peer is asked whether that was the last of a frame: Node does
+   *   not say, and inside of one nobody can answer
    */
   constructor(
     carrier: Carrier,
     times: KeepaliveTimes,
     isNeeded: () => boolean,
     onLook: () => void = () => {},
+    frameTimeout = Infinity,
   ) {
     this.#onLook = onLook;
+    this.#frameTimeout = frameTimeout;
     this.#carrier = carrier;
     this.#keepalive = new Keepalive(times);
     this.#isNeeded = isNeeded;
@@ -100,7 +107,8 @@ export class SessionWatch implements Checked {
       this.#end(ENDED_SILENTLY);
       return;
     }
-    switch (this.#keepalive.check(now, this.#isNeeded())) {
+    const soon = socket.bytesRead === this.#wholeAt ? Infinity : this.#frameTimeout;
+    switch (this.#keepalive.check(now, this.#isNeeded(), soon)) {
       case 'dead':
         this.#end(NOT_ALIVE);
         break;
@@ -134,7 +142,9 @@ export class SessionWatch implements Checked {
       });
     } else {
       session.ping((error) => {
-        if (error === null) this.#keepalive.onAnswer();
+        if (error !== null) return;
+        this.#keepalive.onAnswer();
+        this.#wholeAt = this.#carrier.socket.bytesRead;
       });
     }
   }

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo, type Socket } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { NOBODYS } from '../../../lib/port/account.js';
 import { FrameType } from '../../../lib/transport/frames/frame.js';
 import { FrameWriter } from '../../../lib/transport/frames/output/frame-writer.js';
 import { arrayBufferBytes } from '../../support/array-buffers.js';
