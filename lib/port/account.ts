@@ -32,6 +32,9 @@ export interface Debtor {
 /** A part of the limit that is freed at a time, so that the holders are not sorted for each further byte. */
 const RELIEF = 1 / 8;
 
+/** How long who was told to end may take for it. */
+const ENDING_MILLISECONDS = 1000;
+
 let total = 0;
 /** The accounts that hold anything, linked both ways: entering and leaving costs the same however many there are. */
 let firstAccount: Account | undefined;
@@ -49,8 +52,8 @@ export class HeldBytes {
   /** The neighbours among those of the account that hold anything. */
   previous: HeldBytes | undefined;
   next: HeldBytes | undefined;
-  /** It has been told to end. */
-  isEnding = false;
+  /** When it was told to end, on the clock of `performance.now()`. */
+  toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(account: Account, debtor: Debtor) {
     this.account = account;
@@ -74,7 +77,7 @@ export class HeldBytes {
   }
 
   tellTooMuch(): void {
-    this.isEnding = true;
+    this.toldAt = performance.now();
     this.#debtor.onTooMuchHeld();
   }
 }
@@ -164,13 +167,16 @@ export class Account {
   #endLargest(excess: number): number {
     const holders: HeldBytes[] = [];
     for (let holder = this.#firstHolder; holder !== undefined; holder = holder.next) holders.push(holder);
-    // Those that are about to end come first: what they hold is as good as released.
-    holders.sort((a, b) => Number(b.isEnding) - Number(a.isEnding) || b.bytes - a.bytes);
+    holders.sort((a, b) => b.bytes - a.bytes);
+    // What those hold that were told a moment ago is as good as released.
+    const since = performance.now() - ENDING_MILLISECONDS;
     let released = 0;
+    for (const holder of holders) if (holder.toldAt > since) released += holder.bytes;
     for (const holder of holders) {
       if (released >= excess) break;
+      if (holder.toldAt > since) continue;
       released += holder.bytes;
-      if (!holder.isEnding) holder.tellTooMuch();
+      holder.tellTooMuch();
     }
     return released;
   }

@@ -41,8 +41,8 @@ export interface ConnectionOwner {
   /** There may be room for a stream where there was none: one has ended, or the peer's SETTINGS have changed. */
   onRoom(): void;
   /**
-   * No further streams: the peer has sent GOAWAY; or, `bySelf`, this side spares it, since the identifiers have run out
-   * or the peer may soon have had enough. Those that run go on.
+   * No further streams: the peer has sent GOAWAY; or, `bySelf`, the identifiers have run out, or the peer may soon have had
+   * enough of it. Those that run go on. Where there is no other it may still be used, as long as it has room.
    */
   onGoingAway(bySelf: boolean): void;
   /** It has ended, or was never made, and all its streams have been told. The last call. */

@@ -164,6 +164,7 @@ export class Peeker implements StreamPeeker {
     this.#held = undefined;
     this.#assembler = undefined;
     this.#unscanned = undefined;
+    this.#messages = 0;
   }
 
   #limitWait(): void {

@@ -1,5 +1,5 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
-import { warn, whenSettled } from '../call/hooks.js';
+import { tellOnlooker, warn, whenSettled } from '../call/hooks.js';
 import type { DestinationOutcome, Failure, FailureReason } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
@@ -36,6 +36,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   readonly #peeker: Peeker;
   readonly #directorTimeout: number;
   #directorTimer: NodeJS.Timeout | undefined;
+  #directorError: StatusError | undefined;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
   #phase: Phase = DIRECTING;
   /** Of the request; made when the director has answered. */
@@ -108,12 +109,24 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     }
   }
 
+  /** The director's time was over when it answered. */
+  #finalizeLate(parameters: StreamParameters): void {
+    const error = this.#directorError;
+    try {
+      const finalizer = isParameters(parameters) ? parameters.requestFinalizer : undefined;
+      if (finalizer !== undefined) tellOnlooker(() => this.#call.inScope(() => finalizer(error)));
+    } catch (thrown) {
+      warn(thrown);
+    }
+  }
+
   #limitDirector(): void {
     const time = this.#directorTimeout;
     if (time > MAX_TIMER_MILLISECONDS) return;
     this.#directorTimer = setTimeout(() => {
       const message = `the director has not answered within ${time} ms`;
       const error = StatusError.withoutStack(Code.DEADLINE_EXCEEDED, message);
+      this.#directorError = error;
       this.#refuse({ error, reason: 'director' });
     }, time);
   }
@@ -121,8 +134,10 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
     clearTimeout(this.#directorTimer);
-    // The director's time was over.
-    if (this.#isSettled) return;
+    if (this.#isSettled) {
+      this.#finalizeLate(parameters);
+      return;
+    }
     try {
       if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
       this.#finalizer = parameters.requestFinalizer;
@@ -309,6 +324,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
 
   /** The request is no sequence of messages, or one is too long. */
   #failRequest(error: StatusError): void {
+    this.#call.isSpoilt = true;
     this.onCancel({ error, reason: reasonOfRequest(error) });
   }
 

@@ -45,6 +45,8 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   }
 
   onData(chunk: Buffer): void {
+    // What follows is no message.
+    if (this.#error !== undefined) return;
     this.#held.hold(chunk.length);
     this.#heldBytes += chunk.length;
     try {

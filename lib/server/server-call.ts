@@ -21,11 +21,11 @@ import type { ServerStream } from './server-stream.js';
 /** Header lists below this are not counted: they weigh no more than the objects of their call. */
 const LARGE_LIST = 4096;
 
-/** With less time than this, nobody can expect an answer. */
-const SHORTEST_MILLISECONDS = 1;
+/** With less time than this, nobody can expect an answer; a millisecond has lost some of it by now. */
+const SHORTEST_MILLISECONDS = 0.9;
 
 /** Why calls fail whose streams to backends are then reset, by what their client has done. */
-const WASTEFUL: ReadonlySet<FailureReason> = new Set(['client_cancelled', 'client_protocol', 'limit']);
+const WASTEFUL: ReadonlySet<FailureReason> = new Set(['client_cancelled', 'client_protocol']);
 
 /** What a call belongs to. */
 export interface ServerCallOwner {
@@ -46,6 +46,8 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   cancellation: Failure | undefined;
   /** `content-type` of the response, unless a backend's header list is sent. */
   responseContentType = 'application/grpc';
+  /** The client has sent what is no request, or a message that is too long. */
+  isSpoilt = false;
   /** What is held for it, wherever that waits. */
   readonly held: HeldBytes;
   /** Its neighbours among the running calls, for {@link RunningCalls} alone. */
@@ -367,10 +369,9 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   /** Calls that were begun for nothing are charged to who made them; see `ServerLimits.abandonedCalls`. */
   #charge(reason: FailureReason | undefined): void {
     const { account } = this.#stream;
-    if (reason !== undefined && (WASTEFUL.has(reason) || (reason === 'deadline' && this.#isHopeless))) {
+    if (reason === undefined || reason === 'backend_status') account.onCallCompleted();
+    else if (this.isSpoilt || WASTEFUL.has(reason) || (reason === 'deadline' && this.#isHopeless)) {
       account.onCallAbandoned();
-    } else {
-      account.onCallCompleted();
     }
   }
 

@@ -5,6 +5,7 @@ const MOST: Readonly<Record<string, number>> = {
   maxHeaderListBytes: 2 ** 32 - 1,
   maxConcurrentStreams: 2 ** 32 - 1,
   connectTimeoutMilliseconds: 2 ** 31 - 1,
+  handshakeTimeoutMilliseconds: 2 ** 31 - 1,
 };
 
 /**

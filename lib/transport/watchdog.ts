@@ -41,7 +41,14 @@ export class Watchdog {
     this.checkedAt = now;
     // This process has stood still: answers may have come that are read only after this.
     if (late) return;
-    for (const checked of this.checked) checked.check(now);
+    for (const checked of this.checked) {
+      try {
+        checked.check(now);
+      } catch (error) {
+        // One connection's fault must not end the process, nor the watch over the others.
+        process.emitWarning(error as Error);
+      }
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import {
   READY,
   SHUTDOWN,
 } from './connectivity.js';
-import type { ClientShare } from './lanes.js';
+import type { ClientShare, Lane } from './lanes.js';
 import { Subchannel, type SubchannelOwner } from './subchannel.js';
 import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
 
@@ -21,6 +21,9 @@ import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
  * streams late (gRPC's C-core) refuses below its own limit, for some milliseconds.
  */
 const REFUSED_WAIT_MILLISECONDS = 100;
+
+/** Calls that were refused are looked through as far as this whenever there may be room. */
+const MAX_REFUSED_TRIES = 64;
 
 const STATES = { idle: IDLE, connecting: CONNECTING, ready: READY, shutdown: SHUTDOWN } as const;
 
@@ -35,6 +38,8 @@ export class Channel implements SubchannelOwner {
     WaitingCall,
     { readonly by: ClientConnection; readonly timer: NodeJS.Timeout }
   >();
+  /** The next turn gives connections to those that were refused. */
+  #isServing = false;
   /** Set while the subchannel has failed. */
   #failure: Failure | undefined;
   /** Runs while calls wait for the backoff. */
@@ -84,7 +89,7 @@ export class Channel implements SubchannelOwner {
 
   /** A connection with room for a stream, unless others wait for one; the stream must be opened at once. */
   pick(client: ClientShare): ClientConnection | undefined {
-    const isLast = this.#subchannel.isShared ? this.#waiting.size > 0 : this.#waiting.has(client);
+    const isLast = this.#subchannel.hasLanes ? this.#waiting.has(client) : this.#waiting.size > 0;
     return isLast ? undefined : this.#subchannel.pick(client);
   }
 
@@ -107,7 +112,8 @@ export class Channel implements SubchannelOwner {
     this.#refused.set(call, { by, timer });
     this.#subchannel.connectForRefused(call.client);
     // Not at once: the connection that it was refused on is telling its streams.
-    process.nextTick(serve, this);
+    if (!this.#isServing) process.nextTick(serve, this);
+    this.#isServing = true;
     return undefined;
   }
 
@@ -136,10 +142,14 @@ export class Channel implements SubchannelOwner {
 
   onStateChanged(): void {
     this.#failure = undefined;
-    const { name } = this.#subchannel.state;
+    const subchannel = this.#subchannel;
+    const { name } = subchannel.state;
     if (name === 'failed') {
       const failure = this.#currentFailure();
-      for (const call of this.#waiting.take((waiting) => !waiting.waitForReady)) call.onUnavailable(failure);
+      const isHopeless = ({ client, waitForReady }: WaitingCall): boolean =>
+        !waitForReady && subchannel.backoffMilliseconds(client) > 0;
+      for (const call of this.#waiting.take(isHopeless)) call.onUnavailable(failure);
+      this.#grow();
       this.#awaitBackoff();
     } else if (name === 'idle' && this.#waiting.size > 0) {
       this.#grow();
@@ -149,35 +159,50 @@ export class Channel implements SubchannelOwner {
 
   /** Gives connections to the calls that wait, as far as there is room. */
   onRoom(): void {
-    for (const [call, { by }] of this.#refused) {
-      const connection = this.#subchannel.pick(call.client, by);
-      if (connection === undefined) continue;
-      this.stopWaiting(call);
-      call.onConnection(connection);
-    }
-    while (this.#serveNext());
+    this.#isServing = false;
+    this.#serveRefused();
+    if (this.#waiting.size > 0) this.#serveWaiting();
     if (this.#waiting.size === 0) return;
     this.#grow();
     this.#awaitBackoff();
   }
 
-  /** Gives a connection to the first client in turn for which there is one; false if there is none for any. */
-  #serveNext(): boolean {
-    for (const client of this.#waiting.clients) {
-      const connection = this.#subchannel.pick(client);
-      if (connection !== undefined) {
-        this.#waiting.shift(client)?.onConnection(connection);
-        return true;
-      }
-      if (this.#subchannel.isShared) return false;
+  #serveRefused(): void {
+    let tries = 0;
+    for (const [call, { by }] of this.#refused) {
+      // They have a timer, too.
+      if (++tries > MAX_REFUSED_TRIES) return;
+      const connection = this.#subchannel.pick(call.client, by);
+      if (connection === undefined) continue;
+      this.stopWaiting(call);
+      call.onConnection(connection);
     }
-    return false;
   }
 
-  /** Makes a connection for the calls that wait. */
+  /** Gives connections to the clients in turn, until none finds one. */
+  #serveWaiting(): void {
+    const subchannel = this.#subchannel;
+    const full = new Set<Lane>();
+    // A client that has been served stands at the end again, if it has more.
+    for (const client of this.#waiting.clients) {
+      const lane = subchannel.laneOf(client);
+      if (full.has(lane)) continue;
+      const connection = subchannel.pick(client);
+      if (connection !== undefined) {
+        this.#waiting.shift(client)?.onConnection(connection);
+        continue;
+      }
+      if (!subchannel.hasLanes) return;
+      full.add(lane);
+    }
+  }
+
+  /** Makes a connection for the calls that wait: for one lane at a time. */
   #grow(): void {
-    const [client] = this.#waiting.clients;
-    this.#subchannel.connect(client);
+    for (const client of this.#waiting.clients) {
+      this.#subchannel.connect(client);
+      if (!this.#subchannel.hasLanes) return;
+    }
   }
 
   onEmpty(): void {
@@ -219,14 +244,25 @@ export class Channel implements SubchannelOwner {
 
   /** Connects again once the backoff is over, as long as calls wait. */
   #awaitBackoff(): void {
-    const { backoffMilliseconds } = this.#subchannel;
-    if (this.#backoffTimer !== undefined || backoffMilliseconds === 0) return;
+    if (this.#backoffTimer !== undefined) return;
+    const milliseconds = this.#backoffMilliseconds;
+    if (milliseconds === 0) return;
     this.#backoffTimer = setTimeout(() => {
       this.#backoffTimer = undefined;
       if (this.#waiting.size === 0) return;
       this.#grow();
       this.#awaitBackoff();
-    }, backoffMilliseconds + 1).unref();
+    }, milliseconds + 1).unref();
+  }
+
+  /** How long all of the calls that wait have to wait for the next attempt at least; 0: nothing says so. */
+  get #backoffMilliseconds(): number {
+    let least = Infinity;
+    for (const client of this.#waiting.clients) {
+      least = Math.min(least, this.#subchannel.backoffMilliseconds(client));
+      if (least === 0 || !this.#subchannel.hasLanes) break;
+    }
+    return least < Infinity ? least : 0;
   }
 
   #failAll(): void {

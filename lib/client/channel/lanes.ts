@@ -1,10 +1,11 @@
 import type { Account } from '../../port/account.js';
+import { ConnectionBackoff } from './backoff.js';
 
-/** The lanes that there are besides the one that all share: each costs a connection of its own. */
-const MAX_LANES = 16;
+/** The lanes of either kind that there are, besides the one that all share: each costs a connection of its own. */
+const MAX_LANES = 8;
 
-/** The lane of the many clients that have few calls, and that no connection has been lost with. */
-export const SHARED_LANE = 0;
+/** Connections that lanes leave to all others. */
+const SPARE_CONNECTIONS = 2;
 
 /**
  * A client with more streams than this shares connections with nobody who has fewer. What backends allow by connection
@@ -13,11 +14,29 @@ export const SHARED_LANE = 0;
  */
 const MANY_STREAMS = 100;
 
+/** Which connections to a backend a client's streams go on. */
+export class Lane {
+  readonly backoff = new ConnectionBackoff();
+  /**
+   * A connection that is lost before it was of any use is made again at once, but once: a backend that accepts and
+   * closes must not be dialled in a loop.
+   */
+  mayRedial = true;
+
+  /**
+   * - `shared`: of the many clients that have few streams, and that no connection has been lost with;
+   * - `heavy`: of clients that have many streams: others' connections are better than none;
+   * - `suspect`: of clients that were on a connection when the backend broke the protocol: others' connections are taboo.
+   */
+  constructor(readonly kind: 'shared' | 'heavy' | 'suspect') {}
+}
+
 /** One client's part in the connections to a backend. */
 export class ClientShare {
   /** The streams that run for it. */
   streams = 0;
-  lane = SHARED_LANE;
+  /** Undefined: the shared one. */
+  lane: Lane | undefined;
 }
 
 /**
@@ -26,12 +45,16 @@ export class ClientShare {
  * halves, apart from each other and from everybody else; what is at fault soon has a lane of its own.
  */
 export class Lanes {
+  readonly shared = new Lane('shared');
+  /** Whether any client has another. */
+  areUsed = false;
   readonly #shares = new WeakMap<Account, ClientShare>();
-  #last = SHARED_LANE;
+  readonly #lanes: Readonly<Record<'heavy' | 'suspect', Lane[]>> = { heavy: [], suspect: [] };
+  readonly #given = { heavy: 0, suspect: 0 };
+  readonly #most: number;
 
-  /** Whether all clients share one. */
-  get areShared(): boolean {
-    return this.#last === SHARED_LANE;
+  constructor(maxConnections: number) {
+    this.#most = Math.min(MAX_LANES, maxConnections - SPARE_CONNECTIONS);
   }
 
   /** The part of a client, the same each time. */
@@ -45,15 +68,17 @@ export class Lanes {
   }
 
   /** The lane that a client's next stream belongs to. */
-  of(client: ClientShare): number {
-    if (client.streams >= MANY_STREAMS && client.lane === SHARED_LANE) client.lane = this.#next();
-    return client.lane;
+  of(client: ClientShare): Lane {
+    if (client.lane === undefined && client.streams >= MANY_STREAMS) client.lane = this.#next('heavy');
+    return client.lane ?? this.shared;
   }
 
   /** A connection was lost, on which these were. */
   split(clients: ReadonlySet<ClientShare>): void {
-    if (clients.size < 2) return;
-    const halves = [this.#next(), this.#next()] as const;
+    const [only] = clients;
+    // It has one to itself already.
+    if (only === undefined || (clients.size === 1 && only.lane?.kind === 'suspect')) return;
+    const halves = [this.#next('suspect'), this.#next('suspect')] as const;
     let isSecond = false;
     for (const client of clients) {
       client.lane = halves[isSecond ? 1 : 0];
@@ -61,8 +86,12 @@ export class Lanes {
     }
   }
 
-  #next(): number {
-    this.#last = (this.#last % MAX_LANES) + 1;
-    return this.#last;
+  #next(kind: 'heavy' | 'suspect'): Lane | undefined {
+    if (this.#most <= 0) return undefined;
+    this.areUsed = true;
+    const lanes = this.#lanes[kind];
+    const index = this.#given[kind]++ % this.#most;
+    lanes[index] ??= new Lane(kind);
+    return lanes[index];
   }
 }

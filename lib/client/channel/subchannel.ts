@@ -3,9 +3,8 @@ import type { Account } from '../../port/account.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
-import { ConnectionBackoff } from './backoff.js';
 import type { ChannelLimits } from './channel-limits.js';
-import { type ClientShare, Lanes, SHARED_LANE } from './lanes.js';
+import { type ClientShare, type Lane, Lanes } from './lanes.js';
 
 /** How often connections are looked at for their use, at least. */
 const SWEEP_MILLISECONDS = 4_000;
@@ -24,6 +23,9 @@ const NO_STREAMS_GROWTH_MILLISECONDS = 10_000;
 
 /** How many clients a connection remembers beyond the time between two looks. */
 const MAX_CLIENTS = 1000;
+
+/** How long a client with many streams waits for a connection of its own where others have room. */
+const LANE_WAIT_MILLISECONDS = 1000;
 
 /** Whether an address can be reached, by what is known of its connections. */
 export type SubchannelState =
@@ -63,16 +65,17 @@ const outsideOfCalls = AsyncLocalStorage.snapshot();
 class PooledConnection implements ConnectionOwner {
   readonly connection: ClientConnection;
   readonly startedAt = performance.now();
-  readonly lane: number;
+  readonly lane: Lane;
   /** Whose streams have been opened on it. */
   readonly clients = new Set<ClientShare>();
-  phase: 'connecting' | 'ready' | 'going away' = 'connecting';
+  /** `spared`: no stream is opened on it where there is any other. */
+  phase: 'connecting' | 'ready' | 'spared' | 'going away' = 'connecting';
   /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
   used = true;
   idleSweeps = 0;
   readonly #subchannel: Subchannel;
 
-  constructor(subchannel: Subchannel, dialer: Dialer, lane: number) {
+  constructor(subchannel: Subchannel, dialer: Dialer, lane: Lane) {
     this.#subchannel = subchannel;
     this.lane = lane;
     this.connection = outsideOfCalls(() => dialer.dial(this));
@@ -104,7 +107,7 @@ export class Subchannel {
   readonly #dialer: Dialer;
   readonly #limits: ChannelLimits;
   readonly #sweepMilliseconds: number;
-  readonly #lanes = new Lanes();
+  readonly #lanes: Lanes;
   readonly #owner: SubchannelOwner;
   readonly #connections = new Set<PooledConnection>();
   /** The one that had room last. */
@@ -113,12 +116,6 @@ export class Subchannel {
   #attempt: PooledConnection | undefined;
   /** The one that was made last. */
   #newest: PooledConnection | undefined;
-  readonly #backoff = new ConnectionBackoff();
-  /**
-   * A connection that is lost before it was of any use is made again at once, but once: a backend that accepts and
-   * closes must not be dialled in a loop.
-   */
-  #mayRedial = true;
   #refusedGrowthAt = Number.NEGATIVE_INFINITY;
   #sweepTimer: NodeJS.Timeout | undefined;
 
@@ -127,11 +124,12 @@ export class Subchannel {
     this.#limits = limits;
     this.#sweepMilliseconds = Math.min(SWEEP_MILLISECONDS, limits.idleTimeoutMilliseconds / 2);
     this.#owner = owner;
+    this.#lanes = new Lanes(limits.maxConnections);
   }
 
-  /** How long {@link connect} will still do nothing, in milliseconds. */
-  get backoffMilliseconds(): number {
-    return Math.max(this.#backoff.remaining, this.#noStreamsMilliseconds);
+  /** How long {@link connect} will still do nothing for a client, in milliseconds. */
+  backoffMilliseconds(client: ClientShare): number {
+    return Math.max(this.#lanes.of(client).backoff.remaining, this.#noStreamsMilliseconds);
   }
 
   /** What a peer does not allow on one connection it will hardly allow on the next. */
@@ -146,9 +144,14 @@ export class Subchannel {
     return this.#lanes.shareOf(client);
   }
 
-  /** Whether all clients share the connections: if one finds no room, none does. */
-  get isShared(): boolean {
-    return this.#lanes.areShared;
+  /** The lane that a client's next stream belongs to: clients of one find room, or do not, alike. */
+  laneOf(client: ClientShare): Lane {
+    return this.#lanes.of(client);
+  }
+
+  /** Whether there is more than one lane. */
+  get hasLanes(): boolean {
+    return this.#lanes.areUsed;
   }
 
   get isEmpty(): boolean {
@@ -159,12 +162,7 @@ export class Subchannel {
   pick(client: ClientShare, refused?: ClientConnection): ClientConnection | undefined {
     const lane = this.#lanes.of(client);
     let picked = this.#current;
-    if (
-      picked === undefined ||
-      picked.lane !== lane ||
-      picked.connection === refused ||
-      !picked.connection.hasRoom
-    ) {
+    if (picked?.lane !== lane || picked.connection === refused || !picked.connection.hasRoom) {
       picked = this.#find(lane, refused);
       if (picked === undefined) return undefined;
       this.#current = picked;
@@ -174,35 +172,45 @@ export class Subchannel {
     return picked.connection;
   }
 
-  #find(lane: number, refused: ClientConnection | undefined): PooledConnection | undefined {
-    let other: PooledConnection | undefined;
+  #find(lane: Lane, refused: ClientConnection | undefined): PooledConnection | undefined {
+    let others: PooledConnection | undefined;
+    let spared: PooledConnection | undefined;
     for (const pooled of this.#connections) {
       const { phase, connection } = pooled;
-      if (phase !== 'ready' || connection === refused || !connection.hasRoom) continue;
+      if (connection === refused || !connection.hasRoom) continue;
+      if (phase === 'spared') spared = pooled;
+      if (phase !== 'ready') continue;
       if (pooled.lane === lane) return pooled;
-      other = pooled;
+      others = pooled;
     }
-    // Where no connection can be made, better one of others than none.
-    return this.#canGrow ? undefined : other;
+    // Where there can be no more, better any than none.
+    if (this.#connections.size >= this.#limits.maxConnections) return others ?? spared;
+    return lane.kind === 'heavy' && !this.#isComing(lane) ? others : undefined;
   }
 
-  get #canGrow(): boolean {
-    return this.#connections.size < this.#limits.maxConnections && this.backoffMilliseconds === 0;
+  /** Whether a lane has, or can have, a connection in a moment. */
+  #isComing(lane: Lane): boolean {
+    const attempt = this.#attempt;
+    if (attempt === undefined) return lane.backoff.remaining === 0 && this.#noStreamsMilliseconds === 0;
+    return attempt.lane === lane && performance.now() - attempt.startedAt < LANE_WAIT_MILLISECONDS;
   }
 
   /**
    * Makes one more connection, if that is of use: none is being made, there may be more, the peer allows streams at
    * all, and the backoff is over.
    *
-   * @param client who it is made for
+   * @param client who it is made for; undefined: nobody yet
    */
   connect(client?: ClientShare): void {
     if (this.#attempt !== undefined || this.state.name === 'shutdown') return;
-    if (!this.#canGrow) return;
-    const lane = client === undefined ? SHARED_LANE : this.#lanes.of(client);
+    const lane = client === undefined ? this.#lanes.shared : this.#lanes.of(client);
+    if (this.#connections.size >= this.#limits.maxConnections) return;
+    if (lane.backoff.remaining > 0 || this.#noStreamsMilliseconds > 0) return;
     this.#attempt = new PooledConnection(this, this.#dialer, lane);
     this.#connections.add(this.#attempt);
     if (this.state.name !== 'ready') this.#become(CONNECTING);
+    // Those that have waited so long for a lane of their own take what there is.
+    if (lane.kind === 'heavy') setTimeout(tellRoom, LANE_WAIT_MILLISECONDS + 1, this.#owner).unref();
   }
 
   /** The same, for a call that was refused, perhaps on all connections that there are. */
@@ -246,15 +254,17 @@ export class Subchannel {
   }
 
   onGoingAway(pooled: PooledConnection, bySelf: boolean): void {
-    if (pooled.phase !== 'ready') return;
-    pooled.phase = 'going away';
+    const { phase } = pooled;
+    if (phase !== 'ready' && phase !== 'spared') return;
+    pooled.phase = bySelf ? 'spared' : 'going away';
+    if (phase === 'spared') return;
     if (bySelf) this.#retire(pooled);
     else this.#leave(pooled, SENT_GOAWAY);
   }
 
   onEnded(pooled: PooledConnection, end: ConnectionEnd): void {
     const { phase } = pooled;
-    if (end.cause === 'protocol' || end.cause === 'goaway') this.#lanes.split(pooled.clients);
+    if (isBroken(end)) this.#lanes.split(pooled.clients);
     this.#connections.delete(pooled);
     if (this.#newest === pooled) this.#newest = undefined;
     if (this.#connections.size === 0) {
@@ -263,7 +273,7 @@ export class Subchannel {
     }
     if (phase === 'connecting') {
       this.#attempt = undefined;
-      this.#backoff.onFailure(pooled.startedAt);
+      pooled.lane.backoff.onFailure(pooled.startedAt);
       this.#settle({ name: 'failed', end, wasReady: false });
     } else if (phase === 'ready') {
       this.#leave(pooled, end);
@@ -276,15 +286,18 @@ export class Subchannel {
   /** A connection takes no more streams. */
   #leave(pooled: PooledConnection, end: ConnectionEnd): void {
     if (this.#current === pooled) this.#current = undefined;
-    if (pooled.connection.hasAnswered) {
-      this.#backoff.reset();
-      this.#mayRedial = true;
-    } else if (this.#mayRedial) {
-      this.#mayRedial = false;
+    const { lane, startedAt } = pooled;
+    const isUseful = pooled.connection.hasAnswered;
+    // Whoever made a backend break the protocol may do so again, and again.
+    if (isUseful && !(lane.kind === 'suspect' && isBroken(end))) {
+      lane.backoff.reset();
+      lane.mayRedial = true;
+    } else if (lane.mayRedial) {
+      lane.mayRedial = false;
     } else {
-      this.#backoff.onFailure(pooled.startedAt);
+      lane.backoff.onFailure(startedAt);
     }
-    this.#settle(this.#backoff.remaining > 0 ? { name: 'failed', end, wasReady: true } : IDLE);
+    this.#settle(lane.backoff.remaining > 0 ? { name: 'failed', end, wasReady: true } : IDLE);
   }
 
   /** A connection is not used any more, which is no failure of the backend's. */
@@ -324,6 +337,14 @@ export class Subchannel {
       this.#retire(pooled);
     }
   }
+}
+
+function isBroken({ cause }: ConnectionEnd): boolean {
+  return cause === 'protocol' || cause === 'goaway';
+}
+
+function tellRoom(owner: SubchannelOwner): void {
+  owner.onRoom();
 }
 
 function tellStateChanged(owner: SubchannelOwner): void {

@@ -1,10 +1,10 @@
-import { Bucket } from '../../port/bucket.js';
 import type { ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
 import type { DialLimits } from '../limits.js';
+import { ResetBudget } from '../reset-budget.js';
 import { ConnectionError } from './frame.js';
 import type { FieldFault, Role, RoleConnection } from './role.js';
 import { Setting } from './settings.js';
@@ -18,9 +18,6 @@ import {
 import { FrameStream } from './stream/stream.js';
 import { Expected } from './stream/stream-state.js';
 
-/** The part of the resets that the peer may be sent which is kept for the streams that run when no more are opened. */
-const RESERVE = 0.2;
-
 /** A connection as a client: it opens streams, and gets responses. */
 export class ClientRole implements Role {
   readonly isClient = true;
@@ -33,9 +30,9 @@ export class ClientRole implements Role {
   private isReferenced = true;
   private isEndTold = false;
   /** What the peer may be sent in RST_STREAM frames. */
-  private readonly resets: Bucket;
-  /** Streams that the peer would be told the end of, if it had not had enough of that. */
-  private unsent: { readonly streamId: number; readonly code: number }[] = [];
+  private readonly resets: ResetBudget<{ readonly streamId: number; readonly code: number }>;
+  /** It is left to the streams that run: no more should be opened. */
+  private isSpared = false;
 
   /** @param owner is told at once, also from inside a method of a stream */
   constructor(
@@ -43,7 +40,7 @@ export class ClientRole implements Role {
     private readonly limits: DialLimits,
     private readonly owner: ConnectionOwner,
   ) {
-    this.resets = new Bucket(limits.resets);
+    this.resets = new ResetBudget(limits.resets);
   }
 
   /** The streams that may run at a time. */
@@ -94,23 +91,16 @@ export class ClientRole implements Role {
     this.owner.onGoingAway(true);
   }
 
-  /**
-   * Common servers end a connection that resets many of its streams, with all that runs on it ("rapid reset",
-   * CVE-2023-44487), whoever it was that wanted them reset. So it is left for new streams before that, and what is too
-   * much is not sent: late frames are ignored, and the peer hears of it by the connection's end.
-   */
   sendReset(streamId: number, code: number): void {
-    const { connection } = this;
-    if (this.unsent.length === 0 && this.resets.take()) connection.writer.writeResetStream(streamId, code);
-    else this.unsent.push({ streamId, code });
-    if (this.resets.isBelow(RESERVE)) this.spare();
+    const { resets } = this;
+    if (resets.take()) this.connection.writer.writeResetStream(streamId, code);
+    else resets.withhold({ streamId, code });
+    if (resets.isLow) this.spare();
   }
 
-  /** The peer costs much, or may soon have had enough: what runs may end, nothing new begins. */
   private spare(): void {
-    const { connection } = this;
-    if (!connection.takesStreams) return;
-    connection.goAway();
+    if (this.isSpared || !this.connection.takesStreams) return;
+    this.isSpared = true;
     this.owner.onGoingAway(true);
   }
 
@@ -119,8 +109,7 @@ export class ClientRole implements Role {
   }
 
   check(): void {
-    while (this.unsent.length > 0 && this.resets.take()) {
-      const { streamId, code } = this.unsent.shift()!;
+    for (const { streamId, code } of this.resets.due()) {
       this.connection.writer.writeResetStream(streamId, code);
     }
   }
@@ -214,7 +203,7 @@ export class ClientRole implements Role {
   }
 
   private onUnused(): void {
-    if (this.connection.isGoingAway) this.closeIfDone();
+    if (this.connection.isGoingAway || this.isSpared) this.closeIfDone();
     else this.dereference();
   }
 

@@ -188,8 +188,9 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
     if (this.phase !== Phase.DEAD) {
       this.sendGoAway(ErrorCode.NO_ERROR, '');
       this.lose(end);
-      linger(this.socket);
     }
+    // Whatever the peer does: it has had its time.
+    linger(this.socket, LINGER_MILLISECONDS);
     this.socket.destroySoon();
   }
 
@@ -254,7 +255,12 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
   private checkStalls(now: number): void {
     if (now - this.stallsCheckedAt < this.limits.stallTimeoutMilliseconds / STALL_LOOKS) return;
     this.stallsCheckedAt = now;
-    for (const stream of this.streams.values()) stream.failIfStalled(STALL_LOOKS);
+    const { hasMoved } = this.scheduler;
+    this.scheduler.hasMoved = false;
+    for (const stream of this.streams.values()) {
+      // One that has a window waits for its turn, as long as others have theirs.
+      if (stream.sendWindow <= 0 || !hasMoved) stream.failIfStalled(STALL_LOOKS);
+    }
   }
 
   /** What it holds by itself is most of too much: output that the peer does not read, or a field block without end. */
@@ -314,7 +320,8 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
   refuse(streamId: number, code: number): void {
     this.writer.writeResetStream(streamId, code);
     this.closedStreams.addReset(streamId);
-    this.account.onCallAbandoned();
+    // A client cannot know of a limit before it has seen the SETTINGS.
+    if (code !== ErrorCode.REFUSED_STREAM) this.account.onCallAbandoned();
   }
 
   ignore(streamId: number): void {

@@ -78,7 +78,7 @@ export class Liveness {
 
   /** Output that the socket does not take: no PING would get through, nor its answer be waited for. */
   private checkOutput(now: number, writer: Watched['writer']): Verdict | undefined {
-    if (!writer.blocked || writer.hasMoved) {
+    if (!writer.blocked || writer.hasMoved || this.keepalive.heard) {
       // What is taken, if ever so slowly, is taken by somebody who lives.
       if (writer.hasMoved && writer.blocked) this.keepalive.heard = true;
       writer.hasMoved = false;

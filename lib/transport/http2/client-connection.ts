@@ -1,11 +1,11 @@
 import type { ClientHttp2Session, Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
-import { Bucket } from '../../port/bucket.js';
 import type { ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { Stream } from '../../port/stream.js';
 import { CLOSED_HERE, connectTimeout } from '../connection-ends.js';
 import type { DialerOptions } from '../options.js';
+import { ResetBudget } from '../reset-budget.js';
 import type { Watchdog } from '../watchdog.js';
 import type { Dial } from './backend-agent.js';
 import type { Carrier } from './carrier.js';
@@ -15,18 +15,13 @@ import { beforeSettings, endOfError } from './session-end.js';
 import { SessionWatch } from './session-watch.js';
 import { closeWith } from './stream.js';
 
-/** The part of the resets that the peer may be sent which is kept for the streams that run when no more are opened. */
-const RESERVE = 0.2;
-
 /** A connection that a dialer makes. */
 export class Http2ClientConnection extends Connection implements Dial {
   readonly #options: DialerOptions;
   readonly #watchdog: Watchdog;
   readonly #timer: NodeJS.Timeout;
   /** What the peer may be sent in RST_STREAM frames. */
-  readonly #resets: Bucket;
-  /** Streams that the peer would be told the end of, if it had not had enough of that. */
-  #withheld: { readonly node: Http2Stream; readonly code: number }[] = [];
+  readonly #resets: ResetBudget<{ readonly node: Http2Stream; readonly code: number }>;
   #socket: Socket | undefined;
   /** TCP, and TLS if it is used, have been established. */
   #isConnected = false;
@@ -38,7 +33,7 @@ export class Http2ClientConnection extends Connection implements Dial {
   constructor(owner: ConnectionOwner, options: DialerOptions, watchdog: Watchdog) {
     super(owner, options.limits.maxStreamsPerConnection);
     this.#options = options;
-    this.#resets = new Bucket(options.limits.resets);
+    this.#resets = new ResetBudget(options.limits.resets);
     this.#watchdog = watchdog;
     const { connectTimeoutMilliseconds } = options.limits;
     this.#timer = setTimeout(
@@ -113,27 +108,22 @@ export class Http2ClientConnection extends Connection implements Dial {
     else this.#socket.destroy();
   }
 
-  /**
-   * Common servers end a session that resets many of its streams, with all that runs on it ("rapid reset",
-   * CVE-2023-44487), whoever it was that wanted them reset. So it is left for new streams before that, and what is too
-   * much is not sent: the peer hears of it by the session's end.
-   */
   override takeReset(): boolean {
-    const isTaken = this.#withheld.length === 0 && this.#resets.take();
-    if (this.#resets.isBelow(RESERVE) && this.carrier !== undefined) {
+    const isTaken = this.#resets.take();
+    // It is left to the streams that run.
+    if (this.#resets.isLow && this.carrier?.closesHere === false) {
       this.carrier.closesHere = true;
-      this.leave(true);
+      this.owner.onGoingAway(true);
     }
     return isTaken;
   }
 
   override onResetWithheld(node: Http2Stream, code: number): void {
-    this.#withheld.push({ node, code });
+    this.#resets.withhold({ node, code });
   }
 
   #sendWithheld(): void {
-    while (this.#withheld.length > 0 && this.#resets.take()) {
-      const { node, code } = this.#withheld.shift()!;
+    for (const { node, code } of this.#resets.due()) {
       node.resume();
       closeWith(node, code);
     }
@@ -143,7 +133,7 @@ export class Http2ClientConnection extends Connection implements Dial {
     // Somebody waits for it: the process must not end before the connection has.
     session.ref();
     // It would wait for streams that nobody else waits for.
-    if (this.#withheld.length > 0) destroySession(session, socket);
+    if (this.#resets.isWithholding) destroySession(session, socket);
     else session.close();
   }
 

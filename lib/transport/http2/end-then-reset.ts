@@ -5,9 +5,6 @@ import { ErrorCode } from '../../port/error-code.js';
 const FIRST_WAIT_MILLISECONDS = 20;
 const LONGEST_WAIT_MILLISECONDS = 1000;
 
-/** A client that has taken nothing of its answer for so long loses the rest of it. */
-const STALL_MILLISECONDS = 30_000;
-
 /** `bufferSize` is missing from the types of an `Http2Stream`. */
 type Buffering = Http2Stream & { readonly bufferSize: number };
 
@@ -15,18 +12,19 @@ type Buffering = Http2Stream & { readonly bufferSize: number };
  * RST_STREAM(NO_ERROR) once END_STREAM is out. nghttp2 drops trailers that are queued when a reset is submitted,
  * and Node has no event for their being sent: `state` tells. They are, nearly always, at the first look.
  */
-export function resetAfterEnd(node: Http2Stream): void {
-  look(node as Buffering, FIRST_WAIT_MILLISECONDS, (node as Buffering).bufferSize, performance.now());
+export function resetAfterEnd(node: Http2Stream, stallTimeout: number): void {
+  const { bufferSize } = node as Buffering;
+  look(node as Buffering, stallTimeout, FIRST_WAIT_MILLISECONDS, bufferSize, performance.now());
 }
 
-function look(node: Buffering, wait: number, lastSize: number, movedAt: number): void {
+function look(node: Buffering, stallTimeout: number, wait: number, lastSize: number, movedAt: number): void {
   if (node.closed) {
     // The client has reset it, or half-closed and taken its answer. What has come in keeps it for ever.
     node.destroy();
     return;
   }
   const now = performance.now();
-  if (node.state.localClose === 1 || now - movedAt > STALL_MILLISECONDS) {
+  if (node.state.localClose === 1 || now - movedAt > stallTimeout) {
     // What has come in is dropped; the stream closes only once that has been read.
     node.resume();
     node.close(node.state.localClose === 1 ? ErrorCode.NO_ERROR : ErrorCode.CANCEL);
@@ -37,6 +35,7 @@ function look(node: Buffering, wait: number, lastSize: number, movedAt: number):
     look,
     wait,
     node,
+    stallTimeout,
     Math.min(2 * wait, LONGEST_WAIT_MILLISECONDS),
     size,
     size === lastSize ? movedAt : now,

@@ -62,7 +62,8 @@ export class ServerConnection implements Checked, CarrierOwner {
       return;
     }
     this.#carrier.closesHere = true;
-    if (debug !== undefined) this.#carrier.session.goaway(ErrorCode.NO_ERROR, undefined, Buffer.from(debug));
+    if (debug !== undefined && !this.#carrier.session.destroyed)
+      this.#carrier.session.goaway(ErrorCode.NO_ERROR, undefined, Buffer.from(debug));
     // One GOAWAY, not the two that RFC 9113 section 6.8 advises: nghttp2 takes no new streams after the first
     // anyhow, so that a call on its way would only hear later that it has been refused.
     this.#carrier.session.close();
@@ -89,6 +90,8 @@ export class ServerConnection implements Checked, CarrierOwner {
       return;
     }
     this.#watch?.check(now);
+    // Only its socket lingers.
+    if (this.#carrier?.session.destroyed === true) return;
     const age = this.#age.at(now);
     if (age === 'old') this.shutDown('max_age');
     else if (age === 'over') this.#end(TOO_OLD);

@@ -11,6 +11,9 @@ import { sendFields, toHeaderList } from './fields.js';
 
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
+/** The most that is written at a time. */
+const MAX_WRITE = 65536;
+
 /** Header lists below this are not counted: they weigh no more than the objects of their call. */
 const LARGE_LIST = 4096;
 
@@ -41,8 +44,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   #heldBytes = 0;
   /** Large header lists that nghttp2 may still have to send; nobody tells when it has. */
   #heldFields = 0;
-  /** What waited to be sent when it was looked at last, and since when it has been as much. */
+  /** What waited to be sent when it was looked at last, and since when it has been as much, with nothing added. */
   #waitingToSend = 0;
+  #hasMoved = false;
   #stuckSince = 0;
   #hasLeft = false;
 
@@ -56,21 +60,30 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   sendData(chunk: Buffer, endStream: boolean): boolean {
     const node = this.node;
     if (node === undefined || this.localEnded || node.destroyed || node.closed) return true;
+    if (this.isDone) return true;
+    const data = keep(chunk);
+    // In pieces: one that is long is not known to move before all of it is out.
+    let hasRoom = true;
+    for (let start = 0; start < data.length; start += MAX_WRITE) {
+      hasRoom = node.write(data.length <= MAX_WRITE ? data : data.subarray(start, start + MAX_WRITE));
+    }
     if (endStream) {
       this.localEnded = true;
-      if (chunk.length > 0) node.end(keep(chunk));
-      else node.end();
-      return true;
+      node.end();
     }
-    const hasRoom = node.write(keep(chunk));
-    if (!hasRoom) this.#wait();
-    return hasRoom;
+    this.#hasMoved = true;
+    if (!this.#hasLeft) this.carrier.waiting.add(this);
+    return hasRoom || endStream;
   }
 
   reset(code: number): void {
     // Also after a failure that the receiver has not been told of yet.
     this.receiver = NOBODY;
-    if (this.isDone) return;
+    if (this.isDone) {
+      // Its answer is complete, and still waits.
+      if (code !== ErrorCode.NO_ERROR && this.node !== undefined) this.#resetSoon(this.node, code);
+      return;
+    }
     this.isDone = true;
     const node = this.node;
     if (node === undefined || node.destroyed) {
@@ -85,14 +98,18 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
         node.resume();
       } else {
         this.pause();
-        setImmediate(resetAfterEnd, node);
+        setImmediate(resetAfterEnd, node, this.carrier.stallTimeout);
       }
     } else {
       // Not at once: most resets are made while the session receives. On Node 20, nghttp2 that is made to send then
       // can write empty DATA frames into memory without end (two streams refused in one packet, say); on Node 22 and
       // 26 it asks the stream, destroyed by then, for its trailers, and the process aborts.
-      setImmediate(() => this.#sendReset(node, code));
+      this.#resetSoon(node, code);
     }
+  }
+
+  #resetSoon(node: S, code: number): void {
+    setImmediate(() => this.#sendReset(node, code));
   }
 
   #sendReset(node: S, code: number): void {
@@ -136,10 +153,11 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   check(now: number): void {
     const { node } = this;
     if (node === undefined) return;
-    const { bufferSize } = node as S & { readonly bufferSize: number };
-    this.#count(node.readableLength + bufferSize);
-    if (bufferSize === 0 || bufferSize !== this.#waitingToSend) {
-      this.#waitingToSend = bufferSize;
+    const { writableLength } = node;
+    this.#count(node.readableLength + writableLength);
+    if (this.#hasMoved || writableLength === 0 || writableLength !== this.#waitingToSend) {
+      this.#hasMoved = false;
+      this.#waitingToSend = writableLength;
       this.#stuckSince = now;
     } else if (now - this.#stuckSince >= this.carrier.stallTimeout) {
       this.#endStalled(node);
@@ -150,7 +168,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   #endStalled(node: S): void {
     const code = ErrorCode.ENHANCE_YOUR_CALM;
     // Who used it may be done, and the rest of the answer still be waiting.
-    if (this.isDone) setImmediate(() => this.#sendReset(node, code));
+    if (this.isDone) this.#resetSoon(node, code);
     else this.endSoon({ code, by: 'local', text: 'nothing of it was taken for too long', lost: undefined });
   }
 
@@ -268,6 +286,10 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   }
 
   drain(): void {
+    const { node } = this;
+    // A stream of somebody else's session is looked at by nobody.
+    if (this.#heldBytes > 0 && node !== undefined) this.#count(node.readableLength + node.writableLength);
+    this.#hasMoved = true;
     this.receiver.onDrain();
   }
 

@@ -24,6 +24,8 @@ export class SendScheduler implements StreamScheduler, OutputSource {
   private first: SendingStream | undefined = undefined;
   private last: SendingStream | undefined = undefined;
   private drained: SendingStream[] = [];
+  /** DATA has gone out since this was set to false. */
+  hasMoved = false;
 
   constructor(
     private readonly writer: FrameWriter,
@@ -141,6 +143,7 @@ export class SendScheduler implements StreamScheduler, OutputSource {
   private take(stream: SendingStream, length: number): void {
     stream.sendWindow -= length;
     this.window -= length;
+    this.hasMoved = true;
     this.guard.onUsefulFrame();
   }
 }

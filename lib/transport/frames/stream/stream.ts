@@ -339,8 +339,11 @@ export class FrameStream implements IncomingStream, SendingStream {
     while (this.delivery === Delivery.FLOWING && data.length > 0) {
       const piece = data.shift();
       this.credit(piece.length);
-      this.receiver.onData(piece.bytes);
-      piece.recycle();
+      try {
+        this.receiver.onData(piece.bytes);
+      } finally {
+        piece.recycle();
+      }
     }
     if (this.delivery !== Delivery.FLOWING) return;
     const trailers = inbox.takeTrailers();
