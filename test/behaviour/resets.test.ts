@@ -1,7 +1,17 @@
 import { encodeMessage } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
 import { RESPONSE, TRAILERS } from '../support/fields.js';
-import { data, END, FrameType, goAway, headers, resetStream, settings } from '../support/frame.js';
+import {
+  data,
+  dataOf,
+  END,
+  FrameType,
+  goAway,
+  headers,
+  resetStream,
+  Setting,
+  settings,
+} from '../support/frame.js';
 import { collectResponse, fieldValue, type Response } from '../support/http2-client.js';
 
 const METHOD = '/test.Service/Method';
@@ -49,12 +59,47 @@ for (const [code, name, expected] of CODES) {
       if (progress.endsWith('half-closed')) stream.end();
       const ended = await response;
       t.equal(status(ended), String(expected));
-      // node:http2 shows RST_STREAM(NO_ERROR) after the half-close as a plain end.
-      if (code !== 0) t.match(message(ended), new RegExp(`reset the stream: ${name}`));
+      t.match(message(ended), new RegExp(`reset the stream: ${name}`));
       t.equal(ended.trailersOnly, progress === 'before headers');
     });
   }
 }
+
+for (const isHalfClosed of [false, true]) {
+  const what = isHalfClosed ? 'a half-closed request' : 'a request';
+  behaviour(`RST_STREAM(NO_ERROR) from the primary, which holds back ${what}`, async (t, world) => {
+    const backend = await world.frameBackend(async (connection) => {
+      connection.send(settings([Setting.INITIAL_WINDOW_SIZE, 10]));
+      await connection.until(() => dataOf(connection.of(1, FrameType.DATA)).length === 10);
+      connection.send(headers(1, RESPONSE), data(1, MESSAGE), resetStream(1, 0));
+    });
+    const conn = world.dial(backend.port);
+    const proxy = await world.proxy(() => ({ primary: { conn } }));
+    const stream = world.http2Client(proxy.port).open(METHOD);
+    const response = collectResponse(stream);
+    stream.write(encodeMessage(Buffer.alloc(1000)));
+    if (isHalfClosed) stream.end();
+    const ended = await response;
+    t.equal(status(ended), '13');
+    t.match(message(ended), /reset the stream: NO_ERROR/);
+    t.same(ended.data, MESSAGE);
+  });
+}
+
+/** What `session.destroy()` of node:http2 sends. */
+behaviour('a primary that resets its streams with NO_ERROR and goes', async (t, world) => {
+  const backend = await world.frameBackend(async (connection) => {
+    connection.send(settings());
+    await connection.until(() => connection.hasEnded(1));
+    connection.send(headers(1, RESPONSE), data(1, MESSAGE), resetStream(1, 0), goAway(1, 0));
+    connection.socket.end();
+  });
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const response = await world.http2Client(proxy.port).call(METHOD, MESSAGE);
+  t.equal(status(response), '13');
+  t.match(message(response), /reset the stream: NO_ERROR/);
+});
 
 for (const how of ['FIN', 'RST'] as const) {
   for (const progress of PROGRESS) {

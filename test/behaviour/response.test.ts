@@ -3,7 +3,18 @@ import { gzipSync } from 'node:zlib';
 import { type CallOptions, encodeMessage } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { REQUEST, RESPONSE, TRAILERS } from '../support/fields.js';
-import { data, END, Flag, FrameType, headers, ping, settings } from '../support/frame.js';
+import {
+  data,
+  dataOf,
+  END,
+  Flag,
+  FrameType,
+  headers,
+  ping,
+  Setting,
+  settings,
+  windowUpdate,
+} from '../support/frame.js';
 import { type OnRequest, respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue, type Response } from '../support/http2-client.js';
 
@@ -139,13 +150,55 @@ behaviour('trailers without a grpc-status are UNKNOWN', async (t, world) => {
   t.equal(status(response), '2');
 });
 
-behaviour('a response that ends without trailers is INTERNAL', async (t, world) => {
-  const response = await answered(world, ({ stream }) => {
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-    stream.end(MESSAGE);
-  });
-  t.same(response.data, MESSAGE);
-  t.equal(status(response), '13');
+for (const isHalfClosed of [false, true]) {
+  for (const isApart of [false, true]) {
+    const when = `${isHalfClosed ? 'after' : 'before'} the half-close${isApart ? ', by an empty DATA' : ''}`;
+    behaviour(`a response that ends without trailers ${when}, is INTERNAL`, async (t, world) => {
+      const backend = await world.frameBackend(async (connection) => {
+        connection.send(settings());
+        await connection.first(1, FrameType.DATA);
+        if (isHalfClosed) await connection.until(() => connection.hasEnded(1));
+        const end = isApart
+          ? [data(1, MESSAGE), data(1, '', Flag.END_STREAM)]
+          : [data(1, MESSAGE, Flag.END_STREAM)];
+        connection.send(headers(1, RESPONSE), ...end);
+      });
+      const conn = world.dial(backend.port);
+      const proxy = await world.proxy(() => ({ primary: { conn } }));
+      const stream = world.http2Client(proxy.port).open(METHOD);
+      const answer = collectResponse(stream);
+      stream.write(MESSAGE);
+      if (isHalfClosed) stream.end();
+      const response = await answer;
+      t.same(response.data, MESSAGE);
+      t.equal(status(response), '13');
+      t.match(fieldValue(response.trailers, 'grpc-message'), /ended the response without trailers/);
+    });
+  }
+}
+
+behaviour('a response that ends without trailers is INTERNAL, also when it was held', async (t, world) => {
+  // More than a transport takes for a client that gives no room.
+  const body = encodeMessage(Buffer.alloc(200_000));
+  const backend = await world.frameBackend();
+  const conn = world.dial(backend.port);
+  const proxy = await world.proxy(() => ({ primary: { conn } }));
+  const client = await world.frameClient(proxy.port, [Setting.INITIAL_WINDOW_SIZE, 0]);
+  client.send(headers(1, REQUEST, END));
+  const connection = await backend.accept();
+  connection.send(settings());
+  await connection.until(() => connection.hasEnded(1));
+  connection.send(headers(1, RESPONSE));
+  for (let i = 0; i < body.length; i += 16_000) connection.send(data(1, body.subarray(i, i + 16_000)));
+  connection.send(data(1, '', Flag.END_STREAM));
+  await connection.roundTrip();
+  await client.nextHeaders(1);
+  // Without any room left, node:http2 sends no trailers either.
+  client.send(windowUpdate(1, body.length + 1));
+  const trailers = await client.nextHeaders(1);
+  t.equal(dataOf(client.of(1, FrameType.DATA)).length, body.length);
+  t.equal(fieldValue(trailers, 'grpc-status'), '13');
+  t.match(fieldValue(trailers, 'grpc-message'), /ended the response without trailers/);
 });
 
 const HTTP_STATUSES = {

@@ -257,11 +257,14 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     if (trailers !== undefined) {
       this.remoteEnded = true;
       this.receiver.onHeaders(trailers, true);
-    } else if (!node.aborted && node.rstCode === ErrorCode.NO_ERROR && !this.carrier.session.destroyed) {
+    } else if (hasEndStream(node) && !this.carrier.session.destroyed) {
       this.remoteEnded = true;
       this.receiver.onEnd();
+    } else {
+      // A reset or a lost connection also show as `end`: `close` tells which. It would not come while something is left
+      // to be written.
+      node.destroy();
     }
-    // Else it is a reset or a lost connection, which also show as `end`: `close` tells which.
   }
 
   /** It has been reset while this side was still sending. */
@@ -376,6 +379,14 @@ function neverSent(failure: string | undefined): StreamReset {
       ? 'the connection has no stream identifier left'
       : 'the connection closed before the request was sent';
   return { code: ErrorCode.REFUSED_STREAM, by: 'local', text, lost: undefined };
+}
+
+/**
+ * Whether a stream that has no more to read, nor trailers, has received END_STREAM, and not RST_STREAM(NO_ERROR). Node
+ * adds a listener for its `end` upon the one as upon the other, and upon END_STREAM with which the stream closes, both.
+ */
+function hasEndStream(node: Http2Stream): boolean {
+  return !node.closed || (!node.aborted && node.listenerCount('end') > 1);
 }
 
 /**
