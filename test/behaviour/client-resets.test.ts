@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { type CallOutcome, Code, encodeMessage, type FailureReason } from '../../lib/index.js';
 import { errorCodeName } from '../../lib/port/error-code.js';
 import { behaviour, type World } from '../support/behaviour.js';
@@ -340,6 +341,26 @@ for (const [how, cut] of Object.entries(CUTS)) {
     );
     t.ok(await stage.completes(await stage.client()), 'the connections go on');
     t.equal(stage.ended, moments.length + 1, 'each has one outcome');
+  });
+}
+
+for (const [how, cut] of Object.entries(CUTS)) {
+  behaviour(`the address of a client that has gone (${how}) is still known`, async (t, world) => {
+    const peer = deferred<string>();
+    const called = deferred();
+    const proxy = await world.serve({
+      unknownServiceHandler: async ({ context }) => {
+        called.resolve();
+        await once(context.signal, 'abort');
+        peer.resolve(context.peer);
+      },
+    });
+    const client = await world.frameClient(proxy.port);
+    client.send(headers(1, requestTo('/test.Service/Method')));
+    await called.promise;
+    const { localPort } = client.socket;
+    cut(client);
+    t.equal(await peer.promise, `127.0.0.1:${localPort}`);
   });
 }
 
