@@ -1,6 +1,8 @@
 import { type CallOutcome, Code, dial, type TransportName } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
+import { REQUEST } from '../support/fields.js';
+import { data, ErrorCode, errorCode, Flag, FrameType, headers } from '../support/frame.js';
 import { dialled, MESSAGE, METHOD, message, ok, proxied, status } from '../support/unary.js';
 
 /** What JavaScript lets be given as an authority, and what the error calls it. */
@@ -58,4 +60,23 @@ behaviour('an authority may be a name, an address, or percent-encoded', async (t
     t.equal(status(await client.call(METHOD, MESSAGE)), '0');
   }
   t.strictSame(seen, authorities);
+});
+
+behaviour('a URL as :authority is served by the engine, and refused by node:http2', async (t, world) => {
+  // `etcdctl endpoint status` sends one.
+  const url = 'http://127.0.0.1:2379';
+  const { destinations } = await dialled(world, [ok]);
+  const proxy = await world.proxy(() => ({ primary: destinations[0]! }));
+  const client = await world.frameClient(proxy.port);
+  const fields = REQUEST.map((text, index) => (REQUEST[index - 1] === ':authority' ? url : text));
+  client.send(headers(1, fields), data(1, MESSAGE, Flag.END_STREAM));
+  if (world.transports.server === 'frames') {
+    await client.until(() => client.hasEnded(1));
+    t.strictSame(
+      client.frames.filter(({ type }) => type === FrameType.RST_STREAM),
+      [],
+    );
+  } else {
+    t.equal(errorCode(await client.first(1, FrameType.RST_STREAM)), ErrorCode.PROTOCOL_ERROR);
+  }
 });
