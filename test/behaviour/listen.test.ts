@@ -7,7 +7,7 @@ import path from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import type { Test } from 'tap';
 import { Code, encodeMessage, Server, type StreamHandler } from '../../lib/index.js';
-import { behaviour } from '../support/behaviour.js';
+import { behaviour, type World } from '../support/behaviour.js';
 import { cert, key } from '../support/certificate.js';
 import { GrpcClient } from '../support/grpc-client.js';
 import { fieldValue, Http2Client } from '../support/http2-client.js';
@@ -18,8 +18,8 @@ const echo: StreamHandler = async (stream) => {
   for await (const message of stream) await stream.sendMessage(message);
 };
 
-function newServer(t: Test, options = {}): Server {
-  const server = new Server({ unknownServiceHandler: echo, ...options });
+function newServer(t: Test, world: World, options = {}): Server {
+  const server = new Server({ unknownServiceHandler: echo, transport: world.transports.server, ...options });
   t.teardown(() => server.destroy());
   return server;
 }
@@ -33,8 +33,8 @@ async function call(t: Test, target: string, credentials?: grpc.ChannelCredentia
 
 const fine = { code: Code.OK, messages: ['hello'] };
 
-behaviour('a server listens at several addresses, and says which', async (t) => {
-  const server = newServer(t);
+behaviour('a server listens at several addresses, and says which', async (t, world) => {
+  const server = newServer(t, world);
   const first = await server.listen('127.0.0.1:0');
   const second = await server.listen({ host: '127.0.0.1', port: 0 });
   t.match(first, { host: '127.0.0.1' });
@@ -44,17 +44,17 @@ behaviour('a server listens at several addresses, and says which', async (t) => 
   }
 });
 
-behaviour('without a host a server listens on every interface', async (t) => {
-  const server = newServer(t);
+behaviour('without a host a server listens on every interface', async (t, world) => {
+  const server = newServer(t, world);
   const address = await server.listen(':0');
   t.same(await call(t, `127.0.0.1:${Reflect.get(address, 'port')}`), fine);
 });
 
-behaviour('a server listens at a unix socket, beside TCP', async (t) => {
+behaviour('a server listens at a unix socket, beside TCP', async (t, world) => {
   const directory = mkdtempSync(path.join(tmpdir(), 'listen-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const peers: string[] = [];
-  const server = newServer(t, {
+  const server = newServer(t, world, {
     unknownServiceHandler: (stream: Parameters<StreamHandler>[0]) => {
       peers.push(stream.context.peer);
       return echo(stream);
@@ -67,8 +67,8 @@ behaviour('a server listens at a unix socket, beside TCP', async (t) => {
   t.same(peers, [''], 'whose clients have no address');
 });
 
-behaviour('a server speaks TLS', async (t) => {
-  const server = newServer(t, { tls: { key, cert } });
+behaviour('a server speaks TLS', async (t, world) => {
+  const server = newServer(t, world, { tls: { key, cert } });
   const address = await server.listen('127.0.0.1:0');
   // Node 26 refuses an IP address as the TLS server name, which grpc-js would make of it.
   const target = `localhost:${Reflect.get(address, 'port')}`;
@@ -79,8 +79,8 @@ behaviour('a server speaks TLS', async (t) => {
   t.equal(session.alpnProtocol, 'h2');
 });
 
-behaviour('an address that is none is a TypeError that says what one looks like', async (t) => {
-  const server = newServer(t);
+behaviour('an address that is none is a TypeError that says what one looks like', async (t, world) => {
+  const server = newServer(t, world);
   const bad = [
     '',
     'localhost',
@@ -99,10 +99,10 @@ behaviour('an address that is none is a TypeError that says what one looks like'
   }
 });
 
-behaviour('an address in use is EADDRINUSE, and takes nothing from the server', async (t) => {
-  const server = newServer(t);
+behaviour('an address in use is EADDRINUSE, and takes nothing from the server', async (t, world) => {
+  const server = newServer(t, world);
   const address = await server.listen('127.0.0.1:0');
-  const other = newServer(t);
+  const other = newServer(t, world);
   const error = await other.listen(address).catch((reason) => reason);
   t.match(error, { code: 'EADDRINUSE' });
   const elsewhere = await other.listen('127.0.0.1:0');
@@ -112,7 +112,7 @@ behaviour('an address in use is EADDRINUSE, and takes nothing from the server', 
 });
 
 for (const api of ['request', 'stream'] as const) {
-  behaviour(`attached to a server with a ${api} listener, each gets its own streams`, async (t) => {
+  behaviour(`attached to a server with a ${api} listener, each gets its own streams`, async (t, world) => {
     const owned = http2.createServer();
     t.teardown(() => owned.close());
     const others: string[] = [];
@@ -126,7 +126,7 @@ for (const api of ['request', 'stream'] as const) {
       else owned.on('stream', (stream, headers) => take(String(headers[':path']), stream));
     };
     // The order must not matter.
-    const server = newServer(t);
+    const server = newServer(t, world);
     if (api === 'request') listen();
     server.attach(owned);
     if (api === 'stream') listen();
@@ -150,10 +150,10 @@ for (const api of ['request', 'stream'] as const) {
   });
 }
 
-behaviour('attached to a server without listeners, it answers everything', async (t) => {
+behaviour('attached to a server without listeners, it answers everything', async (t, world) => {
   const owned = http2.createServer();
   t.teardown(() => owned.close());
-  newServer(t).attach(owned);
+  newServer(t, world).attach(owned);
   owned.listen(0, '127.0.0.1');
   await once(owned, 'listening');
   const { port } = owned.address() as AddressInfo;
