@@ -35,6 +35,8 @@ export class Lane {
 export class ClientShare {
   /** The streams that run for it. */
   streams = 0;
+  /** The connections that were lost to a broken protocol with nobody else on them. */
+  faults = 0;
   /** Undefined: the shared one. */
   lane: Lane | undefined;
 }
@@ -75,15 +77,22 @@ export class Lanes {
 
   /** A connection was lost, on which these were. */
   split(clients: ReadonlySet<ClientShare>): void {
-    const [only] = clients;
-    // It has one to itself already.
-    if (only === undefined || (clients.size === 1 && only.lane?.kind === 'suspect')) return;
+    if (clients.size === 1) {
+      for (const client of clients) this.#blame(client);
+      return;
+    }
     const halves = [this.#next('suspect'), this.#next('suspect')] as const;
     let isSecond = false;
     for (const client of clients) {
       client.lane = halves[isSecond ? 1 : 0];
       isSecond = !isSecond;
     }
+  }
+
+  /** It was alone: that can happen to anybody once. */
+  #blame(client: ClientShare): void {
+    client.faults++;
+    if (client.faults > 1 && client.lane?.kind !== 'suspect') client.lane = this.#next('suspect');
   }
 
   #next(kind: 'heavy' | 'suspect'): Lane | undefined {
