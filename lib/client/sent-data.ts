@@ -1,24 +1,25 @@
 import type { HeldBytes } from '../port/account.js';
-import { keep } from '../port/lent-memory.js';
+import { keepLong } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 
 /** A call that has sent more than this is not retried: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;
 
-/**
- * A refusal comes within a round trip or two. What is held for longer than one to two of these only keeps memory:
- * each chunk is a slice that pins all of what was read with it, up to 64 KiB.
- */
+/** A refusal comes within a round trip or two. What is held for longer than one to two of these only keeps memory. */
 const HOLD_MILLISECONDS = 5_000;
 
-/** Chunks below this are not counted: they weigh less than the objects of their call. */
-const MIN_COUNTED = 1024;
+/** What is charged at a time: below it, what is held weighs less than the objects of its call. */
+const MIN_CHARGE = 1024;
+
+/** What a chunk takes besides its octets. */
+const CHUNK_BYTES = 128;
 
 /** What a call has sent so far, as it was sent, to be sent again if the backend refuses the stream. */
 export class SentData {
   readonly #held: HeldBytes;
   #chunks: Buffer[] | undefined;
   #heldBytes = 0;
+  #uncharged = 0;
   #bytes = 0;
   #ended = false;
   #kept = false;
@@ -50,15 +51,12 @@ export class SentData {
     if (!this.complete && !this.#kept) {
       this.drop();
     } else if (chunk.length > 0) {
-      if (chunk.length >= MIN_COUNTED) {
-        this.#held.hold(chunk.length);
-        this.#heldBytes += chunk.length;
-      }
+      this.#charge(CHUNK_BYTES + chunk.length);
       if (this.#chunks === undefined) {
-        this.#chunks = [keep(chunk)];
+        this.#chunks = [keepLong(chunk)];
         this.#enlist();
       } else {
-        this.#chunks.push(keep(chunk));
+        this.#chunks.push(keepLong(chunk));
       }
     }
   }
@@ -86,9 +84,18 @@ export class SentData {
     this.#chunks = undefined;
     this.#held.release(this.#heldBytes);
     this.#heldBytes = 0;
+    this.#uncharged = 0;
     this.#bytes = Infinity;
     this.#kept = false;
     this.#unlist();
+  }
+
+  #charge(bytes: number): void {
+    this.#uncharged += bytes;
+    if (this.#uncharged < MIN_CHARGE) return;
+    this.#held.hold(this.#uncharged);
+    this.#heldBytes += this.#uncharged;
+    this.#uncharged = 0;
   }
 
   #enlist(): void {

@@ -34,3 +34,41 @@ export function keep(chunk: Buffer): Buffer {
   }
   return lastCopy;
 }
+
+/** A chunk that fills less than this part of its memory is not worth to hold all of it. */
+const MIN_SHARE = 1 / 8;
+
+/**
+ * The same for as long as a call may take. A chunk is a slice of what one read of the socket brought, for other calls,
+ * too: 64 KiB would stay, and be charged to nobody, for one octet.
+ */
+export function keepLong(chunk: Buffer): Buffer {
+  if (chunk.length >= MIN_SHARE * chunk.buffer.byteLength && !isLent(chunk)) return chunk;
+  if (chunk !== lastChunk) {
+    lastChunk = chunk;
+    lastCopy = copyApart(chunk);
+  }
+  return lastCopy;
+}
+
+/** Small copies share memory with each other only: Node's own pool, of 64 KiB from Node 26 on, is anybody's. */
+const SLAB_LENGTH = 4096;
+let slab = Buffer.allocUnsafeSlow(SLAB_LENGTH);
+let slabUsed = 0;
+
+function copyApart(chunk: Buffer): Buffer {
+  const { length } = chunk;
+  if (length > SLAB_LENGTH / 8) {
+    const copy = Buffer.allocUnsafeSlow(length);
+    copy.set(chunk);
+    return copy;
+  }
+  if (slabUsed + length > SLAB_LENGTH) {
+    slab = Buffer.allocUnsafeSlow(SLAB_LENGTH);
+    slabUsed = 0;
+  }
+  const copy = slab.subarray(slabUsed, slabUsed + length);
+  slabUsed += length;
+  copy.set(chunk);
+  return copy;
+}

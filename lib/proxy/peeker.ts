@@ -6,7 +6,7 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
-import { keep } from '../port/lent-memory.js';
+import { keepLong } from '../port/lent-memory.js';
 import type { PROXY_DEFAULTS } from './defaults.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
@@ -114,7 +114,7 @@ export class Peeker implements StreamPeeker {
   push(received: Buffer): void {
     // Nobody wants it any more.
     if (this.#taken) return;
-    const chunk = keep(received);
+    const chunk = keepLong(received);
     this.#client.held.hold(chunk.length);
     if (this.#heldBytes === 0) {
       this.#held = chunk;

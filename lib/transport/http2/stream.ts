@@ -3,7 +3,7 @@ import http2, { type Http2Stream } from 'node:http2';
 import { NOBODYS } from '../../port/account.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { type HeaderList, headerListSize } from '../../port/headers.js';
-import { keep } from '../../port/lent-memory.js';
+import { keep, keepLong } from '../../port/lent-memory.js';
 import { NOBODY, type Stream, type StreamReceiver, type StreamReset } from '../../port/stream.js';
 import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
@@ -61,7 +61,8 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     const node = this.node;
     if (node === undefined || this.localEnded || node.destroyed || node.closed) return true;
     if (this.isDone) return true;
-    const data = keep(chunk);
+    // What waits behind something may wait for long.
+    const data = node.writableLength > 0 ? keepLong(chunk) : keep(chunk);
     // In pieces: one that is long is not known to move before all of it is out.
     let hasRoom = true;
     for (let start = 0; start < data.length; start += MAX_WRITE) {

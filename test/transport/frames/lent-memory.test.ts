@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { heldBytes, NOBODYS } from '../../../lib/port/account.js';
-import { isLent, keep, lendableMemory } from '../../../lib/port/lent-memory.js';
+import { isLent, keep, keepLong, lendableMemory } from '../../../lib/port/lent-memory.js';
 import { ChunkQueue } from '../../../lib/transport/frames/stream/chunk-queue.js';
 import { cert, key } from '../../support/certificate.js';
 import { REQUEST } from '../../support/fields.js';
@@ -18,6 +18,43 @@ t.test('keep copies what lies in memory that is used again, once for all who kee
   t.not(keep(memory.subarray(10, 20)), kept, 'another delivery is another chunk');
   const own = Buffer.alloc(10);
   t.equal(keep(own), own, 'what is not used again is not copied');
+});
+
+t.test('who keeps for long gets a copy of what is a small part of its memory, too', async (t) => {
+  const memory = Buffer.allocUnsafeSlow(8000);
+  const small = memory.subarray(0, 999);
+  const kept = keepLong(small);
+  t.strictSame(kept, small);
+  t.not(kept.buffer, memory.buffer);
+  t.equal(keepLong(small), kept, 'one copy');
+  const large = memory.subarray(0, 1000);
+  t.equal(keepLong(large), large);
+  t.equal(keep(small), small);
+  const lent = lendableMemory(100);
+  t.not(keepLong(lent).buffer, lent.buffer);
+});
+
+t.test('what is kept for long shares memory with its like alone, and stays as it is', async (t) => {
+  const memory = Buffer.allocUnsafeSlow(65536);
+  const buffers = new Set<ArrayBufferLike>();
+  const lengths = [1, 17, 100, 512, 513, 4000];
+  const kept = Array.from({ length: 300 }, (_, index) => {
+    const chunk = memory.subarray(index, index + lengths[index % lengths.length]!);
+    chunk.fill(index);
+    const copy = keepLong(chunk);
+    buffers.add(copy.buffer);
+    // Others use the pool of Node's between.
+    Buffer.from('somebody else’s');
+    return copy;
+  });
+  memory.fill(255);
+  for (const [index, copy] of kept.entries()) {
+    t.strictSame(copy, Buffer.alloc(lengths[index % lengths.length]!, index));
+  }
+  let sum = 0;
+  for (const { byteLength } of buffers) sum += byteLength;
+  const octets = kept.reduce((total, { length }) => total + length, 0);
+  t.ok(sum < 1.5 * octets, `${sum} bytes for ${octets}`);
 });
 
 for (const tls of [undefined, { key, cert, ca: cert }]) {
