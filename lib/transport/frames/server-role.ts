@@ -26,6 +26,7 @@ export class ServerRole implements Role {
   readonly settings: readonly (readonly [number, number])[];
   private readonly age: ConnectionAge;
   private isShuttingDown = false;
+  private shutdownTimer: NodeJS.Timeout | undefined = undefined;
 
   /** @param onClosed called when the socket is closed */
   constructor(
@@ -54,10 +55,11 @@ export class ServerRole implements Role {
     connection.writer.writeGoAway(MAX_31_BITS, ErrorCode.NO_ERROR, debug);
     connection.writer.writePing(0, SHUTDOWN, 0);
     // A peer that doesn't answer is told all the same.
-    setTimeout(() => this.finishShutDown(), SHUTDOWN_MILLISECONDS).unref();
+    this.shutdownTimer = setTimeout(() => this.finishShutDown(), SHUTDOWN_MILLISECONDS).unref();
   }
 
   private finishShutDown(): void {
+    clearTimeout(this.shutdownTimer);
     const { connection } = this;
     const { identifiers } = connection;
     if (connection.isDead || identifiers.lastAccepted !== MAX_31_BITS) return;
@@ -160,7 +162,9 @@ export class ServerRole implements Role {
     this.closeIfDone();
   }
 
-  onLost(): void {}
+  onLost(): void {
+    clearTimeout(this.shutdownTimer);
+  }
 
   private closeIfDone(): void {
     if (this.connection.streams.size === 0) this.connection.closeGracefully();
