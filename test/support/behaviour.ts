@@ -8,7 +8,6 @@ import {
   Server,
   type ServerOptions,
   type StreamDirector,
-  type TransportName,
   transparentHandler,
 } from '../../lib/index.js';
 import { CLIENT_PREFACE, Setting, type SettingPair, settings, windowUpdate } from './frame.js';
@@ -18,21 +17,10 @@ import { GrpcBackend, type Handlers } from './grpc-backend.js';
 import { GrpcClient } from './grpc-client.js';
 import { Http2Backend, type OnRequest } from './http2-backend.js';
 import { Http2Client } from './http2-client.js';
+import { TRANSPORTS, type Transports } from './transports.js';
 import type { Wire } from './wire.js';
 
-/** What stands behind the server's port, and behind the port of connections to backends. */
-export interface Transports {
-  readonly server: TransportName;
-  readonly client: TransportName;
-}
-
-/** All the pairs that there are. */
-export const TRANSPORTS: readonly Transports[] = [
-  { server: 'http2', client: 'http2' },
-  { server: 'frames', client: 'frames' },
-  { server: 'http2', client: 'frames' },
-  { server: 'frames', client: 'http2' },
-];
+export { TRANSPORTS, type Transports } from './transports.js';
 
 /** A test of the product's behaviour: runs on every pair of transports. `skip` says why it cannot run here. */
 export function behaviour(

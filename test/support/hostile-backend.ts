@@ -36,6 +36,8 @@ export class HostileBackend {
   readonly answers = new Map<string, StreamLog[]>();
   /** From now on no rule is broken on new connections. */
   behaves = false;
+  /** How many connections there have been that might break them. */
+  hostileConnections = 0;
   random: Random;
   readonly #server: SocketServer;
 
@@ -46,6 +48,7 @@ export class HostileBackend {
 
   static async start(random: Random, wire: Wire): Promise<HostileBackend> {
     const onSocket = (socket: Socket): void => {
+      if (!backend.behaves) backend.hostileConnections++;
       void new HostileConnection(socket, backend, backend.random.fork(), backend.behaves).begin();
     };
     const server = await SocketServer.start(onSocket, wire, { allowHalfOpen: true });
@@ -64,8 +67,9 @@ export class HostileBackend {
     while (sockets.some(({ closed }) => !closed)) await sleep(1);
   }
 
-  destroy(): void {
-    this.#server.destroy();
+  /** Stops listening, and cuts all connections. */
+  close(): Promise<void> {
+    return this.#server.close();
   }
 }
 

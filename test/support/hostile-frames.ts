@@ -30,6 +30,12 @@ export function messages(random: Random): Buffer {
   return Buffer.concat(parts);
 }
 
+/** A few, of some kilobytes in all. */
+export function shortMessages(random: Random): Buffer {
+  const message = () => encodeMessage(random.bytes(random.int(0, random.pick([0, 5, 40, 3000]))));
+  return Buffer.concat(Array.from({ length: random.int(0, 3) }, message));
+}
+
 /** Messages of which a part is missing, or whose prefixes lie. */
 export function brokenMessages(random: Random): Buffer {
   const bytes = Buffer.concat([messages(random), encodeMessage(random.bytes(random.int(1, 100)))]);

@@ -1,11 +1,6 @@
 import fc from 'fast-check';
-import { heldBytes } from '../../../lib/port/account.js';
-import type { StreamAcceptor } from '../../../lib/port/connection.js';
-import type { HeaderList } from '../../../lib/port/headers.js';
-import type { IncomingStream, StreamReceiver } from '../../../lib/port/stream.js';
 import { REQUEST } from '../../support/fields.js';
 import {
-  CLIENT_PREFACE,
   data,
   END,
   FrameType,
@@ -18,81 +13,9 @@ import {
   settings,
   windowUpdate,
 } from '../../support/frame.js';
-import { FramePeer } from '../../support/frame-peer.js';
 import { fieldBlock } from '../../support/hpack.js';
-import { judgeOutput } from '../../support/judge-output.js';
 
-/** Sequences of frames, right and wrong ones, and what must hold whatever they are. */
-
-/** How the port's order of calls has been broken; what a receiver throws ends its stream, and no test. */
-const violations: string[] = [];
-
-function violate(what: string): never {
-  violations.push(what);
-  throw new Error(what);
-}
-
-/** Answers like an echo, now and then differently, and notes if the port's order of calls is broken. */
-class Judge implements StreamReceiver {
-  private state: 'open' | 'half-closed' | 'over' = 'open';
-
-  constructor(
-    private readonly stream: IncomingStream,
-    endStream: boolean,
-  ) {
-    if (endStream) this.state = 'half-closed';
-  }
-
-  onHeaders(_headers: HeaderList, endStream: boolean): void {
-    if (this.state !== 'open' || !endStream) violate(`trailers while ${this.state}`);
-    this.onEnd();
-  }
-  onData(chunk: Buffer): void {
-    if (this.state !== 'open') violate(`data while ${this.state}`);
-    if (chunk.length === 0) violate('empty data');
-    if (chunk[0] === 7) {
-      this.finish();
-      this.stream.reset(2);
-    } else if (!this.stream.sendData(chunk, false) || chunk[0] === 9) {
-      this.stream.pause();
-      if (chunk[0] === 9) setImmediate(() => this.stream.resume());
-    }
-  }
-  onEnd(): void {
-    if (this.state !== 'open') violate(`end while ${this.state}`);
-    this.state = 'half-closed';
-    this.answer();
-  }
-  onReset(): void {
-    if (this.state === 'over') violate('reset twice, or after a reset');
-    this.finish();
-  }
-  onDrain(): void {
-    this.stream.resume();
-  }
-
-  answer(): void {
-    this.stream.sendHeaders(['grpc-status', '0'], true);
-  }
-
-  private finish(): void {
-    this.state = 'over';
-  }
-}
-
-export class JudgingAcceptor implements StreamAcceptor {
-  streams = 0;
-
-  onStream(stream: IncomingStream, headers: HeaderList, endStream: boolean): void {
-    this.streams++;
-    if (headers[0] !== ':method') violate(`not a request: ${headers}`);
-    const judge = new Judge(stream, endStream);
-    stream.receiver = judge;
-    stream.sendHeaders([':status', '200'], false);
-    stream.resume();
-    if (endStream) judge.answer();
-  }
-}
+/** Sequences of frames, right and wrong ones. */
 
 const streamId = fc.constantFrom(1, 1, 3, 3, 5, 7, 9, 11, 0, 2);
 const octets = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
@@ -214,32 +137,4 @@ export function captureWith(requests: number, changes: readonly (readonly [numbe
   const bytes = Buffer.concat(parts);
   for (const [at, value] of changes) bytes[at % bytes.length] = value;
   return bytes;
-}
-
-export async function sendInPieces(peer: FramePeer, bytes: Buffer, cuts: readonly number[]): Promise<void> {
-  let at = 0;
-  for (const cut of [...cuts, bytes.length]) {
-    const end = Math.min(bytes.length, at + cut);
-    if (end > at) await new Promise((resolve) => peer.socket.write(bytes.subarray(at, end), resolve));
-    at = end;
-  }
-}
-
-/** Sends bytes in pieces, closes, and checks what must hold. */
-export async function attack(
-  address: { port: number },
-  bytes: Buffer,
-  cuts: readonly number[],
-): Promise<void> {
-  const peer = await FramePeer.connect(address);
-  peer.send(CLIENT_PREFACE);
-  await sendInPieces(peer, bytes, cuts);
-  peer.socket.end();
-  await peer.closed;
-  if (violations.length > 0) throw new Error(violations.splice(0).join());
-  judgeOutput(peer);
-}
-
-export function assertNothingHeld(): void {
-  if (heldBytes() !== 0) throw new Error(`${heldBytes()} bytes are still held`);
 }
