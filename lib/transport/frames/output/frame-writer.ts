@@ -130,6 +130,8 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     encoder: HeaderEncoder,
     maxFrameSize: number,
   ): void {
+    // Large blocks would have the buffer grow on and on, uncounted.
+    if (this.length > outputBuffers.length) this.write();
     this.makeRoom(FRAME_HEADER_LENGTH + FIELD_BLOCK_ROOM);
     const at = this.length;
     this.length += FRAME_HEADER_LENGTH;
