@@ -15,7 +15,8 @@ export function destroySession(
   socket: Socket,
   code: number = ErrorCode.NO_ERROR,
 ): void {
-  session.destroy(undefined, code);
+  // Not `undefined`: Node would take that for NO_ERROR in place of an error, and the code from there.
+  session.destroy(null as unknown as undefined, code);
   if (socket.destroyed) return;
   const timer = setTimeout(() => socket.destroy(), LINGER_MILLISECONDS).unref();
   socket.once('close', () => clearTimeout(timer));

@@ -17,6 +17,7 @@ import type { ServerTransportOptions } from '../options.js';
 import { SOCKET_OPTIONS } from '../socket-options.js';
 import type { Watchdog } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
+import { destroySession } from './destroy-session.js';
 import { toHeaderList } from './fields.js';
 import type { NodeHttp2Server } from './node-types.js';
 import { acceptedSocketOf, ServerConnection } from './server-connection.js';
@@ -176,15 +177,10 @@ export class Http2ServerTransport implements ServerTransport {
     const present = this.#carriers.get(session);
     if (present !== undefined) return present;
     const { limits } = this.#options;
-    const account = new Account(limits, () => session.destroy(undefined, ErrorCode.ENHANCE_YOUR_CALM));
+    const socket = socketOf(session);
+    const account = new Account(limits, () => destroySession(session, socket, ErrorCode.ENHANCE_YOUR_CALM));
     const { stallTimeoutMilliseconds } = limits;
-    const carrier = new Carrier(
-      session,
-      socketOf(session),
-      this.#attachedOwner,
-      stallTimeoutMilliseconds,
-      account,
-    );
+    const carrier = new Carrier(session, socket, this.#attachedOwner, stallTimeoutMilliseconds, account);
     carrier.socket.once('close', () => account.close());
     this.#carriers.set(session, carrier);
     return carrier;
