@@ -189,7 +189,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
       this.sendGoAway(ErrorCode.NO_ERROR, '');
       this.lose(end);
     }
-    // Whatever the peer does: it has had its time.
+    // Also where it closes already: what a peer never reads must not hold it for as long as slow ones may take.
     linger(this.socket, LINGER_MILLISECONDS);
     this.socket.destroySoon();
   }

@@ -17,6 +17,8 @@ import { INADEQUATE_TLS, isAdequate } from './tls-rules.js';
 export class FramesServerTransport implements ServerTransport {
   private readonly listeners = new Listeners();
   private readonly connections = new Set<Connection>();
+  /** The TCP sockets whose TLS handshake is not done, and perhaps never will be. */
+  private readonly handshaking = new Set<Socket>();
   private readonly watchdog: Watchdog;
   private isClosed = false;
   private closing: Promise<void> | undefined = undefined;
@@ -56,7 +58,7 @@ export class FramesServerTransport implements ServerTransport {
     if (tlsOptions === undefined) {
       return net.createServer({ ...SOCKET_OPTIONS }, (socket) => this.accept(socket));
     }
-    return tls.createServer(
+    const server = tls.createServer(
       {
         handshakeTimeout: limits.handshakeTimeoutMilliseconds,
         ...tlsOptions,
@@ -65,9 +67,23 @@ export class FramesServerTransport implements ServerTransport {
       } as tls.TlsOptions,
       (socket) => this.acceptTls(socket),
     );
+    server.on('connection', (socket: Socket) => this.awaitHandshake(socket));
+    return server;
+  }
+
+  private awaitHandshake(socket: Socket): void {
+    if (this.isClosed || this.isFull) {
+      socket.destroy();
+      return;
+    }
+    this.handshaking.add(socket);
+    socket.once('close', () => this.handshaking.delete(socket));
   }
 
   private acceptTls(socket: tls.TLSSocket): void {
+    // Node has no public way from a TLS socket to what it was made of.
+    const { _parent: under } = socket as tls.TLSSocket & { readonly _parent?: Socket | null };
+    if (under) this.handshaking.delete(under);
     // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS" (section 3.3).
     if (!speaksHttp2(socket)) {
       socket.destroy();
@@ -85,11 +101,11 @@ export class FramesServerTransport implements ServerTransport {
       socket.destroy();
       return undefined;
     }
-    const { limits } = this.options;
-    if (this.connections.size >= limits.maxConnections) {
+    if (this.isFull) {
       socket.destroy();
       return undefined;
     }
+    const { limits } = this.options;
     const account = new Account(limits, () => connection.fail(TOO_MANY_ABANDONED, TOO_MANY_ABANDONED.text));
     const connection: Connection = new Connection(socket, account, limits, 2, (made) => {
       const onClosed = (): void => this.onConnectionClosed(connection);
@@ -99,6 +115,10 @@ export class FramesServerTransport implements ServerTransport {
     this.watchdog.add(connection);
     connection.start();
     return connection;
+  }
+
+  private get isFull(): boolean {
+    return this.connections.size + this.handshaking.size >= this.options.limits.maxConnections;
   }
 
   private onConnectionClosed(connection: Connection): void {
@@ -111,6 +131,7 @@ export class FramesServerTransport implements ServerTransport {
   private stopListening(): void {
     this.isClosed = true;
     this.listeners.close();
+    for (const socket of this.handshaking) socket.destroy();
   }
 
   private resolveIfClosed(): void {
