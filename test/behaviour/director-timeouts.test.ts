@@ -1,0 +1,106 @@
+import { Code, encodeMessage, type ProxyOptions, type StreamDirector } from '../../lib/index.js';
+import { behaviour, type World } from '../support/behaviour.js';
+import { deferred } from '../support/deferred.js';
+import { collectResponse } from '../support/http2-client.js';
+import { rejection } from '../support/peeking.js';
+import { MESSAGE, METHOD, message, ok, status } from '../support/unary.js';
+
+async function directed(
+  world: World,
+  options: ProxyOptions,
+  direct: (answer: StreamDirector) => StreamDirector,
+) {
+  const backend = await world.http2Backend(ok);
+  const conn = world.dial(backend.port);
+  const reasons: (string | undefined)[] = [];
+  const observer = {
+    onCall: ({ failure }: { failure?: { reason: string } | undefined }) => void reasons.push(failure?.reason),
+  };
+  const { port } = await world.proxy(
+    direct(() => ({ primary: { conn } })),
+    { observer },
+    options,
+  );
+  return { client: world.http2Client(port), backend, reasons };
+}
+
+behaviour(
+  'a director that does not answer in time: DEADLINE_EXCEEDED, and its answer is of no use',
+  async (t, world) => {
+    const late = deferred();
+    const aborted = deferred<unknown>();
+    const { client, backend, reasons } = await directed(
+      world,
+      { directorTimeoutMilliseconds: 30 },
+      (answer) => async (ctx, method, peeker) => {
+        ctx.signal.addEventListener('abort', () => aborted.resolve(ctx.signal.reason));
+        await late.promise;
+        return answer(ctx, method, peeker);
+      },
+    );
+    const response = await client.call(METHOD, MESSAGE);
+    t.equal(status(response), String(Code.DEADLINE_EXCEEDED));
+    t.match(message(response), /the director has not answered within 30 ms/);
+    t.same(reasons, ['director']);
+    late.resolve();
+    await client.roundTrip();
+    t.equal(backend.sessions.length, 0);
+  },
+);
+
+behaviour('a director that answers in time is not cut, however long its call runs', async (t, world) => {
+  const { client, reasons } = await directed(
+    world,
+    { directorTimeoutMilliseconds: 40 },
+    (answer) => async (ctx, method, peeker) => {
+      await new Promise(setImmediate);
+      return answer(ctx, method, peeker);
+    },
+  );
+  const stream = client.open(METHOD);
+  const response = collectResponse(stream);
+  // Other calls' time passes meanwhile.
+  t.equal(status(await client.call(METHOD, MESSAGE)), '0');
+  await new Promise((resolve) => setTimeout(resolve, 80));
+  stream.end(MESSAGE);
+  t.equal(status(await response), '0');
+  t.same(reasons, [undefined, undefined]);
+});
+
+behaviour(
+  'a peek that the client keeps waiting: DEADLINE_EXCEEDED to director and client',
+  async (t, world) => {
+    const rejected = deferred<unknown>();
+    const { client, backend, reasons } = await directed(
+      world,
+      { peekTimeoutMilliseconds: 30 },
+      () => async (_ctx, _method, peeker) => {
+        const error = await rejection(peeker.peek());
+        rejected.resolve(error);
+        throw error;
+      },
+    );
+    const stream = client.open(METHOD);
+    const response = collectResponse(stream);
+    stream.write(encodeMessage(Buffer.from('half of it')).subarray(0, 8));
+    t.match(await rejected.promise, { code: Code.DEADLINE_EXCEEDED, message: /within 30 ms/ });
+    t.equal(status(await response), String(Code.DEADLINE_EXCEEDED));
+    t.same(reasons, ['deadline']);
+    t.equal(backend.sessions.length, 0);
+  },
+);
+
+behaviour('each peek has its time, and what has been peeked at none', async (t, world) => {
+  const { client, reasons } = await directed(
+    world,
+    { peekTimeoutMilliseconds: 40 },
+    (answer) => async (ctx, method, peeker) => {
+      await peeker.peek();
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      await peeker.peek();
+      return answer(ctx, method, peeker);
+    },
+  );
+  t.equal(status(await client.call(METHOD, MESSAGE)), '0');
+  t.same(reasons, [undefined]);
+});
