@@ -32,10 +32,7 @@ export class FramesServerTransport implements ServerTransport {
   }
 
   async listen(address: ListenAddress): Promise<ListenAddress> {
-    const server = this.createServer();
-    // Also of those that are in the TLS handshake.
-    server.maxConnections = this.options.limits.maxConnections;
-    return this.listeners.listen(server, address);
+    return this.listeners.listen(this.createServer(), address);
   }
 
   close(): Promise<void> {
