@@ -159,7 +159,7 @@ export class Peeker implements StreamPeeker {
 
   /** Lets go of what is held. */
   drop(): void {
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     this.#client.held.release(this.#heldBytes);
     this.#held = undefined;
     this.#assembler = undefined;
@@ -213,7 +213,7 @@ export class Peeker implements StreamPeeker {
       this.#error ??= error as Error;
     }
     this.#waiting = this.#waiting.filter((waiting) => !this.#answer(waiting));
-    if (this.#waiting.length > 0) return;
+    if (this.#waiting.length > 0 || this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

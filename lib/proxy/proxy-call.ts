@@ -133,7 +133,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
 
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
-    clearTimeout(this.#directorTimer);
+    if (this.#directorTimer !== undefined) clearTimeout(this.#directorTimer);
     if (this.#isSettled) {
       this.#finalizeLate(parameters);
       return;
@@ -230,7 +230,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   onFinished(): void {
-    clearTimeout(this.#directorTimer);
+    if (this.#directorTimer !== undefined) clearTimeout(this.#directorTimer);
     this.#peeker.drop();
   }
 

@@ -21,8 +21,6 @@ export class RunningCalls implements ServerCallOwner {
 
   begin(stream: IncomingStream, context: CallContext, inputEnded: boolean): ServerCall {
     this.#count++;
-    // `context.peer` may be wanted when the client has gone. A socket remembers what it was asked while it was open.
-    void stream.socket.remoteAddress;
     const call = new ServerCall(this, stream, context, inputEnded);
     call.next = this.#first;
     if (this.#first !== undefined) this.#first.previous = call;

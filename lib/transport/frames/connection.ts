@@ -6,6 +6,7 @@ import { type HeaderList, headerListSize } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
 import { brokenProtocol, CLOSED_BY_PEER, CLOSED_HERE, endOfSocket } from '../connection-ends.js';
 import { STREAM_WINDOW, type TransportLimits } from '../limits.js';
+import { rememberPeer } from '../peer-address.js';
 import type { Checked } from '../watchdog.js';
 import { LINGER_MILLISECONDS, linger } from './closing.js';
 import { FloodGuard } from './flood-guard.js';
@@ -129,6 +130,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
   /** Sends this side's preface (section 3.4), and begins to read. */
   start(): void {
     const { socket } = this;
+    rememberPeer(socket);
     if (this.isClient) socket.write(CLIENT_PREFACE);
     this.writer.writeSettings([
       ...this.role.settings,

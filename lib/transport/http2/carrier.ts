@@ -5,6 +5,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { Stream } from '../../port/stream.js';
 import { CLOSED_HERE, goneAway } from '../connection-ends.js';
+import { rememberPeer } from '../peer-address.js';
 import { endOfError } from './session-end.js';
 
 /** Who is told of a {@link Carrier}'s streams and their end. */
@@ -70,6 +71,7 @@ export class Carrier {
     this.owner = owner;
     this.stallTimeout = stallTimeout;
     this.account = account;
+    rememberPeer(socket);
     session.on('goaway', (code: number, lastStreamId: number, data?: Buffer) => {
       this.#goaway = { code, lastStreamId, end: goneAway(code, data) };
       owner.onGoaway();
