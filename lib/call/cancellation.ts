@@ -44,7 +44,8 @@ export class Cancellation {
   /** The call has ended: nothing is waited for any more. */
   end(): void {
     this.#ended = true;
-    for (const derived of this.#derived ?? []) derived.stop();
+    if (this.#derived === undefined) return;
+    for (const derived of this.#derived) derived.stop();
   }
 }
 

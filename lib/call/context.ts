@@ -87,10 +87,10 @@ export class CallContext {
   get signal(): AbortSignal {
     const shared = this.#shared;
     const isCalls = this.deadline === shared.deadline;
-    if (isCalls && this.ownSignals.length === 0) return shared.signal;
+    if (isCalls && this.ownSignals.length === 0) return shared.cancellation.signal;
     // The call has a timer for its deadline.
     const end = { signals: this.ownSignals, deadline: isCalls ? undefined : this.deadline };
-    this.#signal ??= shared.derive(end);
+    this.#signal ??= shared.cancellation.derive(end);
     return this.#signal;
   }
 
@@ -132,7 +132,7 @@ export class CallContext {
 
   /** @internal For the server: aborts {@link signal} of all contexts of the call. */
   cancel(reason: Error): void {
-    this.#shared.cancel(reason);
+    this.#shared.cancellation.cancel(reason);
   }
 
   /** @internal For the server: the call has ended, and no signal of it waits for anything any more. */
@@ -172,15 +172,30 @@ const PATH = /^\/[\x21-\x7e\x80-\xff]+$/;
 const NO_SIGNALS: readonly AbortSignal[] = [];
 
 /** What all contexts of a call share. */
-class SharedState extends Cancellation {
+class SharedState {
   /** The client's. */
   readonly deadline: number | undefined;
   /** Once it was asked for. */
   peer: string | undefined;
+  #isEnded = false;
+  /** Made when somebody asks for a signal, or the call is cancelled: most calls have none. */
+  #cancellation: Cancellation | undefined;
 
   constructor(deadline: number | undefined) {
-    super();
     this.deadline = deadline;
+  }
+
+  get cancellation(): Cancellation {
+    if (this.#cancellation === undefined) {
+      this.#cancellation = new Cancellation();
+      if (this.#isEnded) this.#cancellation.end();
+    }
+    return this.#cancellation;
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#cancellation?.end();
   }
 }
 

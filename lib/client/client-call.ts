@@ -9,7 +9,7 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { codeFromErrorCode } from '../grpc/status-mapping.js';
 import { withoutContentLength } from '../grpc/trailers.js';
-import type { HeldBytes } from '../port/account.js';
+import type { Holder } from '../port/account.js';
 import { checkedAuthority } from '../port/address.js';
 import type { ClientConnection } from '../port/connection.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
@@ -64,7 +64,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #stream: Stream | undefined;
   /** What has been sent, while a refused stream can still be retried. */
   readonly #sent: SentData;
-  readonly #held: HeldBytes;
+  readonly #holder: Holder;
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   readonly #watchesEnd: boolean;
@@ -76,7 +76,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #done = false;
 
   /**
-   * @param held what is held for it is charged to
+   * @param holder whom what is held for it is charged to
    * @param inheritsEnd whether the receiver sees to the context's deadline and cancellation
    */
   constructor(
@@ -84,12 +84,12 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     context: CallContext,
     options: CallOptions,
     receiver: CallReceiver,
-    held: HeldBytes,
+    holder: Holder,
     inheritsEnd: boolean,
   ) {
-    this.#held = held;
-    this.client = conn.channel.shareOf(held.account);
-    this.#sent = new SentData(held);
+    this.#holder = holder;
+    this.client = conn.channel.shareOf(holder.account);
+    this.#sent = new SentData(holder);
     this.#conn = conn;
     this.#context = context;
     this.waitForReady = options.waitForReady === true;
@@ -152,7 +152,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#stream = stream;
     if (this.attempts === 0) this.client.streams++;
     stream.receiver = this;
-    stream.held = this.#held;
+    stream.holder = this.#holder;
     stream.sendHeaders(headers, false);
     stream.resume();
     this.attempts++;

@@ -1,4 +1,4 @@
-import type { HeldBytes } from '../port/account.js';
+import type { Holder } from '../port/account.js';
 import { keepLong } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 
@@ -16,7 +16,7 @@ const CHUNK_BYTES = 128;
 
 /** What a call has sent so far, as it was sent, to be sent again if the backend refuses the stream. */
 export class SentData {
-  readonly #held: HeldBytes;
+  readonly #holder: Holder;
   #chunks: Buffer[] | undefined;
   #heldBytes = 0;
   #uncharged = 0;
@@ -34,9 +34,9 @@ export class SentData {
   #listed = false;
   #since = 0;
 
-  /** @param held what it holds is charged to */
-  constructor(held: HeldBytes) {
-    this.#held = held;
+  /** @param holder whom what it holds is charged to */
+  constructor(holder: Holder) {
+    this.#holder = holder;
   }
 
   /** Whether {@link replay} would send all of it. */
@@ -82,8 +82,10 @@ export class SentData {
   /** Lets go of it: there will be no retry. */
   drop(): void {
     this.#chunks = undefined;
-    this.#held.release(this.#heldBytes);
-    this.#heldBytes = 0;
+    if (this.#heldBytes > 0) {
+      this.#holder.held.release(this.#heldBytes);
+      this.#heldBytes = 0;
+    }
     this.#uncharged = 0;
     this.#bytes = Infinity;
     this.#kept = false;
@@ -93,7 +95,7 @@ export class SentData {
   #charge(bytes: number): void {
     this.#uncharged += bytes;
     if (this.#uncharged < MIN_CHARGE) return;
-    this.#held.hold(this.#uncharged);
+    this.#holder.held.hold(this.#uncharged);
     this.#heldBytes += this.#uncharged;
     this.#uncharged = 0;
   }

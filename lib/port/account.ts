@@ -32,6 +32,8 @@ export interface Debtor {
 /** A part of the limit that is freed at a time, so that the holders are not sorted for each further byte. */
 const RELIEF = 1 / 8;
 
+const NEVER = -1_000_000;
+
 /** How long who was told to end may take for it. */
 const ENDING_MILLISECONDS = 1000;
 
@@ -52,8 +54,8 @@ export class HeldBytes {
   /** The neighbours among those of the account that hold anything. */
   previous: HeldBytes | undefined;
   next: HeldBytes | undefined;
-  /** When it was told to end, on the clock of `performance.now()`. */
-  toldAt = Number.NEGATIVE_INFINITY;
+  /** When it was told to end, in whole milliseconds of `performance.now()`; a number with a fraction would be an object. */
+  toldAt = NEVER;
 
   constructor(account: Account, debtor: Debtor) {
     this.account = account;
@@ -77,9 +79,15 @@ export class HeldBytes {
   }
 
   tellTooMuch(): void {
-    this.toldAt = performance.now();
+    this.toldAt = Math.trunc(performance.now());
     this.#debtor.onTooMuchHeld();
   }
+}
+
+/** Whose something is, and what it is charged to; made when there is something, since for most calls nothing is held. */
+export interface Holder {
+  readonly account: Account;
+  readonly held: HeldBytes;
 }
 
 /** What one client costs. */
@@ -241,3 +249,6 @@ export const NOBODYS = new HeldBytes(
   ),
   { onTooMuchHeld() {} },
 );
+
+/** Whoever is none of a client's calls. */
+export const NO_HOLDER: Holder = { account: NOBODYS.account, held: NOBODYS };

@@ -15,8 +15,8 @@ export interface HeaderList extends Array<string> {
  * in units of octets plus an overhead of 32 octets for each field" (RFC 9113 section 6.5.2).
  */
 export function headerListSize(headers: HeaderList): number {
-  let size = 0;
-  for (const text of headers) size += 16 + text.length;
+  let size = 16 * headers.length;
+  for (let i = 0; i < headers.length; i++) size += headers[i]!.length;
   return size;
 }
 

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { Account, HeldBytes } from './account.js';
+import type { Account, Holder } from './account.js';
 import type { ConnectionEnd } from './connection-end.js';
 import type { HeaderList } from './headers.js';
 
@@ -17,8 +17,8 @@ export interface Stream {
   /** Where frames that come in are delivered; may be replaced at any time. */
   receiver: StreamReceiver;
 
-  /** What is held in this stream, in either direction, is charged to. To be set before anything can be. */
-  held: HeldBytes;
+  /** Whom what is held in this stream, in either direction, is charged to. To be set before anything can be held. */
+  holder: Holder;
 
   /**
    * Sends HEADERS; a second call sends trailers and must set `endStream`. The list begins with the

@@ -78,7 +78,7 @@ export class DestinationStream implements CallReceiver {
     if (!CallContext.is(context)) throw new TypeError("a destination's ctx must be a CallContext");
     this.#conn = toClientConn(conn);
     const inheritsEnd = stream.endsWith(context);
-    this.#call = new ClientCall(this.#conn, context, callOptions, this, stream.held, inheritsEnd);
+    this.#call = new ClientCall(this.#conn, context, callOptions, this, stream, inheritsEnd);
   }
 
   /** How it ended. */

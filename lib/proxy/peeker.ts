@@ -160,7 +160,7 @@ export class Peeker implements StreamPeeker {
   /** Lets go of what is held. */
   drop(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
-    this.#client.held.release(this.#heldBytes);
+    if (this.#heldBytes > 0) this.#client.held.release(this.#heldBytes);
     this.#held = undefined;
     this.#assembler = undefined;
     this.#unscanned = undefined;

@@ -1,7 +1,7 @@
 import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import { decompress } from '../grpc/compression.js';
 import { type Message, MessageParser, PREFIX_LENGTH } from '../grpc/framing.js';
-import type { HeldBytes } from '../port/account.js';
+import type { Holder } from '../port/account.js';
 import { keep } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 import type { RequestConsumer } from './request-consumer.js';
@@ -14,7 +14,7 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   readonly #stream: Stream;
   readonly #encoding: string | undefined;
   readonly #maxMessageBytes: number;
-  readonly #held: HeldBytes;
+  readonly #holder: Holder;
   #heldBytes = 0;
   readonly #parser: MessageParser;
   readonly #messages: Message[] = [];
@@ -22,9 +22,9 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   #ended = false;
   #error: Error | undefined;
 
-  /** @param held what is read ahead is charged to */
-  constructor(stream: Stream, encoding: string | undefined, maxMessageBytes: number, held: HeldBytes) {
-    this.#held = held;
+  /** @param holder whom what is read ahead is charged to */
+  constructor(stream: Stream, encoding: string | undefined, maxMessageBytes: number, holder: Holder) {
+    this.#holder = holder;
     this.#stream = stream;
     this.#encoding = encoding;
     this.#maxMessageBytes = maxMessageBytes;
@@ -47,7 +47,7 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   onData(chunk: Buffer): void {
     // What follows is no message.
     if (this.#error !== undefined) return;
-    this.#held.hold(chunk.length);
+    this.#holder.held.hold(chunk.length);
     this.#heldBytes += chunk.length;
     try {
       this.#parser.push(keep(chunk));
@@ -88,7 +88,7 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
   #release(bytes: number): void {
     const released = Math.min(bytes, this.#heldBytes);
     this.#heldBytes -= released;
-    this.#held.release(released);
+    if (released > 0) this.#holder.held.release(released);
   }
 
   #deliver(): void {

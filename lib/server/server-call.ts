@@ -10,7 +10,7 @@ import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
 import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
-import { type Debtor, HeldBytes } from '../port/account.js';
+import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
 import { appendHeaders, copyHeaders, type HeaderList, headerListSize, headerValue } from '../port/headers.js';
 import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
@@ -38,7 +38,7 @@ export interface ServerCallOwner {
  * One call, from its request headers to its end. It is the receiver of its stream for all its life, and hands what
  * comes to whoever consumes the request: the messages' reader, or the proxy. However it ends, it ends in `#finish`.
  */
-export class ServerCall implements ServerStream, StreamReceiver, Debtor {
+export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder {
   readonly deadline: number | undefined;
   inputEnded: boolean;
   headersSent = false;
@@ -48,8 +48,6 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   responseContentType = 'application/grpc';
   /** The client has sent what is no request, or a message that is too long. */
   isSpoilt = false;
-  /** What is held for it, wherever that waits. */
-  readonly held: HeldBytes;
   /** Its neighbours among the running calls, for {@link RunningCalls} alone. */
   previous: ServerCall | undefined;
   next: ServerCall | undefined;
@@ -75,6 +73,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
   #isBlocked = false;
   /** The client gave it no time to be served in. */
   #isHopeless = false;
+  #held: HeldBytes | undefined;
   readonly #heldFields: number;
   #trailers: HeaderList | undefined;
   #outcomeListener: ((failure: Failure | undefined) => void) | undefined;
@@ -89,11 +88,10 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     this.inputEnded = inputEnded;
     this.#startedAt = owner.observer === undefined ? 0 : now();
     stream.receiver = this;
-    this.held = new HeldBytes(stream.account, this);
-    stream.held = this.held;
+    stream.holder = this;
     const size = headerListSize(context.headers);
     this.#heldFields = size < LARGE_LIST ? 0 : size;
-    this.held.hold(this.#heldFields);
+    if (this.#heldFields > 0) this.held.hold(this.#heldFields);
     if (context.deadline !== undefined) {
       this.#isHopeless = context.deadline - now() < SHORTEST_MILLISECONDS;
       this.#deadlineTimer = new DeadlineTimer(context.deadline, () => this.#onDeadline());
@@ -119,6 +117,16 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     if (!this.#finished && !this.isProxied && !this.endsWith(context)) this.#watch(context);
   }
 
+  get account(): Account {
+    return this.#stream.account;
+  }
+
+  /** What is held for it, wherever that waits. */
+  get held(): HeldBytes {
+    this.#held ??= new HeldBytes(this.account, this);
+    return this.#held;
+  }
+
   get cancelled(): StatusError | undefined {
     return this.cancellation?.error;
   }
@@ -131,7 +139,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     if (this.#consumer === undefined) {
       const encoding = headerValue(this.context.headers, 'grpc-encoding');
       const { maxReceiveMessageBytes } = this.#owner;
-      const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this.held);
+      const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this);
       this.#consumer = reader;
       if (this.cancelled !== undefined) reader.fail(this.cancelled);
       else if (this.inputEnded) reader.onEnd();
@@ -356,7 +364,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
     this.#deadlineTimer?.stop();
     this.#endWatch?.stop();
     this.#context.end();
-    this.held.release(this.#heldFields);
+    if (this.#heldFields > 0) this.held.release(this.#heldFields);
     this.#charge(failure?.reason);
     if (isClientThere) this.#sendStatus(failure?.error);
     if (!this.#settled) this.#abandon(failure ?? endedByInterceptor());
@@ -368,7 +376,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor {
 
   /** Calls that were begun for nothing are charged to who made them; see `ServerLimits.abandonedCalls`. */
   #charge(reason: FailureReason | undefined): void {
-    const { account } = this.#stream;
+    const { account } = this;
     if (reason === undefined || reason === 'backend_status') account.onCallCompleted();
     else if (this.isSpoilt || WASTEFUL.has(reason) || (reason === 'deadline' && this.#isHopeless)) {
       account.onCallAbandoned();

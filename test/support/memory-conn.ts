@@ -3,7 +3,7 @@ import { CallContext } from '../../lib/call/context.js';
 import { Channel } from '../../lib/client/channel/channel.js';
 import { ClientConn } from '../../lib/client/client-conn.js';
 import type { StreamHandler } from '../../lib/index.js';
-import { NOBODYS } from '../../lib/port/account.js';
+import { NO_HOLDER } from '../../lib/port/account.js';
 import type { ClientConnection, ConnectionOwner } from '../../lib/port/connection.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../../lib/port/stream.js';
 import { runHandler } from '../../lib/server/run-handler.js';
@@ -13,8 +13,8 @@ import { DEFAULT_DIAL_LIMITS } from '../../lib/transport/limits.js';
 /** A stream that goes nowhere, and remembers which buffers it was given. */
 export class MemoryStream implements IncomingStream {
   receiver!: StreamReceiver;
-  held = NOBODYS;
-  readonly account = NOBODYS.account;
+  holder = NO_HOLDER;
+  readonly account = NO_HOLDER.account;
   readonly socket = {} as Socket;
   readonly sent: Buffer[] = [];
   paused = false;

@@ -68,6 +68,7 @@ class PooledConnection implements ConnectionOwner {
   readonly lane: Lane;
   /** Whose streams have been opened on it. */
   readonly clients = new Set<ClientShare>();
+  lastClient: ClientShare | undefined;
   /** `spared`: no stream is opened on it where there is any other. */
   phase: 'connecting' | 'ready' | 'spared' | 'going away' = 'connecting';
   /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
@@ -79,6 +80,11 @@ class PooledConnection implements ConnectionOwner {
     this.#subchannel = subchannel;
     this.lane = lane;
     this.connection = outsideOfCalls(() => dialer.dial(this));
+  }
+
+  forgetClients(): void {
+    this.clients.clear();
+    this.lastClient = undefined;
   }
 
   onReady(): void {
@@ -168,7 +174,10 @@ export class Subchannel {
       this.#current = picked;
     }
     picked.used = true;
-    picked.clients.add(client);
+    if (picked.lastClient !== client) {
+      picked.lastClient = client;
+      picked.clients.add(client);
+    }
     return picked.connection;
   }
 
@@ -326,7 +335,7 @@ export class Subchannel {
       if (pooled.phase !== 'ready') continue;
       const isIdle = !pooled.used && pooled.connection.streamCount === 0;
       // Who has left must not be remembered for as long as the connection lives.
-      if (isIdle || pooled.clients.size > MAX_CLIENTS) pooled.clients.clear();
+      if (isIdle || pooled.clients.size > MAX_CLIENTS) pooled.forgetClients();
       pooled.used = false;
       pooled.idleSweeps = isIdle ? pooled.idleSweeps + 1 : 0;
       const idleSweeps = this.#limits.idleTimeoutMilliseconds / this.#sweepMilliseconds;

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import http2, { type Http2Stream } from 'node:http2';
-import { NOBODYS } from '../../port/account.js';
+import { NO_HOLDER } from '../../port/account.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { type HeaderList, headerListSize } from '../../port/headers.js';
 import { keep, keepLong } from '../../port/lent-memory.js';
@@ -26,7 +26,7 @@ type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
  */
 export abstract class NodeStream<S extends Http2Stream> implements Stream, WaitingStream {
   receiver: StreamReceiver = NOBODY;
-  held = NOBODYS;
+  holder = NO_HOLDER;
   protected node: S | undefined;
   protected readonly carrier: Carrier;
   protected trailers: HeaderList | undefined;
@@ -40,7 +40,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   #failure: NodeJS.ErrnoException | undefined;
   /** It has been resumed once: only then are there listeners, and something to pause. */
   #flows = false;
-  /** What is charged to `held`. */
+  /** What is charged to its holder. */
   #heldBytes = 0;
   /** Large header lists that nghttp2 may still have to send; nobody tells when it has. */
   #heldFields = 0;
@@ -183,8 +183,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
 
   #count(bytes: number): void {
     const all = bytes + this.#heldFields;
-    if (all > this.#heldBytes) this.held.hold(all - this.#heldBytes);
-    else this.held.release(this.#heldBytes - all);
+    if (all === this.#heldBytes) return;
+    if (all > this.#heldBytes) this.holder.held.hold(all - this.#heldBytes);
+    else this.holder.held.release(this.#heldBytes - all);
     this.#heldBytes = all;
   }
 

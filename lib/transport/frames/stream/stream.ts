@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { type Account, NOBODYS } from '../../../port/account.js';
+import { type Account, NO_HOLDER } from '../../../port/account.js';
 import { ErrorCode } from '../../../port/error-code.js';
 import { type HeaderList, headerValue } from '../../../port/headers.js';
 import { type IncomingStream, NOBODY, type StreamReceiver, type StreamReset } from '../../../port/stream.js';
@@ -40,7 +40,7 @@ export interface StreamOwner {
 /** One stream (RFC 9113 section 5). */
 export class FrameStream implements IncomingStream, SendingStream {
   receiver: StreamReceiver = NOBODY;
-  held = NOBODYS;
+  holder = NO_HOLDER;
 
   private interimResponses = 0;
   /** Flow control (section 5.2): what the peer may still send, and what has been consumed of it. */
@@ -128,7 +128,7 @@ export class FrameStream implements IncomingStream, SendingStream {
       const sent = scheduler.send(this, chunk, endStream);
       if (sent === chunk.length) return true;
       if (sent > 0) rest = chunk.subarray(sent);
-      this.outbox ??= new Waiting(this.held);
+      this.outbox ??= new Waiting(this.holder.held);
     } else if (this.outbox.hasTail) {
       return true;
     }
@@ -381,7 +381,7 @@ export class FrameStream implements IncomingStream, SendingStream {
   }
 
   private inboxToFill(): Waiting {
-    this.inbox ??= new Waiting(this.held);
+    this.inbox ??= new Waiting(this.holder.held);
     return this.inbox;
   }
 
