@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import t, { type Test } from 'tap';
 import type { CallOutcome, Server } from '../../lib/index.js';
-import { TRANSPORTS, World } from '../support/behaviour.js';
+import { waitingBehaviour as behaviour, type World } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { requestTo } from '../support/fields.js';
 import { data, errorCode, FrameType, headers, Setting } from '../support/frame.js';
@@ -16,17 +15,6 @@ const DOWNLOAD = '/test.Service/Download';
 const TIMEOUT = 50;
 /** By then it is closed: statuses have 100 ms, a connection whose peer does nothing has a second, and slow machines half of one. */
 const CLOSED_WITHIN = TIMEOUT + 100 + 1000 + 500;
-
-// What takes long here is waited for.
-t.jobs = 16;
-
-/** A test on every pair of transports, beside the others. */
-function behaviour(name: string, run: (t: Test, world: World) => Promise<void>): void {
-  for (const transports of TRANSPORTS) {
-    const { server, client } = transports;
-    t.test(`${name} [${server} to ${client}]`, { buffered: true }, (t) => run(t, new World(t, transports)));
-  }
-}
 
 /** A proxy to a backend that answers one method alone. */
 async function proxyToSilent(world: World, peek = false) {

@@ -35,6 +35,15 @@ export function behaviour(
   }
 }
 
+/** The same for what mostly waits: such tests of a file run beside each other. */
+export function waitingBehaviour(name: string, run: (t: Test, world: World) => Promise<void>): void {
+  t.jobs = 16;
+  for (const transports of TRANSPORTS) {
+    const { server, client } = transports;
+    t.test(`${name} [${server} to ${client}]`, { buffered: true }, (t) => run(t, new World(t, transports)));
+  }
+}
+
 export interface Proxy {
   readonly server: Server;
   readonly port: number;

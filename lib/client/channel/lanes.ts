@@ -2,7 +2,7 @@ import type { Account } from '../../port/account.js';
 import { ConnectionBackoff } from './backoff.js';
 
 /** The lanes of either kind that there are, besides the one that all share: each costs a connection of its own. */
-const MAX_LANES = 8;
+const MAX_LANES = 16;
 
 /** Connections that lanes leave to all others. */
 const SPARE_CONNECTIONS = 2;

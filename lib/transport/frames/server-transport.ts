@@ -65,6 +65,8 @@ export class FramesServerTransport implements ServerTransport {
       (socket) => this.acceptTls(socket),
     );
     server.on('connection', (socket: Socket) => this.awaitHandshake(socket));
+    // Node only tells of a handshake that fails, or whose time is over.
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
     return server;
   }
 

@@ -44,9 +44,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   #heldBytes = 0;
   /** Large header lists that nghttp2 may still have to send; nobody tells when it has. */
   #heldFields = 0;
-  /** What waited to be sent when it was looked at last, and since when it has been as much, with nothing added. */
-  #waitingToSend = 0;
-  #hasMoved = false;
+  /** The bytes that it was given to send, how many of them had gone out when it was looked at last, and since when. */
+  #givenBytes = 0;
+  #goneBytes = 0;
   #stuckSince = 0;
   #hasLeft = false;
 
@@ -72,8 +72,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
       this.localEnded = true;
       node.end();
     }
-    this.#hasMoved = true;
+    // Until it has been seen to go out: little may wait for a window as well as much.
     if (!this.#hasLeft) this.carrier.waiting.add(this);
+    this.#givenBytes += data.length;
     return hasRoom || endStream;
   }
 
@@ -156,9 +157,10 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     if (node === undefined) return;
     const { writableLength } = node;
     this.#count(node.readableLength + writableLength);
-    if (this.#hasMoved || writableLength === 0 || writableLength !== this.#waitingToSend) {
-      this.#hasMoved = false;
-      this.#waitingToSend = writableLength;
+    // Not what waits: of a long answer that may be as much at every look.
+    const goneBytes = this.#givenBytes - writableLength;
+    if (writableLength === 0 || goneBytes !== this.#goneBytes) {
+      this.#goneBytes = goneBytes;
       this.#stuckSince = now;
     } else if (now - this.#stuckSince >= this.carrier.stallTimeout) {
       this.#endStalled(node);
@@ -294,7 +296,6 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     const { node } = this;
     // A stream of somebody else's session is looked at by nobody.
     if (this.#heldBytes > 0 && node !== undefined) this.#count(node.readableLength + node.writableLength);
-    this.#hasMoved = true;
     this.receiver.onDrain();
   }
 
