@@ -100,8 +100,8 @@ async function greedyUploads(
       if (wasExhausted(ended)) exhausted++;
     });
   }
-  // What is left is within the share.
-  await eventually('the share is kept', () => exhausted >= CALLS - 4);
+  // What is left is within the share: of each window the backend may have taken 64 KiB.
+  await eventually('the share is kept', () => exhausted >= CALLS - 5);
   t.same(await victim.stop(), []);
   const limits = (): number => outcomes.filter(({ failure }) => failure?.reason === 'limit').length;
   await eventually('all hear of it', () => exhausted === limits());
