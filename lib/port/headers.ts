@@ -20,6 +20,9 @@ export function headerListSize(headers: HeaderList): number {
   return size;
 }
 
+/** Header lists below this size are not counted: they weigh no more than the objects of their call. */
+export const LARGE_HEADER_LIST = 4096;
+
 /** The value of the first field called `name`, or undefined. */
 export function headerValue(headers: HeaderList, name: string): string | undefined {
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,6 +1,6 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { tellOnlooker, warn, whenSettled } from '../call/hooks.js';
-import type { DestinationOutcome, Failure, FailureReason } from '../call/outcome.js';
+import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -11,6 +11,7 @@ import type { ServerCall } from '../server/server-call.js';
 import type { PROXY_DEFAULTS } from './defaults.js';
 import { type DestinationOwner, DestinationStream } from './destination-stream.js';
 import type { Destination, StreamDirector, StreamParameters } from './director.js';
+import { callEnded, failureOfSecondary, reasonOfRequest } from './failures.js';
 import { RequestFanout } from './fanout.js';
 import { Peeker } from './peeker.js';
 import { decisiveFailure } from './precedence.js';
@@ -381,23 +382,4 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
 /** Whether a director's answer is one, as far as the types' word is worth: it is the application's. */
 function isParameters(answer: StreamParameters | Promise<StreamParameters>): answer is StreamParameters {
   return (answer as Partial<StreamParameters> | null | undefined)?.primary !== undefined;
-}
-
-/** Whose fault it is that a request could not be read. */
-function reasonOfRequest({ code }: StatusError): FailureReason {
-  if (code === Code.DEADLINE_EXCEEDED) return 'deadline';
-  return code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'client_protocol';
-}
-
-function failureOfSecondary({ message, cause }: StatusError): Failure {
-  const error = StatusError.withoutStack(Code.INTERNAL, `failed proxying to secondary: ${message}`);
-  error.cause = cause;
-  return { error, reason: 'secondary' };
-}
-
-function callEnded(): Failure {
-  return {
-    error: StatusError.withoutStack(Code.CANCELLED, 'the call has ended'),
-    reason: 'client_cancelled',
-  };
 }

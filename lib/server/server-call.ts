@@ -5,27 +5,33 @@ import { CallContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import { tellOnlooker } from '../call/hooks.js';
-import type { CallObserver, CallOutcome, Failure, FailureReason } from '../call/outcome.js';
-import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
+import type { CallObserver, CallOutcome, Failure } from '../call/outcome.js';
 import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
-import { ErrorCode, errorCodeName } from '../port/error-code.js';
-import { appendHeaders, copyHeaders, type HeaderList, headerListSize, headerValue } from '../port/headers.js';
+import { ErrorCode } from '../port/error-code.js';
+import {
+  appendHeaders,
+  type HeaderList,
+  headerListSize,
+  headerValue,
+  LARGE_HEADER_LIST,
+} from '../port/headers.js';
 import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
+import { chargeCall, isHopeless } from './call-charge.js';
+import {
+  deadlineOfCall,
+  endedByInterceptor,
+  failureOfReset,
+  tooMuchHeld,
+  trailersOfError,
+} from './call-failures.js';
 import { MessageReader } from './message-reader.js';
 import type { RequestConsumer } from './request-consumer.js';
+import { responseHeaders } from './response-headers.js';
 import type { ServerStream } from './server-stream.js';
-
-/** Header lists below this are not counted: they weigh no more than the objects of their call. */
-const LARGE_LIST = 4096;
-
-/** With less time than this, nobody can expect an answer; a millisecond has lost some of it by now. */
-const SHORTEST_MILLISECONDS = 0.9;
-
-/** Why calls fail whose streams to backends are then reset, by what their client has done. */
-const WASTEFUL: ReadonlySet<FailureReason> = new Set(['client_cancelled', 'client_protocol']);
+import { WaitingSenders } from './waiting-senders.js';
 
 /** What a call belongs to. */
 export interface ServerCallOwner {
@@ -60,7 +66,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
   #bytesSent = 0;
   /** By the handler; what the proxy sends it counts itself. */
   #messagesSent = 0;
-  #waitingForDrain: (() => void)[] | undefined;
+  #senders: WaitingSenders | undefined;
   #deadlineTimer: DeadlineTimer | undefined;
   /** The context whose deadline and signals end the call, and what waits for them unless they are the client's own. */
   #watched: CallContext;
@@ -90,10 +96,10 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     stream.receiver = this;
     stream.holder = this;
     const size = headerListSize(context.headers);
-    this.#heldFields = size < LARGE_LIST ? 0 : size;
+    this.#heldFields = size < LARGE_HEADER_LIST ? 0 : size;
     if (this.#heldFields > 0) this.held.hold(this.#heldFields);
     if (context.deadline !== undefined) {
-      this.#isHopeless = context.deadline - now() < SHORTEST_MILLISECONDS;
+      this.#isHopeless = isHopeless(context.deadline);
       this.#deadlineTimer = new DeadlineTimer(context.deadline, () => this.#onDeadline());
     }
   }
@@ -154,7 +160,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     this.#checkAnswersHere();
     if (this.headersSent) throw new Error('response headers have been sent already');
     if (this.#finished) throw this.cancelled ?? new Error('the call has ended');
-    const headers = this.#responseHeaders(...ACCEPT_ENCODING);
+    const headers = responseHeaders(this.responseContentType, true);
     this.sendHeaderList(appendHeaders(headers, metadata.toHeaders()));
   }
 
@@ -166,10 +172,8 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     if (!this.headersSent) this.sendHeader();
     this.#messagesSent++;
     if (this.sendData(message)) return;
-    await new Promise<void>((resolve) => {
-      this.#waitingForDrain ??= [];
-      this.#waitingForDrain.push(resolve);
-    });
+    this.#senders ??= new WaitingSenders();
+    await this.#senders.wait();
     if (this.cancelled !== undefined) throw this.cancelled;
   }
 
@@ -289,42 +293,23 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     this.#consumer?.onEnd();
   }
 
-  onReset({ code, by, text, lost }: StreamReset): void {
-    let failure: Failure;
-    if (lost !== undefined) {
-      failure = clientFailure(`the client disconnected: ${lost.text}`, 'client_gone');
-    } else if (by === 'local' && code === ErrorCode.ENHANCE_YOUR_CALM) {
-      const error = StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, `the client's stream: ${text}`);
-      failure = { error, reason: 'limit' };
-    } else if (by === 'local') {
-      failure = clientFailure(`the client broke HTTP/2: ${text ?? errorCodeName(code)}`, 'client_protocol');
-    } else {
-      failure = clientFailure(`the client cancelled the call (${errorCodeName(code)})`, 'client_cancelled');
-    }
-    this.#endEarly(failure, false);
+  onReset(reset: StreamReset): void {
+    if (reset.lost === undefined && reset.by === 'local') this.isSpoilt = true;
+    this.#endEarly(failureOfReset(reset), false);
   }
 
   /** Most of what is too much is held for this call: its client, or a backend, takes too little of it. */
   onTooMuchHeld(): void {
-    const error = StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, 'too much of the call waits to be taken');
     const isTold = !this.#isBlocked && !this.#finished;
-    this.#endEarly({ error, reason: 'limit' }, isTold);
+    this.#endEarly(tooMuchHeld(), isTold);
     // No status would reach a client through what waits for it; and of an answer that is complete this is the rest.
     if (!isTold) this.#stream.reset(ErrorCode.ENHANCE_YOUR_CALM);
   }
 
   onDrain(): void {
     this.#isBlocked = false;
-    this.#releaseSenders();
+    this.#senders?.release();
     this.#consumer?.onDrain();
-  }
-
-  /** Lets those go on who wait for room, or for the end. */
-  #releaseSenders(): void {
-    const waiting = this.#waitingForDrain;
-    if (waiting === undefined) return;
-    this.#waitingForDrain = undefined;
-    for (const resolve of waiting) resolve();
   }
 
   #checkAnswersHere(): void {
@@ -332,10 +317,8 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
   }
 
   #onDeadline(): void {
-    const error = StatusError.withoutStack(Code.DEADLINE_EXCEEDED, 'the deadline of the call has passed');
-    const failure: Failure = { error, reason: 'deadline' };
     // The client is told now, however long the handler takes to notice.
-    this.#endEarly(failure, true);
+    this.#endEarly(deadlineOfCall(), true);
   }
 
   #watch(context: CallContext): void {
@@ -365,22 +348,13 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     this.#endWatch?.stop();
     this.#context.end();
     if (this.#heldFields > 0) this.held.release(this.#heldFields);
-    this.#charge(failure?.reason);
+    chargeCall(this.account, failure?.reason, this.isSpoilt || this.#isHopeless);
     if (isClientThere) this.#sendStatus(failure?.error);
     if (!this.#settled) this.#abandon(failure ?? endedByInterceptor());
-    this.#releaseSenders();
+    this.#senders?.release();
     this.#consumer?.onFinished();
     if (this.#owner.observer !== undefined) this.#tellObserver(this.#owner.observer, failure);
     this.#owner.onCallFinished(this);
-  }
-
-  /** Calls that were begun for nothing are charged to who made them; see `ServerLimits.abandonedCalls`. */
-  #charge(reason: FailureReason | undefined): void {
-    const { account } = this;
-    if (reason === undefined || reason === 'backend_status') account.onCallCompleted();
-    else if (this.isSpoilt || WASTEFUL.has(reason) || (reason === 'deadline' && this.#isHopeless)) {
-      account.onCallAbandoned();
-    }
   }
 
   #sendStatus(error: StatusError | undefined): void {
@@ -388,7 +362,10 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
     const list = this.headersSent
       ? trailers
-      : appendHeaders(this.#responseHeaders(...this.#accepts), trailers);
+      : appendHeaders(
+          responseHeaders(this.responseContentType, this.#consumer instanceof MessageReader),
+          trailers,
+        );
     this.#stream.sendHeaders(list, true);
     // Else the rest of the request would keep the stream, and the client, busy. A no-op after half-close.
     this.#stream.reset(ErrorCode.NO_ERROR);
@@ -420,39 +397,4 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     };
     this.inScope(() => tellOnlooker(() => observer.onCall?.(outcome)));
   }
-
-  /**
-   * "The server will then include a grpc-accept-encoding response header which specifies the algorithms that the server
-   * accepts" (compression.md). Only where messages are read here: the proxy accepts whatever the backend does.
-   */
-  get #accepts(): readonly string[] {
-    return this.#consumer instanceof MessageReader ? ACCEPT_ENCODING : NOTHING;
-  }
-
-  #responseHeaders(...fields: string[]): HeaderList {
-    return [':status', '200', 'content-type', this.responseContentType, ...fields];
-  }
-}
-
-const ACCEPT_ENCODING: readonly string[] = ['grpc-accept-encoding', SUPPORTED_ENCODINGS];
-const NOTHING: readonly string[] = [];
-
-function trailersOfError(error: StatusError): HeaderList {
-  try {
-    // A copy: what an application's own subclass gives may be anything, and is read here alone.
-    return copyHeaders(error.toTrailers());
-  } catch {
-    return StatusError.prototype.toTrailers.call(error);
-  }
-}
-
-function clientFailure(message: string, reason: FailureReason): Failure {
-  return { error: StatusError.withoutStack(Code.CANCELLED, message), reason };
-}
-
-function endedByInterceptor(): Failure {
-  return {
-    error: StatusError.withoutStack(Code.CANCELLED, 'an interceptor has ended the call'),
-    reason: 'interceptor',
-  };
 }

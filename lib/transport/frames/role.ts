@@ -5,7 +5,8 @@ import type { Liveness } from './liveness.js';
 import type { FrameWriter } from './output/frame-writer.js';
 import type { PeerSettings } from './settings.js';
 import type { Identifiers } from './stream/identifiers.js';
-import type { FrameStream, StreamOwner } from './stream/stream.js';
+import type { FrameStream } from './stream/stream.js';
+import type { StreamOwner } from './stream/stream-owner.js';
 import type { StreamTable } from './stream/stream-table.js';
 
 /** What a connection does differently as a client and as a server. */

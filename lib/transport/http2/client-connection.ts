@@ -13,7 +13,7 @@ import { Connection } from './connection.js';
 import { destroySession } from './destroy-session.js';
 import { beforeSettings, endOfError } from './session-end.js';
 import { SessionWatch } from './session-watch.js';
-import { closeWith } from './stream.js';
+import { closeWith } from './stream-resets.js';
 
 /** A connection that a dialer makes. */
 export class Http2ClientConnection extends Connection implements Dial {

@@ -18,7 +18,7 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
       this.fail('requests with trailers cannot be sent');
       return;
     }
-    if (this.isTooLarge(headers)) return;
+    if (!this.takesHeaders(headers)) return;
     const session = this.carrier.session as ClientHttp2Session;
     try {
       this.adopt(sendFields(headers, 'request', (fields) => session.request(fields, { endStream })));

@@ -36,8 +36,7 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
     const node = this.node!;
     if (this.isDone || this.localEnded || node.destroyed || node.closed) return;
     if (endStream) this.localEnded = true;
-    if (this.isTooLarge(headers)) return;
-    this.countFields(headers);
+    if (!this.takesHeaders(headers)) return;
     if (node.headersSent) {
       this.trailers = headers;
       node.end();

@@ -8,14 +8,13 @@ import { NOBODY, type Stream, type StreamReceiver, type StreamReset } from '../.
 import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
 import { sendFields, toHeaderList } from './fields.js';
+import { StreamBacklog } from './stream-backlog.js';
+import { closeWith, hasEndStream, neverSent } from './stream-resets.js';
 
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
 /** The most that is written at a time. */
 const MAX_WRITE = 65536;
-
-/** Header lists below this are not counted: they weigh no more than the objects of their call. */
-const LARGE_LIST = 4096;
 
 const adapterOf = Symbol('adapter');
 type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
@@ -40,14 +39,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   #failure: NodeJS.ErrnoException | undefined;
   /** It has been resumed once: only then are there listeners, and something to pause. */
   #flows = false;
-  /** What is charged to its holder. */
-  #heldBytes = 0;
-  /** Large header lists that nghttp2 may still have to send; nobody tells when it has. */
-  #heldFields = 0;
-  /** The bytes that it was given to send, how many of them had gone out when it was looked at last, and since when. */
-  #givenBytes = 0;
-  #goneBytes = 0;
-  #stuckSince = 0;
+  readonly #backlog = new StreamBacklog();
   #hasLeft = false;
 
   constructor(carrier: Carrier) {
@@ -74,7 +66,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     }
     // Until it has been seen to go out: little may wait for a window as well as much.
     if (!this.#hasLeft) this.carrier.waiting.add(this);
-    this.#givenBytes += data.length;
+    this.#backlog.give(data.length);
     return hasRoom || endStream;
   }
 
@@ -148,24 +140,12 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     this.node.on('data', ignore);
   }
 
-  /**
-   * Node tells nobody what comes in for a stream that is paused, nor when output moves: so streams that wait are looked
-   * at, and what they hold is known every so often.
-   */
   check(now: number): void {
     const { node } = this;
     if (node === undefined) return;
-    const { writableLength } = node;
-    this.#count(node.readableLength + writableLength);
-    // Not what waits: of a long answer that may be as much at every look.
-    const goneBytes = this.#givenBytes - writableLength;
-    if (writableLength === 0 || goneBytes !== this.#goneBytes) {
-      this.#goneBytes = goneBytes;
-      this.#stuckSince = now;
-    } else if (now - this.#stuckSince >= this.carrier.stallTimeout) {
-      this.#endStalled(node);
-    }
-    if (this.#heldBytes === 0 && !this.isPaused) this.carrier.waiting.delete(this);
+    this.#backlog.count(node, this.holder);
+    if (this.#backlog.isStuck(node, now, this.carrier.stallTimeout)) this.#endStalled(node);
+    if (this.#backlog.bytes === 0 && !this.isPaused) this.carrier.waiting.delete(this);
   }
 
   #endStalled(node: S): void {
@@ -175,41 +155,20 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     else this.endSoon({ code, by: 'local', text: 'nothing of it was taken for too long', lost: undefined });
   }
 
-  /** It has more to send than can be sent now. */
-  #wait(): void {
-    const { node } = this;
-    if (node === undefined || this.#hasLeft) return;
-    this.carrier.waiting.add(this);
-    this.#count(node.readableLength + node.writableLength);
-  }
-
-  #count(bytes: number): void {
-    const all = bytes + this.#heldFields;
-    if (all === this.#heldBytes) return;
-    if (all > this.#heldBytes) this.holder.held.hold(all - this.#heldBytes);
-    else this.holder.held.release(this.#heldBytes - all);
-    this.#heldBytes = all;
-  }
-
-  /** A header list goes to nghttp2, which keeps it until it can be sent. */
-  protected countFields(headers: HeaderList): void {
+  /** Whether a header list can be sent: the peer takes one as long as this. Else the stream ends. */
+  protected takesHeaders(headers: HeaderList): boolean {
     const size = headerListSize(headers);
-    if (size < LARGE_LIST) return;
-    this.#heldFields += size;
-    this.#wait();
-  }
-
-  /** Whether the peer does not take a list as long as this: then the stream ends. */
-  protected isTooLarge(headers: HeaderList): boolean {
     const most = this.carrier.maxHeaderListBytes;
-    const size = headerListSize(headers);
-    if (size <= most) return false;
-    this.endSoon({
-      code: ErrorCode.ENHANCE_YOUR_CALM,
-      by: 'local',
-      text: `a header list of ${size} bytes, where the peer takes ${most}`,
-      lost: undefined,
-    });
+    if (size > most) {
+      const text = `a header list of ${size} bytes, where the peer takes ${most}`;
+      this.endSoon({ code: ErrorCode.ENHANCE_YOUR_CALM, by: 'local', text, lost: undefined });
+      return false;
+    }
+    // It goes to nghttp2, which keeps it until it can be sent.
+    if (this.node !== undefined && !this.#hasLeft && this.#backlog.giveFields(size)) {
+      this.carrier.waiting.add(this);
+      this.#backlog.count(this.node, this.holder);
+    }
     return true;
   }
 
@@ -295,7 +254,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   drain(): void {
     const { node } = this;
     // A stream of somebody else's session is looked at by nobody.
-    if (this.#heldBytes > 0 && node !== undefined) this.#count(node.readableLength + node.writableLength);
+    if (this.#backlog.bytes > 0 && node !== undefined) this.#backlog.count(node, this.holder);
     this.receiver.onDrain();
   }
 
@@ -365,50 +324,13 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   }
 
   #leaveCarrier(): void {
-    this.#heldFields = 0;
-    this.#count(0);
+    this.#backlog.clear(this.holder);
     this.carrier.waiting.delete(this);
     if (this.#hasLeft) return;
     this.#hasLeft = true;
     this.carrier.streamCount--;
     this.carrier.owner.onStreamEnded(this);
   }
-}
-
-/** A request that nothing was sent of. */
-function neverSent(failure: string | undefined): StreamReset {
-  const text =
-    failure === 'ERR_HTTP2_OUT_OF_STREAMS'
-      ? 'the connection has no stream identifier left'
-      : 'the connection closed before the request was sent';
-  return { code: ErrorCode.REFUSED_STREAM, by: 'local', text, lost: undefined };
-}
-
-/**
- * Whether a stream that has no more to read, nor trailers, has received END_STREAM, and not RST_STREAM(NO_ERROR). Node
- * adds a listener for its `end` upon the one as upon the other, and upon END_STREAM with which the stream closes, both.
- */
-function hasEndStream(node: Http2Stream): boolean {
-  return !node.closed || (!node.aborted && node.listenerCount('end') > 1);
-}
-
-/**
- * `close(code)` ends the stream's writable side first, and so sends END_STREAM before RST_STREAM: a backend may
- * commit half a request (NODE-HTTP2.md, "Resets"). `waitForTrailers` keeps it from that, too, but costs every call more
- * than it costs this one.
- */
-export function closeWith(node: Http2Stream, code: number): void {
-  if (node.closed) {
-    // By the peer, with NO_ERROR: else it would be destroyed already.
-    node.destroy();
-    return;
-  }
-  if (!node.writableEnded) node.end = endNothing;
-  node.close(code);
-}
-
-function endNothing<S>(this: S): S {
-  return this;
 }
 
 function ignore(): void {}

@@ -8,7 +8,8 @@ import type { UnsendableFieldError } from '../hpack/unsendable-field-error.js';
 import { deliverLater } from './delivery.js';
 import { internalError, warn } from './exceptions.js';
 import { NO_LENGTH } from './header-validation.js';
-import type { SendingStream, StreamScheduler, StreamWriter } from './sending.js';
+import type { SendingStream } from './sending.js';
+import type { StreamOwner } from './stream-owner.js';
 import { Delivery, Expected, State } from './stream-state.js';
 import { Waiting } from './waiting.js';
 
@@ -17,25 +18,6 @@ const CREDIT_STEP = STREAM_WINDOW / 4;
 
 /** How many interim responses a request may get: a final one may never follow. */
 const MAX_INTERIM_RESPONSES = 16;
-
-/** What a stream needs of its connection. */
-export interface StreamOwner {
-  readonly socket: Socket;
-  readonly account: Account;
-  readonly isClient: boolean;
-  readonly scheduler: StreamScheduler;
-  readonly writer: StreamWriter;
-  /** Gives a stream that this side opens its identifier. */
-  onStreamOpened(stream: FrameStream): void;
-  /** The connection has no part in the stream any more. */
-  onStreamClosed(stream: FrameStream, wasReset: boolean): void;
-  /** The stream, which is closed, holds a reset that its receiver is to be told; or it does no more. */
-  onResetHeld(stream: FrameStream, isHeld: boolean): void;
-  /** @throws UnsendableFieldError */
-  writeHeaders(streamId: number, headers: HeaderList, endStream: boolean): void;
-  /** Sends RST_STREAM, or keeps it back. */
-  sendReset(streamId: number, code: number): void;
-}
 
 /** One stream (RFC 9113 section 5). */
 export class FrameStream implements IncomingStream, SendingStream {

@@ -1,0 +1,39 @@
+import type { Http2Stream } from 'node:http2';
+import { ErrorCode } from '../../port/error-code.js';
+import type { StreamReset } from '../../port/stream.js';
+
+/** A request that nothing was sent of. */
+export function neverSent(failure: string | undefined): StreamReset {
+  const text =
+    failure === 'ERR_HTTP2_OUT_OF_STREAMS'
+      ? 'the connection has no stream identifier left'
+      : 'the connection closed before the request was sent';
+  return { code: ErrorCode.REFUSED_STREAM, by: 'local', text, lost: undefined };
+}
+
+/**
+ * Whether a stream that has no more to read, nor trailers, has received END_STREAM, and not RST_STREAM(NO_ERROR). Node
+ * adds a listener for its `end` upon the one as upon the other, and upon END_STREAM with which the stream closes, both.
+ */
+export function hasEndStream(node: Http2Stream): boolean {
+  return !node.closed || (!node.aborted && node.listenerCount('end') > 1);
+}
+
+/**
+ * `close(code)` ends the stream's writable side first, and so sends END_STREAM before RST_STREAM: a backend may
+ * commit half a request (NODE-HTTP2.md, "Resets"). `waitForTrailers` keeps it from that, too, but costs every call more
+ * than it costs this one.
+ */
+export function closeWith(node: Http2Stream, code: number): void {
+  if (node.closed) {
+    // By the peer, with NO_ERROR: else it would be destroyed already.
+    node.destroy();
+    return;
+  }
+  if (!node.writableEnded) node.end = endNothing;
+  node.close(code);
+}
+
+function endNothing<S>(this: S): S {
+  return this;
+}
