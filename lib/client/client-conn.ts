@@ -23,6 +23,10 @@ export interface DialOptions {
   readonly authority?: string | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
   readonly limits?: Partial<DialLimits> | undefined;
+  /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
+  readonly connectTimeoutMilliseconds?: number | undefined;
+  /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
+  readonly maxConnections?: number | undefined;
 }
 
 /**
@@ -115,7 +119,13 @@ export class ClientConn {
 export function dial(target: string, options: DialOptions = {}): ClientConn {
   const { address, scheme, authority } = parseTarget(target);
   const secure = scheme === 'https' || options.tls !== undefined;
-  const limits = checkedLimits(options.limits, DEFAULT_DIAL_LIMITS, 'limits');
+  const { connectTimeoutMilliseconds, maxConnections } = options;
+  const byDefault = checkedLimits<DialLimits>(
+    { connectTimeoutMilliseconds, maxConnections },
+    DEFAULT_DIAL_LIMITS,
+    'options',
+  );
+  const limits = checkedLimits(options.limits, byDefault, 'limits');
   const dialer = createDialer(options.transport ?? 'http2', {
     address,
     tls: secure ? (options.tls ?? {}) : undefined,

@@ -60,3 +60,13 @@ t.test('what SETTINGS carry, and what a timer waits, cannot be infinite', async 
   const connectTimeoutMilliseconds = Number.POSITIVE_INFINITY;
   t.throws(() => dial('127.0.0.1:1', { limits: { connectTimeoutMilliseconds } }), RangeError);
 });
+
+t.test('the old places of limits are checked, too, and limits go before them', async (t) => {
+  t.throws(() => dial('127.0.0.1:1', { maxConnections: 0 }), {
+    name: 'RangeError',
+    message: /maxConnections/,
+  });
+  t.throws(() => dial('127.0.0.1:1', { connectTimeoutMilliseconds: Number.NaN }), RangeError);
+  const limits = { maxConnections: 2 };
+  t.doesNotThrow(() => dial('127.0.0.1:1', { maxConnections: 1, limits }).destroy());
+});
