@@ -1,4 +1,8 @@
-import { type CallOutcome, encodeMessage } from '../../lib/index.js';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import t from 'tap';
+import { type CallOutcome, encodeMessage, Server } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { requestTo } from '../support/fields.js';
@@ -13,7 +17,7 @@ import {
   resetStream,
   windowUpdate,
 } from '../support/frame.js';
-import type { FramePeer } from '../support/frame-peer.js';
+import { FramePeer } from '../support/frame-peer.js';
 import { respond } from '../support/http2-backend.js';
 import { MESSAGE, METHOD } from '../support/unary.js';
 import { Victim } from '../support/victim.js';
@@ -123,4 +127,23 @@ behaviour('calls whose deadline has passed never reach the backend', async (t, w
     new Array(BURST).fill(4),
   );
   t.equal(requests(), 0);
+});
+
+t.test('a client of an attached server that wastes its calls loses its session', async (t) => {
+  const owned = http2.createServer();
+  const server = new Server({
+    unknownServiceHandler: () => new Promise(() => {}),
+    limits: { abandonedCalls: { burst: BURST, perSecond: 0.001 } },
+  });
+  server.attach(owned);
+  owned.listen(0, '127.0.0.1');
+  await once(owned, 'listening');
+  t.teardown(() => owned.close());
+  const client = await FramePeer.client({ port: (owned.address() as AddressInfo).port });
+  t.teardown(() => client.destroy());
+  for (let i = 0; i < 2 * BURST && !client.isClosed; i++) {
+    client.send(open(2 * i + 1), resetStream(2 * i + 1, ErrorCode.CANCEL));
+    await client.roundTrip().catch(() => {});
+  }
+  t.equal(await within(3000, 'the end', client.goAwayCode()), ErrorCode.ENHANCE_YOUR_CALM);
 });

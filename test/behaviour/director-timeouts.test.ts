@@ -1,16 +1,19 @@
 import { Code, encodeMessage, type ProxyOptions, type StreamDirector } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
+import { respond } from '../support/http2-backend.js';
 import { collectResponse } from '../support/http2-client.js';
 import { rejection } from '../support/peeking.js';
-import { MESSAGE, METHOD, message, ok, status } from '../support/unary.js';
+import { MESSAGE, METHOD, message, status } from '../support/unary.js';
 
 async function directed(
   world: World,
   options: ProxyOptions,
   direct: (answer: StreamDirector) => StreamDirector,
 ) {
-  const backend = await world.http2Backend(ok);
+  const backend = await world.http2Backend(
+    ({ stream, body }) => void body().then(() => respond(stream, MESSAGE)),
+  );
   const conn = world.dial(backend.port);
   const reasons: (string | undefined)[] = [];
   const observer = {
@@ -90,17 +93,25 @@ behaviour(
   },
 );
 
-behaviour('each peek has its time, and what has been peeked at none', async (t, world) => {
+behaviour('each peek has its time, and between them none passes', async (t, world) => {
+  const between = deferred();
   const { client, reasons } = await directed(
     world,
     { peekTimeoutMilliseconds: 40 },
     (answer) => async (ctx, method, peeker) => {
       await peeker.peek();
-      await new Promise((resolve) => setTimeout(resolve, 60));
-      await peeker.peek();
+      await new Promise((resolve) => setTimeout(resolve, 80));
+      const peeked = peeker.peek(2);
+      between.resolve();
+      t.equal((await peeked).length, 2);
       return answer(ctx, method, peeker);
     },
   );
-  t.equal(status(await client.call(METHOD, MESSAGE)), '0');
+  const stream = client.open(METHOD);
+  const response = collectResponse(stream);
+  stream.write(MESSAGE);
+  await between.promise;
+  stream.end(MESSAGE);
+  t.equal(status(await response), '0');
   t.same(reasons, [undefined]);
 });

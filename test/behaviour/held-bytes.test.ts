@@ -6,6 +6,7 @@ import {
   encodeMessage,
   type ServerLimits,
   type StreamDirector,
+  transparentHandler,
 } from '../../lib/index.js';
 import { heldBytes } from '../../lib/port/account.js';
 import { behaviour, type World } from '../support/behaviour.js';
@@ -157,6 +158,38 @@ for (const [method, calls, left] of [
     await nothingIsHeld();
   });
 }
+
+behaviour('calls whose handler waits for the rest of a message end above the share', async (t, world) => {
+  const outcomes: CallOutcome[] = [];
+  const backend = await world.http2Backend(answer);
+  const conn = world.dial(backend.port);
+  const proxied = transparentHandler(() => ({ primary: { conn } }));
+  const { port } = await world.serve({
+    limits: LIMITS,
+    observer: { onCall: (outcome) => void outcomes.push(outcome) },
+    unknownServiceHandler: async (stream) => {
+      if (stream.method === METHOD) return proxied(stream);
+      for await (const message of stream) await stream.sendMessage(message);
+    },
+  });
+  const unfinished = encodeMessage(Buffer.alloc(400 * KIB)).subarray(0, -1);
+  await greedyUploads(t, world, { port, outcomes }, unfinished);
+});
+
+behaviour('calls with large metadata whose director takes its time end above the share', async (t, world) => {
+  const proxy = await limited(world, LIMITS, () => new Promise(() => {}));
+  const victim = new Victim(world, proxy.port);
+  const client = world.http2Client(proxy.port);
+  let exhausted = 0;
+  for (let i = 0; i < 60; i++) {
+    const stream = client.open(HOLD, { 'x-large': 'x'.repeat(50_000) });
+    void collectResponse(stream).then((response) => wasExhausted(response) && exhausted++);
+  }
+  await eventually('the share is kept', () => exhausted >= 60 - 21);
+  t.same(await victim.stop(), []);
+  client.destroy();
+  await nothingIsHeld();
+});
 
 behaviour(
   'above the bound of the process the client that holds most is cut, and no other',

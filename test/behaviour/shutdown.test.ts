@@ -12,6 +12,8 @@ import { TLS } from '../support/wire.js';
 import { within } from '../support/within.js';
 
 const DOWNLOAD = '/test.Service/Download';
+/** More than the kernel takes for two sockets. */
+const LARGE = Buffer.alloc(32 * 1024 * 1024);
 const TIMEOUT = 50;
 /** By then it is closed: statuses have 100 ms, a connection whose peer does nothing has a second, and slow machines half of one. */
 const CLOSED_WITHIN = TIMEOUT + 100 + 1000 + 500;
@@ -22,7 +24,7 @@ async function proxyToSilent(world: World, peek = false) {
   const backend = await world.http2Backend(({ stream, headers }) => {
     received.push(1);
     stream.on('close', () => received.pop());
-    if (headers[':path'] === DOWNLOAD) respond(stream, Buffer.alloc(8 * 1024 * 1024));
+    if (headers[':path'] === DOWNLOAD) respond(stream, LARGE);
   });
   const conn = world.dial(backend.port);
   const outcomes: CallOutcome[] = [];
@@ -33,7 +35,7 @@ async function proxyToSilent(world: World, peek = false) {
     },
     { observer: { onCall: (outcome) => void outcomes.push(outcome) } },
   );
-  return { port, server, outcomes, received };
+  return { port, server, outcomes, received, backend };
 }
 
 /** Resolves once a client is connected, and what it has sent has arrived. */
@@ -87,12 +89,19 @@ behaviour('calls that end before the time to close is over end as they would', a
 });
 
 behaviour('close() in time: a client that never reads', async (t, world) => {
-  const { port, server, received, outcomes } = await proxyToSilent(world);
+  const { port, server, backend, outcomes } = await proxyToSilent(world);
   const client = await world.frameClient(port);
   client.send(headers(1, requestTo(DOWNLOAD)), data(1, MESSAGE));
   await client.first(1, FrameType.DATA);
   client.socket.pause();
-  await eventually('the call', () => received.length === 1);
+  // Nothing moves any more.
+  let [last, still] = [0, 0];
+  await eventually('output is stuck', () => {
+    const { bytesWritten } = backend.sessions[0]!.socket;
+    still = bytesWritten === last ? still + 1 : 0;
+    last = bytesWritten;
+    return still > 20;
+  });
   await close(server);
   t.same(
     outcomes.map(({ failure }) => failure?.reason),

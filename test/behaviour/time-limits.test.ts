@@ -233,6 +233,16 @@ behaviour('a client that answers no PING is left, and one that answers stays', a
   t.equal(alive.isClosed, false);
 });
 
+behaviour('a client that answers no PING is left, also when it has no call', async (t, world) => {
+  const { port } = await limited(world, { server: { keepalive } });
+  const client = await world.frameClient(port);
+  call(client, 1, METHOD);
+  await client.until(() => client.hasEnded(1));
+  client.acknowledges = false;
+  await within(3000, 'the end', client.closed);
+  t.pass('closed');
+});
+
 behaviour('a backend that answers no PING is left: UNAVAILABLE', async (t, world) => {
   const backend = await world.frameBackend(async (connection) => {
     connection.send(settings());
