@@ -84,6 +84,9 @@ export class HeldBytes {
   }
 }
 
+/** What a client has had too much of: calls that went to waste, or bytes that don't go away when its calls are ended. */
+export type Overdraft = 'calls' | 'bytes';
+
 /** Whose something is, and what it is charged to; made when there is something, since for most calls nothing is held. */
 export interface Holder {
   readonly account: Account;
@@ -95,22 +98,22 @@ export class Account {
   bytes = 0;
   readonly #limits: AccountLimits;
   readonly #abandoned: Bucket;
-  #onTooManyAbandoned: () => void;
+  #onOverdrawn: (by: Overdraft) => void;
   #firstHolder: HeldBytes | undefined;
   #previous: Account | undefined;
   #next: Account | undefined;
   #isTold = false;
 
-  /** @param onTooManyAbandoned called once, when the client has let more calls go to waste than it may */
-  constructor(limits: AccountLimits, onTooManyAbandoned: () => void) {
+  /** @param onOverdrawn called once, when there is no other way than to close the client's connection */
+  constructor(limits: AccountLimits, onOverdrawn: (by: Overdraft) => void) {
     this.#limits = limits;
     this.#abandoned = new Bucket(limits.abandonedCalls);
-    this.#onTooManyAbandoned = onTooManyAbandoned;
+    this.#onOverdrawn = onOverdrawn;
   }
 
   /** The client has gone: whoever still knows its account must not keep its connection alive. */
   close(): void {
-    this.#onTooManyAbandoned = () => {};
+    this.#onOverdrawn = () => {};
   }
 
   /** A call that was worth its while pays for one that is not: hedging clients cancel many of theirs. */
@@ -120,9 +123,13 @@ export class Account {
 
   /** The client has made this side begin a call for nothing: it has reset it, or spoilt it. */
   onCallAbandoned(): void {
-    if (this.#abandoned.take() || this.#isTold) return;
+    if (!this.#abandoned.take()) this.#overdraw('calls');
+  }
+
+  #overdraw(by: Overdraft): void {
+    if (this.#isTold) return;
     this.#isTold = true;
-    setImmediate(this.#onTooManyAbandoned);
+    setImmediate(() => this.#onOverdrawn(by));
   }
 
   /** @internal For {@link HeldBytes}. */
@@ -183,9 +190,12 @@ export class Account {
     for (const holder of holders) {
       if (released >= excess) break;
       if (holder.toldAt > since) continue;
+      // A peer that reads nothing at all does not let its streams end either.
+      if (holder.toldAt !== NEVER) this.#overdraw('bytes');
       released += holder.bytes;
       holder.tellTooMuch();
     }
+    if (released > 0) setTimeout(relieveLater, ENDING_MILLISECONDS + 1, this).unref();
     return released;
   }
 

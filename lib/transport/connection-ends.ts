@@ -44,11 +44,11 @@ export const TOO_OLD: ConnectionEnd = {
   error: undefined,
 };
 
-/** A client has let more calls go to waste than it may. */
-export const TOO_MANY_ABANDONED = brokenProtocol(
-  ErrorCode.ENHANCE_YOUR_CALM,
-  'too many calls that were reset or malformed',
-);
+/** A client has cost more than it may. */
+export const OVERDRAWN = {
+  calls: brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'too many calls that were reset or malformed'),
+  bytes: brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'too much is held for a client that takes none of it'),
+} as const;
 
 /** The time to connect is over. */
 export function connectTimeout(milliseconds: number): ConnectionEnd {

@@ -91,6 +91,19 @@ behaviour('a short answer that is never taken is let go of, too', async (t, worl
   t.equal(await within(3000, 'the reset', client.resetCode(1)), ErrorCode.ENHANCE_YOUR_CALM);
 });
 
+behaviour('a stream has all of its time, also when it was silent for longer before', async (t, world) => {
+  const { port, finish } = await limited(world, { server: { stallTimeoutMilliseconds: 400 } });
+  const client = await world.frameClient(port, [Setting.INITIAL_WINDOW_SIZE, 0]);
+  call(client, 1, HOLD);
+  await eventually('the call', () => finish.length === 1);
+  await pass(600);
+  finish[0]!();
+  await client.first(1, FrameType.HEADERS);
+  const startedAt = performance.now();
+  t.equal(await within(3000, 'the reset', client.resetCode(1)), ErrorCode.ENHANCE_YOUR_CALM);
+  t.ok(performance.now() - startedAt > 250, `${performance.now() - startedAt} ms`);
+});
+
 behaviour('a backend that gives no window: RESOURCE_EXHAUSTED after the stall timeout', async (t, world) => {
   const backend = await world.frameBackend((connection) =>
     connection.send(settings([Setting.INITIAL_WINDOW_SIZE, 0])),
@@ -187,7 +200,7 @@ behaviour('a connection that is old is told max_age, and its calls finish', asyn
 
 behaviour('the calls of an old connection are cut once their grace is over', async (t, world) => {
   const { port, reasons } = await limited(world, {
-    server: { maxAgeMilliseconds: 100, maxAgeGraceMilliseconds: 500 },
+    server: { maxAgeMilliseconds: 100, maxAgeGraceMilliseconds: 1000 },
   });
   const client = await world.frameClient(port);
   call(client, 1, HOLD);

@@ -4,7 +4,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { type HeaderList, headerListSize } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
-import { brokenProtocol, CLOSED_BY_PEER, CLOSED_HERE, endOfSocket } from '../connection-ends.js';
+import { brokenProtocol, CLOSED_BY_PEER, CLOSED_HERE, endOfSocket, OVERDRAWN } from '../connection-ends.js';
 import { STREAM_WINDOW, type TransportLimits } from '../limits.js';
 import { rememberPeer } from '../peer-address.js';
 import type { Checked } from '../watchdog.js';
@@ -267,7 +267,17 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
 
   /** What it holds by itself is most of too much: output that the peer does not read, or a field block without end. */
   onTooMuchHeld(): void {
-    this.fail(brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'too much output is not read'), 'too much is held');
+    this.failOrCut(OVERDRAWN.bytes);
+  }
+
+  /** A connection error to a peer that may not read: then what waits for it goes at once, and it is told nothing. */
+  failOrCut(end: ConnectionEnd): void {
+    if (!this.writer.blocked) {
+      this.fail(end, end.text);
+      return;
+    }
+    this.lose(end);
+    this.socket.destroy();
   }
 
   onSettings(): void {

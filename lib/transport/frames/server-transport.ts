@@ -4,7 +4,7 @@ import { Account } from '../../port/account.js';
 import type { ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
 import { speaksHttp2 } from '../connect.js';
-import { CLOSED_HERE, TOO_MANY_ABANDONED } from '../connection-ends.js';
+import { CLOSED_HERE, OVERDRAWN } from '../connection-ends.js';
 import { Listeners } from '../listeners.js';
 import type { ServerTransportOptions } from '../options.js';
 import { SOCKET_OPTIONS } from '../socket-options.js';
@@ -105,7 +105,7 @@ export class FramesServerTransport implements ServerTransport {
       return undefined;
     }
     const { limits } = this.options;
-    const account = new Account(limits, () => connection.fail(TOO_MANY_ABANDONED, TOO_MANY_ABANDONED.text));
+    const account = new Account(limits, (by) => connection.failOrCut(OVERDRAWN[by]));
     const connection: Connection = new Connection(socket, account, limits, 2, (made) => {
       const onClosed = (): void => this.onConnectionClosed(connection);
       return new ServerRole(made, this.acceptor, limits, onClosed);

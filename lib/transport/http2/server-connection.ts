@@ -4,7 +4,7 @@ import { Account } from '../../port/account.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { ConnectionAge } from '../connection-age.js';
-import { CLOSED_HERE, TOO_MANY_ABANDONED, TOO_OLD } from '../connection-ends.js';
+import { CLOSED_HERE, OVERDRAWN, TOO_OLD } from '../connection-ends.js';
 import { CONNECTION_WINDOW, type ServerLimits } from '../limits.js';
 import type { Checked } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
@@ -33,7 +33,7 @@ export class ServerConnection implements Checked, CarrierOwner {
 
   /** TLS, if there is any, is done, and Node has begun the session. */
   begin(session: ServerHttp2Session): Carrier {
-    const account = new Account(this.#limits, () => this.#end(TOO_MANY_ABANDONED));
+    const account = new Account(this.#limits, (by) => this.#end(OVERDRAWN[by]));
     const { stallTimeoutMilliseconds, frameTimeoutMilliseconds, keepalive } = this.#limits;
     const carrier = new Carrier(session, socketOf(session), this, stallTimeoutMilliseconds, account);
     this.#carrier = carrier;

@@ -181,7 +181,12 @@ export class Http2ServerTransport implements ServerTransport {
     const account = new Account(limits, () => destroySession(session, socket, ErrorCode.ENHANCE_YOUR_CALM));
     const { stallTimeoutMilliseconds } = limits;
     const carrier = new Carrier(session, socket, this.#attachedOwner, stallTimeoutMilliseconds, account);
-    carrier.socket.once('close', () => account.close());
+    const watch = { check: (now: number) => carrier.checkStreams(now) };
+    this.#watchdog.add(watch);
+    socket.once('close', () => {
+      this.#watchdog.remove(watch);
+      account.close();
+    });
     this.#carriers.set(session, carrier);
     return carrier;
   }

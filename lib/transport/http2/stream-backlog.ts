@@ -2,6 +2,8 @@ import type { Http2Stream } from 'node:http2';
 import type { Holder } from '../../port/account.js';
 import { LARGE_HEADER_LIST } from '../../port/headers.js';
 
+const NOT_LOOKED_AT = -1;
+
 /**
  * What waits in a node stream, in either direction. Node tells nobody what comes in for a stream that is paused, nor when
  * output moves: so streams that wait are looked at every so often.
@@ -13,7 +15,7 @@ export class StreamBacklog {
   #fields = 0;
   /** The bytes that it was given to send, how many of them had gone out at the last look, and since when. */
   #given = 0;
-  #gone = 0;
+  #gone = NOT_LOOKED_AT;
   #stuckSince = 0;
 
   /** So many bytes are to be sent. */
@@ -31,6 +33,11 @@ export class StreamBacklog {
   /** Charges what waits now. */
   count(node: Http2Stream, holder: Holder): void {
     this.#charge(node.readableLength + node.writableLength + this.#fields, holder);
+  }
+
+  /** It is not looked at for now: what is sent next begins to wait then. */
+  rest(): void {
+    this.#gone = NOT_LOOKED_AT;
   }
 
   /** Nothing waits any more. */

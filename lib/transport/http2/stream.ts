@@ -145,7 +145,9 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     if (node === undefined) return;
     this.#backlog.count(node, this.holder);
     if (this.#backlog.isStuck(node, now, this.carrier.stallTimeout)) this.#endStalled(node);
-    if (this.#backlog.bytes === 0 && !this.isPaused) this.carrier.waiting.delete(this);
+    if (this.#backlog.bytes > 0 || this.isPaused) return;
+    this.carrier.waiting.delete(this);
+    this.#backlog.rest();
   }
 
   #endStalled(node: S): void {
