@@ -133,7 +133,8 @@ export class Http2ClientConnection extends Connection implements Dial {
     // Somebody waits for it: the process must not end before the connection has.
     session.ref();
     // It would wait for streams that nobody else waits for.
-    if (this.#resets.isWithholding) destroySession(session, socket);
+    // Not at once: a stream may be telling of its end from inside of nghttp2.
+    if (this.#resets.isWithholding) setImmediate(destroySession, session, socket);
     else session.close();
   }
 

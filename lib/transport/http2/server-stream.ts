@@ -7,6 +7,7 @@ import type { IncomingStream } from '../../port/stream.js';
 import type { Carrier } from './carrier.js';
 import { sendFields } from './fields.js';
 import { NodeStream } from './stream.js';
+import { destroyLater } from './stream-resets.js';
 
 /** A proxy adds no `date` of its own; the option is missing from the types. */
 const withoutDate: object = { sendDate: false };
@@ -57,6 +58,6 @@ export class NodeServerStream extends NodeStream<ServerHttp2Stream> implements I
    */
   override aborted(): void {
     const node = this.node!;
-    if (node.rstCode === ErrorCode.NO_ERROR && !this.isDone) node.destroy();
+    if (node.rstCode === ErrorCode.NO_ERROR && !this.isDone) destroyLater(node);
   }
 }

@@ -37,3 +37,15 @@ export function closeWith(node: Http2Stream, code: number): void {
 function endNothing<S>(this: S): S {
   return this;
 }
+
+/**
+ * Destroys a stream that its peer has reset. Not at once: its events come from inside of nghttp2, which is about to free
+ * the stream, and frees it twice if it is made to send something meanwhile (NODE-HTTP2.md, "Resets").
+ */
+export function destroyLater(node: Http2Stream): void {
+  setImmediate(destroy, node);
+}
+
+function destroy(node: Http2Stream): void {
+  node.destroy();
+}

@@ -9,7 +9,7 @@ import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
 import { sendFields, toHeaderList } from './fields.js';
 import { StreamBacklog } from './stream-backlog.js';
-import { closeWith, hasEndStream, neverSent } from './stream-resets.js';
+import { closeWith, destroyLater, hasEndStream, neverSent } from './stream-resets.js';
 
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
@@ -228,7 +228,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     } else {
       // A reset or a lost connection also show as `end`: `close` tells which. It would not come while something is left
       // to be written.
-      node.destroy();
+      destroyLater(node);
     }
   }
 
