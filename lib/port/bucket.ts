@@ -1,6 +1,9 @@
 import type { Rate } from './rate.js';
 
-/** A token bucket, filled when it is empty and looked at, so that it costs nothing while nobody misbehaves. */
+/**
+ * A token bucket. It is filled whenever it is looked at: what it would have gained since it was full must not be had
+ * beside what it holds.
+ */
 export class Bucket {
   readonly #rate: Rate;
   #tokens: number;
@@ -13,7 +16,7 @@ export class Bucket {
 
   /** Takes a token; false if there is none. */
   take(): boolean {
-    if (this.#tokens < 1) this.#fill();
+    this.#fill();
     if (this.#tokens < 1) return false;
     this.#tokens--;
     return true;
@@ -26,10 +29,8 @@ export class Bucket {
 
   /** Whether less than this part of the burst is left. */
   isBelow(part: number): boolean {
-    const most = part * this.#rate.burst;
-    if (this.#tokens >= most) return false;
     this.#fill();
-    return this.#tokens < most;
+    return this.#tokens < part * this.#rate.burst;
   }
 
   #fill(): void {
