@@ -1,4 +1,4 @@
-import { behaviour, type World } from '../support/behaviour.js';
+import { behaviour, type World, waitingBehaviour } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { RESPONSE, requestTo, TRAILERS } from '../support/fields.js';
 import {
@@ -106,7 +106,7 @@ for (const [what, attack] of [
     (connection: FramePeer, id: number) => connection.send(goAway(id, ErrorCode.PROTOCOL_ERROR)),
   ],
 ] as const) {
-  behaviour(
+  waitingBehaviour(
     `a client that makes the backend answer by ${what} takes another's calls but once`,
     async (t, world) => {
       const { backend, held } = await backendOf(world, attack);
@@ -116,7 +116,7 @@ for (const [what, attack] of [
       const { port } = await world.proxy(() => ({ primary: { conn } }));
       const [victim, attacker] = [world.http2Client(port), world.http2Client(port)];
       const ended: (string | undefined)[] = [];
-      for (let round = 1; round <= 5; round++) {
+      for (let round = 1; round <= 4; round++) {
         t.equal(status(await call(victim, METHOD, 'victim')), '0');
         const running = call(victim, HOLD, 'victim');
         await eventually('the call', () => held.length === round);
@@ -124,7 +124,7 @@ for (const [what, attack] of [
         held[round - 1]!();
         ended.push(status(await running));
       }
-      t.same(ended, ['14', '0', '0', '0', '0']);
+      t.same(ended, ['14', '0', '0', '0']);
     },
   );
 }
