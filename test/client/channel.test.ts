@@ -232,6 +232,20 @@ t.test('10 000 calls may wait; further ones are RESOURCE_EXHAUSTED', async (t) =
   t.equal(new FakeCall().start(channel).failure, undefined, 'one that leaves makes room');
 });
 
+t.test('where too many calls wait, it is the client that has most of them who loses one', async (t) => {
+  const dialer = new FakeDialer();
+  const channel = channelTo(dialer);
+  const [greedy, modest] = [new ClientShare(), new ClientShare()];
+  const calls = Array.from({ length: 10_000 }, () => new FakeCall(greedy).start(channel));
+  const few = Array.from({ length: 3 }, () => new FakeCall(modest).start(channel));
+  await ticked();
+  for (const { failure } of few) t.equal(failure, undefined);
+  t.equal(calls.filter(({ failure }) => failure?.error.code === Code.RESOURCE_EXHAUSTED).length, 3);
+  t.equal(new FakeCall(greedy).start(channel).failure?.reason, 'limit');
+  dialer.last.ready(4);
+  t.equal(few.filter(({ connection }) => connection !== undefined).length, 2, 'in turns');
+});
+
 t.test('a call that waits for ready ends when the channel shuts down, and none can begin then', async (t) => {
   const dialer = new FakeDialer();
   const channel = channelTo(dialer);

@@ -95,7 +95,7 @@ export class Channel implements SubchannelOwner {
 
   /** Lets a call wait for a connection; returns why it can't. */
   wait(call: WaitingCall): Failure | undefined {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(call.client);
     if (refusal !== undefined) return refusal;
     this.#subchannel.connect(call.client);
     if (this.#subchannel.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
@@ -106,7 +106,7 @@ export class Channel implements SubchannelOwner {
 
   /** Lets a call wait that was refused on a connection: for another, for a while. */
   waitRefused(call: WaitingCall, by: ClientConnection): Failure | undefined {
-    const refusal = this.#refusal();
+    const refusal = this.#refusal(call.client);
     if (refusal !== undefined) return refusal;
     const timer = setTimeout(() => this.#waitedRefused(call), REFUSED_WAIT_MILLISECONDS);
     this.#refused.set(call, { by, timer });
@@ -221,12 +221,21 @@ export class Channel implements SubchannelOwner {
   }
 
   /** Why no call can wait, whatever it asks for. */
-  #refusal(): Failure | undefined {
+  #refusal(client: ClientShare): Failure | undefined {
     if (this.#subchannel.state.name === 'shutdown') return this.#shutdown();
     const most = this.#limits.maxWaitingCalls;
     if (this.#waiting.size + this.#refused.size < most) return undefined;
     const message = `${most} calls wait for a connection to ${this.#target} already`;
-    return { error: StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, message), reason: 'limit' };
+    const failure: Failure = {
+      error: StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, message),
+      reason: 'limit',
+    };
+    // Who asks next need not be who has filled the queue.
+    const other = this.#waiting.takeOfLargest(client);
+    if (other === undefined) return failure;
+    // Not at once: another call is at work.
+    process.nextTick(refuse, other, failure);
+    return undefined;
   }
 
   #shutdown(): Failure {
@@ -274,6 +283,10 @@ export class Channel implements SubchannelOwner {
       call.onUnavailable(this.#shutdown());
     }
   }
+}
+
+function refuse(call: WaitingCall, failure: Failure): void {
+  call.onUnavailable(failure);
 }
 
 function serve(channel: Channel): void {

@@ -65,6 +65,18 @@ export class WaitingCalls {
     return undefined;
   }
 
+  /** Takes out a call of the client that has most of them, if that is more than this one would have. */
+  takeOfLargest(client: ClientShare): WaitingCall | undefined {
+    let most = (this.#clients.get(client)?.size ?? 0) + 1;
+    let largest: ClientShare | undefined;
+    for (const [other, calls] of this.#clients) {
+      if (calls.size <= most) continue;
+      most = calls.size;
+      largest = other;
+    }
+    return largest === undefined ? undefined : this.shift(largest);
+  }
+
   /** Takes out those that `isMeant`, all of them by default. */
   take(isMeant: (call: WaitingCall) => boolean = () => true): WaitingCall[] {
     const taken: WaitingCall[] = [];
