@@ -232,6 +232,36 @@ t.test('10 000 calls may wait; further ones are RESOURCE_EXHAUSTED', async (t) =
   t.equal(new FakeCall().start(channel).failure, undefined, 'one that leaves makes room');
 });
 
+t.test(
+  'a backend that says GOAWAY before it answers fails no call at first, and is not dialled in a loop',
+  async (t) => {
+    const clock = new TestClock(t);
+    const dialer = new FakeDialer();
+    const channel = channelTo(dialer);
+    const begun = performance.now();
+    for (let farewell = 1; farewell <= 9; farewell++) {
+      const call = new FakeCall().start(channel);
+      while (dialer.connections.length < farewell) await clock.advance(10, 10);
+      dialer.last.ready();
+      t.ok(call.connection, `${farewell}`);
+      dialer.last.goAway();
+      await ticked();
+      const next = new FakeCall().start(channel);
+      t.equal(next.failure, undefined);
+      channel.stopWaiting(next);
+    }
+    const rate = dialer.connections.length / (performance.now() - begun);
+    t.ok(rate < 5 / 1000, `${rate * 1000} connections a second`);
+    const call = new FakeCall().start(channel);
+    while (dialer.connections.length < 10) await clock.advance(10, 10);
+    dialer.last.ready();
+    dialer.last.goAway();
+    await ticked();
+    t.equal(call.failure, undefined);
+    t.equal(new FakeCall().start(channel).failure?.error.code, Code.UNAVAILABLE, 'but not for ever');
+  },
+);
+
 t.test('where too many calls wait, it is the client that has most of them who loses one', async (t) => {
   const dialer = new FakeDialer();
   const channel = channelTo(dialer);

@@ -22,6 +22,11 @@ export class ConnectionBackoff {
     this.#delay = Math.min(this.#delay * MULTIPLIER, MAX_MILLISECONDS);
   }
 
+  /** The next attempt is to begin no sooner than so long after the last one, which is no failure. */
+  space(startedAt: number, milliseconds: number): void {
+    this.#notBefore = Math.max(this.#notBefore, startedAt + milliseconds);
+  }
+
   /** The address has been of use. */
   reset(): void {
     this.#delay = INITIAL_MILLISECONDS;

@@ -153,6 +153,7 @@ export class Channel implements SubchannelOwner {
       this.#awaitBackoff();
     } else if (name === 'idle' && this.#waiting.size > 0) {
       this.#grow();
+      this.#awaitBackoff();
     }
     for (const listener of this.#stateListeners) listener();
   }

@@ -22,6 +22,8 @@ export class Lane {
    * closes must not be dialled in a loop.
    */
   mayRedial = true;
+  /** The GOAWAYs in a row that came before anything was answered. */
+  farewells = 0;
 
   /**
    * - `shared`: of the many clients that have few streams, and that no connection has been lost with;

@@ -21,6 +21,13 @@ const REFUSED_GROWTH_MILLISECONDS = 1000;
 /** How often a connection may be made although the last one allows no streams: the backend may be others by now. */
 const NO_STREAMS_GROWTH_MILLISECONDS = 10_000;
 
+/**
+ * A backend that closes its connections in order, by GOAWAY, before it has answered anything is no failure at first: it
+ * is dialled again, so often in a row, this long after the attempt before.
+ */
+const MAX_FAREWELLS = 8;
+const FAREWELL_MILLISECONDS = 250;
+
 /** How many clients a connection remembers beyond the time between two looks. */
 const MAX_CLIENTS = 1000;
 
@@ -301,8 +308,15 @@ export class Subchannel {
     if (isUseful && !(lane.kind === 'suspect' && isBroken(end))) {
       lane.backoff.reset();
       lane.mayRedial = true;
+      lane.farewells = 0;
     } else if (lane.mayRedial) {
       lane.mayRedial = false;
+    } else if (end === SENT_GOAWAY && lane.farewells < MAX_FAREWELLS) {
+      lane.farewells++;
+      lane.backoff.space(startedAt, FAREWELL_MILLISECONDS);
+      // Calls wait for the next one.
+      this.#settle(IDLE);
+      return;
     } else {
       lane.backoff.onFailure(startedAt);
     }
