@@ -72,6 +72,12 @@ const ENDED_BY_NGHTTP2: Readonly<Record<string, Waste>> = {
     client.send(open(id), data(id, MESSAGE, Flag.END_STREAM), data(id, MESSAGE)),
 };
 
+/** nghttp2 of Node 26 ends the connection also for more DATA than content-length says (NODE-HTTP2.md). */
+function isEndedByNghttp2(what: string): boolean {
+  if (what in ENDED_BY_NGHTTP2) return true;
+  return what === 'sends more than content-length says' && Number.parseInt(process.versions.node, 10) >= 26;
+}
+
 for (const [what, waste] of Object.entries({ ...WAYS, ...ENDED_BY_NGHTTP2 })) {
   behaviour(`a client that ${what} is left once it has wasted too many calls`, async (t, world) => {
     const { port, backend, outcomes } = await limited(world);
@@ -87,7 +93,7 @@ for (const [what, waste] of Object.entries({ ...WAYS, ...ENDED_BY_NGHTTP2 })) {
     await within(3000, 'the end', client.closed);
     t.same(await victim.stop(), []);
     t.equal(backend.sessions.length, 1, 'and costs nobody the connection to the backend');
-    if (what in ENDED_BY_NGHTTP2 && world.transports.server === 'http2') {
+    if (isEndedByNghttp2(what) && world.transports.server === 'http2') {
       t.ok(calls <= 5, `${calls} calls`);
       return;
     }

@@ -26,7 +26,7 @@ for (const peek of [false, true]) {
       }),
     );
     // A little of a large read, which waits for the director, would be copied, once, for all.
-    const chunks = [encodeMessage(Buffer.alloc(5000)), encodeMessage(Buffer.alloc(70_000))];
+    const chunks = [encodeMessage(Buffer.alloc(40_000)), encodeMessage(Buffer.alloc(70_000))];
     client.receiver.onData(chunks[0]!);
     await answer;
     client.receiver.onData(chunks[1]!);
