@@ -8,7 +8,12 @@ export type {
   RefusedRequest,
 } from './call/outcome.js';
 export type { CallOptions } from './client/call-options.js';
-export type { ConnectivityState, ConnectivityStateName } from './client/channel/connectivity.js';
+export type { LoadBalancing } from './client/channel/backend.js';
+export type {
+  AddressState,
+  ConnectivityState,
+  ConnectivityStateName,
+} from './client/channel/connectivity.js';
 export { ClientConn, type DialOptions, dial } from './client/client-conn.js';
 export {
   type Codec,

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { type ListenAddress, parseListenAddress, parseTarget } from '../port/address.js';
+import { type ListenAddress, parseListenAddress } from '../port/address.js';
+import { parseTarget } from '../port/target.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
 
 /** What the command was asked to do. */

@@ -11,12 +11,12 @@ import { codeFromErrorCode } from '../grpc/status-mapping.js';
 import { withoutContentLength } from '../grpc/trailers.js';
 import type { Holder } from '../port/account.js';
 import { checkedAuthority } from '../port/address.js';
-import type { ClientConnection } from '../port/connection.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { Stream, StreamReceiver, StreamReset } from '../port/stream.js';
 import type { CallOptions } from './call-options.js';
 import type { ClientShare } from './channel/lanes.js';
+import type { PickedConnection } from './channel/picker.js';
 import type { WaitingCall } from './channel/waiting-calls.js';
 import type { ClientConn } from './client-conn.js';
 import { requestHeaders } from './request-headers.js';
@@ -60,7 +60,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   readonly #makeCredentials: CallOptions['credentials'];
   readonly #receiver: CallReceiver;
   readonly #scanner: MessageScanner;
-  #connection: ClientConnection | undefined;
+  /** What the attempt that runs was given. */
+  #picked: PickedConnection | undefined;
   #stream: Stream | undefined;
   /** What has been sent, while a refused stream can still be retried. */
   readonly #sent: SentData;
@@ -73,6 +74,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #httpError: StatusError | undefined;
   /** `sendData` has returned false, and `onDrain` has not been called since. */
   #holdsBack = false;
+  /** The channel counts it among those that run. */
+  #isCounted = false;
   #done = false;
 
   /**
@@ -93,7 +96,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#conn = conn;
     this.#context = context;
     this.waitForReady = options.waitForReady === true;
-    this.#authority = authorityOf(options, context) ?? conn.authority;
+    this.#authority = authorityOf(options, context);
     this.#makeCredentials = options.credentials;
     this.#receiver = receiver;
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
@@ -113,10 +116,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   /** Opens the stream. */
   start(): void {
     if (this.#watchesEnd) this.#watchEnd();
-    if (this.#done) return;
-    const credentials = this.#makeCredentials;
-    if (credentials === undefined) this.#open();
-    else void this.#openWithCredentials(credentials);
+    if (!this.#done) this.#begin();
   }
 
   /** Sends DATA; false: hold back until `onDrain`. */
@@ -141,14 +141,15 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   /** Ends the call, with RST_STREAM(CANCEL) if the backend knows of it; nothing is delivered any more. */
   cancel(): void {
-    if (!this.#done) this.#leave();
+    if (!this.#done) this.#leave(LEFT);
   }
 
-  onConnection(connection: ClientConnection): void {
-    const headers = this.#requestHeaders();
+  onConnection(picked: PickedConnection): void {
+    const headers = this.#requestHeaders(picked.authority);
     if (headers === undefined) return;
-    this.#connection = connection;
-    const stream = connection.openStream();
+    this.#picked = picked;
+    picked.onCallBegun();
+    const stream = picked.connection.openStream();
     this.#stream = stream;
     if (this.attempts === 0) this.client.streams++;
     stream.receiver = this;
@@ -198,7 +199,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     if (this.#httpError !== undefined) {
       this.#fail(this.#httpError, 'backend_protocol');
     } else if (reset.code === ErrorCode.REFUSED_STREAM && this.#sent.complete && this.attempts === 1) {
-      this.#retry(this.#connection!);
+      this.#retry(reset);
     } else {
       this.#finish(this.#failureOf(reset), undefined);
     }
@@ -208,6 +209,23 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     if (!this.#holdsBack) return;
     this.#holdsBack = false;
     this.#receiver.onDrain();
+  }
+
+  #endAttempt(failure: Failure | undefined): void {
+    this.#picked?.onCallEnded(failure);
+    this.#picked = undefined;
+  }
+
+  #begin(): void {
+    const failure = this.#conn.channel.begin();
+    if (failure !== undefined) {
+      this.#finish(failure, undefined);
+      return;
+    }
+    this.#isCounted = true;
+    const credentials = this.#makeCredentials;
+    if (credentials === undefined) this.#open();
+    else void this.#openWithCredentials(credentials);
   }
 
   #open(): void {
@@ -234,10 +252,12 @@ export class ClientCall implements WaitingCall, StreamReceiver {
    * The backend says that its application has not seen the call: such a call is tried again once, without being asked
    * (gRFC A6, transparent retries).
    */
-  #retry(refusedBy: ClientConnection): void {
+  #retry(reset: StreamReset): void {
+    const { connection } = this.#picked!;
+    this.#endAttempt(this.#failureOf(reset));
     this.#sent.keep();
     this.#stream = undefined;
-    const failure = this.#conn.channel.waitRefused(this, refusedBy);
+    const failure = this.#conn.channel.waitRefused(this, connection);
     if (failure !== undefined) this.#finish(failure, undefined);
   }
 
@@ -261,13 +281,14 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   /** Undefined if the context or the credentials, which are the application's, are nonsense; then the call is over. */
-  #requestHeaders(): HeaderList | undefined {
+  #requestHeaders(byDefault: string | undefined): HeaderList | undefined {
     if (this.#deadline !== undefined && this.#deadline <= now()) {
       // The backend would only hear of a call that is cancelled at once.
       this.#onDeadline();
       return undefined;
     }
-    const line = { scheme: this.#conn.scheme, authority: this.#authority, deadline: this.#deadline };
+    const authority = this.#authority ?? byDefault;
+    const line = { scheme: this.#conn.scheme, authority, deadline: this.#deadline };
     try {
       return requestHeaders(this.#context, line, this.#credentials);
     } catch (error) {
@@ -324,14 +345,16 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   #finish(failure: Failure | undefined, trailers: HeaderList | undefined): void {
     if (this.#done) return;
-    this.#leave();
+    this.#leave(failure);
     if (this.attempts === 0 && failure !== undefined) this.#receiver.onOpenFailed(failure);
     else this.#receiver.onFinish(failure, trailers);
   }
 
-  #leave(): void {
+  #leave(failure: Failure | undefined): void {
     this.#done = true;
     if (this.attempts > 0) this.client.streams--;
+    this.#endAttempt(failure);
+    if (this.#isCounted) this.#conn.channel.end();
     this.#sent.drop();
     this.#endWatch?.stop();
     // Without effect on a stream that has ended on both sides; else the backend must know that nobody listens.
@@ -339,6 +362,12 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     else this.#conn.channel.stopWaiting(this);
   }
 }
+
+/** What an attempt ends with whose call is wanted no more: it says nothing of the backend. */
+const LEFT: Failure = {
+  error: StatusError.withoutStack(Code.CANCELLED, 'the call is wanted no more'),
+  reason: 'client_cancelled',
+};
 
 /** @throws TypeError for an `authority` that cannot be sent: the connection, which is others' too, could break by it */
 function authorityOf(

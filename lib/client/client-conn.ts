@@ -1,14 +1,16 @@
 import type { ConnectionOptions } from 'node:tls';
-import { checkedAuthority, parseTarget } from '../port/address.js';
+import { checkedAuthority } from '../port/address.js';
+import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
 import { checkedLimits } from '../transport/check-limits.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
 import { SessionDialer } from '../transport/http2/session-dialer.js';
 import { DEFAULT_DIAL_LIMITS, type DialLimits } from '../transport/limits.js';
 import type { TransportName } from '../transport/transport-name.js';
-import { createDialer } from '../transport/transports.js';
+import { checkedTransport, createDialer } from '../transport/transports.js';
+import { type Backend, LOAD_BALANCING, type LoadBalancing } from './channel/backend.js';
 import { Channel } from './channel/channel.js';
-import type { ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
+import type { AddressState, ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
 
 /** How connections to a backend are made. */
 export interface DialOptions {
@@ -19,6 +21,16 @@ export interface DialOptions {
   readonly tls?: ConnectionOptions | undefined;
   /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
   readonly transport?: TransportName | undefined;
+  /**
+   * How calls are spread where the target has several addresses; default `round_robin`. With one address there is
+   * nothing to choose.
+   */
+  readonly loadBalancing?: LoadBalancing | undefined;
+  /**
+   * Whether one of several addresses is left out for a while when five calls in a row have failed there with UNAVAILABLE,
+   * for 30 s at first and at most 300 s, at most half of the addresses at a time, and never the last one; default true.
+   */
+  readonly outliers?: boolean | undefined;
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
@@ -74,6 +86,11 @@ export class ClientConn {
     return this.channel.state;
   }
 
+  /** The addresses that the target is known to have, each as it stands; a name has none before it is resolved. */
+  get addresses(): AddressState[] {
+    return this.channel.addresses;
+  }
+
   /** Makes a connection now if there is none, in place of with the next call. */
   connect(): void {
     this.channel.connect();
@@ -111,30 +128,53 @@ export class ClientConn {
 /**
  * Prepares connections to a backend; they are made by the first call.
  *
- * @param target `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, or `HOST:PORT`, which
- *   means `http://`
+ * @param target one of these, or several, which are then the addresses of one backend:
+ *   `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, `HOST:PORT`, which means `http://`; and by
+ *   gRPC's naming.md `dns:[//NAMESERVER[:PORT]/]HOST[:PORT]`, `ipv4:ADDRESS:PORT,…` and `ipv6:[ADDRESS]:PORT,…`. A name
+ *   stands for all of its addresses, and is resolved again and again
  * @throws TypeError for a target that is none of these, or an authority that cannot be sent; TypeError or RangeError for
  *   an option that makes no sense
  */
-export function dial(target: string, options: DialOptions = {}): ClientConn {
-  const { address, scheme, authority } = parseTarget(target);
-  const secure = scheme === 'https' || options.tls !== undefined;
-  const { connectTimeoutMilliseconds, maxConnections } = options;
+export function dial(target: string | readonly string[], options: DialOptions = {}): ClientConn {
+  const texts = typeof target === 'string' ? [target] : [...target];
+  if (texts.length === 0) throw new TypeError('a backend needs a target');
+  const targets = texts.map(parseTarget);
+  const [{ scheme, authority }] = targets as [Target];
+  if (targets.some((each) => each.scheme !== scheme)) {
+    throw new TypeError(`${texts.join(', ')}: all targets of a backend must be with TLS (https://), or none`);
+  }
+  const tls = scheme === 'https' ? (options.tls ?? {}) : options.tls;
+  const limits = dialLimits(options);
+  const transport = checkedTransport(options.transport ?? 'http2');
+  const own = options.authority === undefined ? undefined : checkedAuthority('authority', options.authority);
+  const backend: Backend = {
+    name: texts.join(','),
+    targets,
+    authority: own,
+    loadBalancing: checkedLoadBalancing(options.loadBalancing ?? 'round_robin'),
+    ejectsOutliers: options.outliers !== false,
+    dialerOf: ({ address, serverName }) => createDialer(transport, { address, serverName, tls, limits }),
+  };
+  const channel = new Channel(backend, limits);
+  return ClientConn.over(channel, backend.name, own ?? authority, () => tls !== undefined);
+}
+
+/** @throws TypeError or RangeError for one that makes no sense */
+function dialLimits({ limits, connectTimeoutMilliseconds, maxConnections }: DialOptions): DialLimits {
   const byDefault = checkedLimits<DialLimits>(
     { connectTimeoutMilliseconds, maxConnections },
     DEFAULT_DIAL_LIMITS,
     'options',
   );
-  const limits = checkedLimits(options.limits, byDefault, 'limits');
-  const dialer = createDialer(options.transport ?? 'http2', {
-    address,
-    tls: secure ? (options.tls ?? {}) : undefined,
-    limits,
-  });
-  const channel = new Channel(target, dialer, limits);
-  const defaultAuthority =
-    options.authority === undefined ? authority : checkedAuthority('authority', options.authority);
-  return ClientConn.over(channel, target, defaultAuthority, () => secure);
+  return checkedLimits(limits, byDefault, 'limits');
+}
+
+/** @throws TypeError for an unknown policy */
+function checkedLoadBalancing(policy: LoadBalancing): LoadBalancing {
+  if (LOAD_BALANCING.includes(policy)) return policy;
+  throw new TypeError(
+    `loadBalancing must be one of ${LOAD_BALANCING.join(', ')}, not ${JSON.stringify(policy)}`,
+  );
 }
 
 const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
@@ -150,8 +190,18 @@ export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn 
     const name = 'the given HTTP/2 session';
     // Two, so that one that goes away leaves room for the attempt that tells so.
     const limits = { ...DEFAULT_DIAL_LIMITS, maxConnections: 2 };
-    const channel = new Channel(name, new SessionDialer(conn), limits);
+    const dialer = new SessionDialer(conn);
     // node:http2 fills in the authority that the session was connected with.
+    const at: BackendAddress[] = [{ address: { path: name }, authority: undefined, serverName: undefined }];
+    const backend: Backend = {
+      name,
+      targets: [{ scheme: 'http', authority: '', at }],
+      authority: undefined,
+      loadBalancing: 'round_robin',
+      ejectsOutliers: false,
+      dialerOf: () => dialer,
+    };
+    const channel = new Channel(backend, limits);
     known = ClientConn.over(channel, name, undefined, () => conn.encrypted === true);
     connsOfSessions.set(conn, known);
   }

@@ -6,43 +6,7 @@ export type ListenAddress = { readonly host?: string; readonly port: number } | 
 /** Where a backend is: a TCP address, or a unix socket. */
 export type DialAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** A backend's address as {@link parseTarget} reads it. */
-export interface Target {
-  readonly address: DialAddress;
-  /** `https`: over TLS. */
-  readonly scheme: 'http' | 'https';
-  /** What `:authority` says by default. */
-  readonly authority: string;
-}
-
-const TARGET_FORMS = 'http://HOST:PORT, https://HOST:PORT, unix:/PATH or HOST:PORT';
 const LISTEN_FORMS = 'HOST:PORT, :PORT or unix:/PATH';
-
-/**
- * Reads a backend's address: `http://` is HTTP/2 without TLS, as is a bare `HOST:PORT` or a unix socket.
- *
- * @throws TypeError that says what an address looks like
- */
-export function parseTarget(text: string): Target {
-  if (text.startsWith('unix:')) {
-    return { address: { path: unixPath(text, TARGET_FORMS) }, scheme: 'http', authority: 'localhost' };
-  }
-  const url = URL.canParse(text) && text.includes('://') ? new URL(text) : undefined;
-  if (url === undefined) {
-    const { host, port } = hostAndPort(text, TARGET_FORMS);
-    if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${TARGET_FORMS}`);
-    return { address: { host, port }, scheme: 'http', authority: text };
-  }
-  const scheme = url.protocol.slice(0, -1);
-  if (scheme !== 'http' && scheme !== 'https') {
-    throw new TypeError(`${JSON.stringify(text)} has an unknown scheme: give ${TARGET_FORMS}`);
-  }
-  if (url.username !== '' || url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname)) {
-    throw new TypeError(`${JSON.stringify(text)} has more than an address: give ${TARGET_FORMS}`);
-  }
-  const port = url.port === '' ? (scheme === 'https' ? 443 : 80) : Number(url.port);
-  return { address: { host: withoutBrackets(url.hostname), port }, scheme, authority: url.host };
-}
 
 /**
  * Reads an address to listen at; without a host it is every interface.
@@ -79,16 +43,28 @@ export function checkedAuthority(option: string, authority: string): string {
   throw new TypeError(`${option} must be HOST or HOST:PORT, not ${what}`);
 }
 
-function hostAndPort(text: string, forms: string): { host: string; port: number } {
-  const match = /^(\[[^\]]+\]|[^:/\s]*):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
-  if (match === null || port > 65535) {
+/**
+ * Reads `HOST:PORT`, where an IPv6 address stands in brackets.
+ *
+ * @param forms what an address may look like, for the error
+ * @param defaultPort where there is no port; undefined: there must be one
+ * @throws TypeError for anything else
+ */
+export function hostAndPort(
+  text: string,
+  forms: string,
+  defaultPort?: number,
+): { host: string; port: number } {
+  const match = /^(\[[^\]]+\]|[^:/\s]*)(?::(\d{1,5}))?$/.exec(text);
+  const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
+  if (match === null || port === undefined || port > 65535) {
     throw new TypeError(`${JSON.stringify(text)} is no address: give ${forms}`);
   }
   return { host: withoutBrackets(match[1]!), port };
 }
 
-function unixPath(text: string, forms: string): string {
+/** @throws TypeError, with the forms that an address may have */
+export function unixPath(text: string, forms: string): string {
   const path = text.slice('unix:'.length).replace(/^\/\/(?=\/)/, '');
   if (path === '') throw new TypeError(`${JSON.stringify(text)} has no path: give ${forms}`);
   return path;

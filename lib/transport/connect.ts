@@ -7,17 +7,19 @@ import { SOCKET_OPTIONS } from './socket-options.js';
  * Begins to connect, by TLS with ALPN if there are options for it. A TLS peer that does not choose HTTP/2 makes the
  * socket fail with {@link NoHttp2Error}.
  *
+ * @param serverName that the certificate must be for; undefined: the address
  * @param session of TLS, to be resumed
  * @throws Error if the TLS options are of no use
  */
 export function connect(
   address: DialAddress,
+  serverName: string | undefined,
   tlsOptions: tls.ConnectionOptions | undefined,
   session?: Buffer,
 ): Socket {
   if (tlsOptions === undefined) return net.connect({ ...address, ...SOCKET_OPTIONS });
   // An IP address is no server name (RFC 6066 section 3).
-  const named = 'host' in address && net.isIP(address.host) === 0 ? { servername: address.host } : {};
+  const named = serverName === undefined ? {} : { servername: serverName };
   const resumed = session === undefined ? {} : { session };
   const socket = tls.connect({ ...named, ...resumed, ...tlsOptions, ...address, ALPNProtocols: ['h2'] });
   socket.setNoDelay(true);

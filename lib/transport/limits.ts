@@ -105,7 +105,7 @@ export interface DialLimits extends TransportLimits {
    */
   readonly connectTimeoutMilliseconds: number;
   /**
-   * Connections at a time, those that are being made or go away included; calls beyond wait for room. Default 100:
+   * Connections to each address at a time, those that are being made or go away included; calls beyond wait for room. Default 100:
    * enough for ten thousand calls at the usual SETTINGS_MAX_CONCURRENT_STREAMS of 100.
    */
   readonly maxConnections: number;
@@ -116,6 +116,13 @@ export interface DialLimits extends TransportLimits {
   readonly maxStreamsPerConnection: number;
   /** Calls that may wait for a connection; RESOURCE_EXHAUSTED beyond. Default 10 000. */
   readonly maxWaitingCalls: number;
+  /** Calls that run or wait at a time; further ones are RESOURCE_EXHAUSTED at once. Default: as many as come. */
+  readonly maxConcurrentCalls: number;
+  /**
+   * From one resolution of the backend's name to the next, at least; default 5 s. It is resolved again when a connection
+   * is lost or cannot be made, when its time to live is over, and every 30 s.
+   */
+  readonly resolutionIntervalMilliseconds: number;
   /**
    * RST_STREAM frames sent on one connection; default 500, and 30 a second, less than nghttp2's 1000 and 33. When a
    * fifth is left, the connection takes no new calls; with none left, streams are abandoned without a word, and the
@@ -161,6 +168,8 @@ export const DEFAULT_DIAL_LIMITS: DialLimits = {
   maxConnections: 100,
   maxStreamsPerConnection: 1000,
   maxWaitingCalls: 10_000,
+  maxConcurrentCalls: Infinity,
+  resolutionIntervalMilliseconds: 5_000,
   resets: { burst: 500, perSecond: 30 },
   // "client keepalive time ≥ 10 s" is what gRFC A8 allows at least; calls wait for what it finds.
   keepalive: { timeMilliseconds: 10_000, timeoutMilliseconds: 10_000 },

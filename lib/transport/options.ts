@@ -5,6 +5,8 @@ import type { DialLimits, ServerLimits } from './limits.js';
 /** How connections to a backend are made. */
 export interface DialerOptions {
   readonly address: DialAddress;
+  /** The name that the peer's certificate must be for; undefined: the address itself. */
+  readonly serverName: string | undefined;
   /** TLS, with these options of `tls.connect()`; undefined: cleartext by prior knowledge (h2c). */
   readonly tls: ConnectionOptions | undefined;
   readonly limits: DialLimits;

@@ -34,6 +34,12 @@ export function createDialer(name: TransportName, options: DialerOptions): Diale
   }
 }
 
+/** @throws TypeError for an unknown name */
+export function checkedTransport(name: TransportName): TransportName {
+  if (TRANSPORT_NAMES.includes(name)) return name;
+  throw unknownTransport(name as never);
+}
+
 function unknownTransport(name: never): TypeError {
   return new TypeError(`transport must be one of ${TRANSPORT_NAMES.join(', ')}, not ${JSON.stringify(name)}`);
 }

@@ -1,12 +1,15 @@
 import { mock } from 'node:test';
 import type { Test } from 'tap';
 import type { Failure } from '../../lib/call/outcome.js';
+import type { Backend } from '../../lib/client/channel/backend.js';
 import { Channel } from '../../lib/client/channel/channel.js';
 import { ClientShare } from '../../lib/client/channel/lanes.js';
+import type { PickedConnection } from '../../lib/client/channel/picker.js';
 import type { WaitingCall } from '../../lib/client/channel/waiting-calls.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../lib/port/connection.js';
 import type { ConnectionEnd } from '../../lib/port/connection-end.js';
 import type { Stream } from '../../lib/port/stream.js';
+import { parseTarget } from '../../lib/port/target.js';
 import { DEFAULT_DIAL_LIMITS } from '../../lib/transport/limits.js';
 
 export const REFUSED: ConnectionEnd = {
@@ -103,13 +106,13 @@ export class FakeCall implements WaitingCall {
 
   /** As a ClientCall does it. */
   start(channel: Channel): this {
-    const connection = channel.pick(this.client);
-    if (connection !== undefined) this.onConnection(connection);
+    const picked = channel.pick(this.client);
+    if (picked !== undefined) this.onConnection(picked);
     else this.failure = channel.wait(this);
     return this;
   }
 
-  onConnection(connection: ClientConnection): void {
+  onConnection({ connection }: PickedConnection): void {
     connection.openStream();
     this.connection = connection;
     this.onServed(this);
@@ -149,6 +152,26 @@ export function ticked(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
+/** A backend at these targets. */
+export function fakeBackend(
+  dialerOf: Backend['dialerOf'],
+  targets: readonly string[] = ['127.0.0.1:1'],
+  options: Partial<Backend> = {},
+): Backend {
+  return {
+    name: 'backend:1',
+    targets: targets.map(parseTarget),
+    authority: undefined,
+    loadBalancing: 'round_robin',
+    ejectsOutliers: true,
+    dialerOf,
+    ...options,
+  };
+}
+
 export function channelTo(dialer: Dialer, maxConnections = 100): Channel {
-  return new Channel('backend:1', dialer, { ...DEFAULT_DIAL_LIMITS, maxConnections });
+  return new Channel(
+    fakeBackend(() => dialer),
+    { ...DEFAULT_DIAL_LIMITS, maxConnections },
+  );
 }

@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
 import { CallContext } from '../../lib/call/context.js';
+import type { Backend } from '../../lib/client/channel/backend.js';
 import { Channel } from '../../lib/client/channel/channel.js';
 import { ClientConn } from '../../lib/client/client-conn.js';
 import type { StreamHandler } from '../../lib/index.js';
 import { NO_HOLDER } from '../../lib/port/account.js';
 import type { ClientConnection, ConnectionOwner } from '../../lib/port/connection.js';
 import type { IncomingStream, Stream, StreamReceiver } from '../../lib/port/stream.js';
+import { parseTarget } from '../../lib/port/target.js';
 import { runHandler } from '../../lib/server/run-handler.js';
 import { ServerCall } from '../../lib/server/server-call.js';
 import { DEFAULT_DIAL_LIMITS } from '../../lib/transport/limits.js';
@@ -38,11 +40,15 @@ export class MemoryStream implements IncomingStream {
 
 /** A connection to nowhere, that is ready, whose streams `open` makes. */
 export async function memoryConn(open: () => Stream): Promise<ClientConn> {
-  const channel = new Channel(
-    'memory',
-    { dial: (owner) => new MemoryConnection(owner, open) },
-    DEFAULT_DIAL_LIMITS,
-  );
+  const backend: Backend = {
+    name: 'memory',
+    targets: [parseTarget('unix:memory')],
+    authority: 'memory',
+    loadBalancing: 'round_robin',
+    ejectsOutliers: false,
+    dialerOf: () => ({ dial: (owner) => new MemoryConnection(owner, open) }),
+  };
+  const channel = new Channel(backend, DEFAULT_DIAL_LIMITS);
   channel.connect();
   while (channel.state.name !== 'READY') await channel.waitForStateChange(channel.state.name);
   return ClientConn.over(channel, 'memory', 'memory', () => false);

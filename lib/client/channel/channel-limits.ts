@@ -2,5 +2,7 @@
 export interface ChannelLimits {
   readonly maxConnections: number;
   readonly maxWaitingCalls: number;
+  readonly maxConcurrentCalls: number;
   readonly idleTimeoutMilliseconds: number;
+  readonly resolutionIntervalMilliseconds: number;
 }

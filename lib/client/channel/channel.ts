@@ -1,19 +1,20 @@
 import type { Failure } from '../../call/outcome.js';
 import { Code, StatusError } from '../../grpc/status.js';
 import type { Account } from '../../port/account.js';
-import type { ClientConnection, Dialer } from '../../port/connection.js';
-import { cannotConnect, connectionLost } from '../unavailable.js';
+import type { ClientConnection } from '../../port/connection.js';
+import type { Backend } from './backend.js';
 import type { ChannelLimits } from './channel-limits.js';
 import {
-  CONNECTING,
+  type AddressState,
   type ConnectivityState,
   type ConnectivityStateName,
-  IDLE,
-  READY,
+  connectivityOf,
+  failureOf,
   SHUTDOWN,
 } from './connectivity.js';
-import type { ClientShare, Lane } from './lanes.js';
-import { Subchannel, type SubchannelOwner } from './subchannel.js';
+import { Endpoints, type EndpointsOwner } from './endpoints.js';
+import { type ClientShare, type Lane, Lanes } from './lanes.js';
+import type { PickedConnection } from './picker.js';
 import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
 
 /**
@@ -25,13 +26,12 @@ const REFUSED_WAIT_MILLISECONDS = 100;
 /** Calls that were refused are looked through as far as this whenever there may be room. */
 const MAX_REFUSED_TRIES = 64;
 
-const STATES = { idle: IDLE, connecting: CONNECTING, ready: READY, shutdown: SHUTDOWN } as const;
-
 /** Where the calls to one backend get their connections. */
-export class Channel implements SubchannelOwner {
+export class Channel implements EndpointsOwner {
   readonly #target: string;
   readonly #limits: ChannelLimits;
-  readonly #subchannel: Subchannel;
+  readonly #lanes: Lanes;
+  readonly #endpoints: Endpoints;
   readonly #waiting = new WaitingCalls();
   /** Calls that were refused, by whom, and until when they would rather have another connection. */
   readonly #refused = new Map<
@@ -40,7 +40,10 @@ export class Channel implements SubchannelOwner {
   >();
   /** The next turn gives connections to those that were refused. */
   #isServing = false;
-  /** Set while the subchannel has failed. */
+  /** The calls that run, or wait. */
+  #calls = 0;
+  #isShutDown = false;
+  /** Of the state `failed`, made once for all calls that fail by it. */
   #failure: Failure | undefined;
   /** Runs while calls wait for the backoff. */
   #backoffTimer: NodeJS.Timeout | undefined;
@@ -48,16 +51,23 @@ export class Channel implements SubchannelOwner {
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
 
-  constructor(target: string, dialer: Dialer, limits: ChannelLimits) {
-    this.#target = target;
+  constructor(backend: Backend, limits: ChannelLimits) {
+    this.#target = backend.name;
     this.#limits = limits;
-    this.#subchannel = new Subchannel(dialer, limits, this);
+    this.#lanes = new Lanes(limits.maxConnections);
+    this.#endpoints = new Endpoints(backend, limits, this.#lanes, this);
   }
 
   get state(): ConnectivityState {
-    const { name } = this.#subchannel.state;
-    if (name !== 'failed') return STATES[name];
+    if (this.#isShutDown) return SHUTDOWN;
+    const { state } = this.#endpoints;
+    if (state.name !== 'failed') return connectivityOf(state, this.#target);
     return { name: 'TRANSIENT_FAILURE', error: this.#currentFailure().error };
+  }
+
+  /** The addresses that are known now, each as it stands. */
+  get addresses(): AddressState[] {
+    return this.#endpoints.addresses;
   }
 
   /** Resolves with the state once it is another than `from`. */
@@ -79,26 +89,41 @@ export class Channel implements SubchannelOwner {
 
   /** Makes a connection if there is none. */
   connect(): void {
-    if (this.#subchannel.state.name !== 'ready') this.#subchannel.connect();
+    if (!this.#isShutDown && this.#endpoints.state.name !== 'ready') this.#endpoints.connect();
   }
 
   /** A client's part in the connections, by which its calls are told from others'. */
   shareOf(client: Account): ClientShare {
-    return this.#subchannel.shareOf(client);
+    return this.#lanes.shareOf(client);
   }
 
   /** A connection with room for a stream, unless others wait for one; the stream must be opened at once. */
-  pick(client: ClientShare): ClientConnection | undefined {
-    const isLast = this.#subchannel.hasLanes ? this.#waiting.has(client) : this.#waiting.size > 0;
-    return isLast ? undefined : this.#subchannel.pick(client);
+  pick(client: ClientShare): PickedConnection | undefined {
+    const isLast = this.#lanes.areUsed ? this.#waiting.has(client) : this.#waiting.size > 0;
+    return isLast ? undefined : this.#endpoints.pick(client);
+  }
+
+  /** A call begins; returns why it can't. Each that can {@link end}s once. */
+  begin(): Failure | undefined {
+    const most = this.#limits.maxConcurrentCalls;
+    if (this.#calls < most) {
+      this.#calls++;
+      return undefined;
+    }
+    return limitReached(`${most} calls to ${this.#target} are running already`);
+  }
+
+  /** It is over. */
+  end(): void {
+    this.#calls--;
   }
 
   /** Lets a call wait for a connection; returns why it can't. */
   wait(call: WaitingCall): Failure | undefined {
     const refusal = this.#refusal(call.client);
     if (refusal !== undefined) return refusal;
-    this.#subchannel.connect(call.client);
-    if (this.#subchannel.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
+    this.#endpoints.connect(call.client);
+    if (this.#endpoints.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
     this.#waiting.add(call);
     this.#awaitBackoff();
     return undefined;
@@ -110,7 +135,7 @@ export class Channel implements SubchannelOwner {
     if (refusal !== undefined) return refusal;
     const timer = setTimeout(() => this.#waitedRefused(call), REFUSED_WAIT_MILLISECONDS);
     this.#refused.set(call, { by, timer });
-    this.#subchannel.connectForRefused(call.client);
+    this.#endpoints.connectForRefused(call.client);
     // Not at once: the connection that it was refused on is telling its streams.
     if (!this.#isServing) process.nextTick(serve, this);
     this.#isServing = true;
@@ -127,27 +152,34 @@ export class Channel implements SubchannelOwner {
   close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       this.#resolveClosed = resolve;
-      this.#subchannel.shutDown();
-      this.#failAll();
-      if (this.#subchannel.isEmpty) resolve();
+      this.#shutDown();
+      this.#endpoints.shutDown();
+      if (this.#endpoints.areEmpty) resolve();
     });
     return this.#closed;
   }
 
   /** Ends all connections at once. */
   destroy(): void {
-    this.#subchannel.destroy();
+    this.#shutDown();
+    this.#endpoints.destroy();
+  }
+
+  #shutDown(): void {
+    if (this.#isShutDown) return;
+    this.#isShutDown = true;
     this.#failAll();
+    process.nextTick(tellStateChanged, this);
   }
 
   onStateChanged(): void {
     this.#failure = undefined;
-    const subchannel = this.#subchannel;
-    const { name } = subchannel.state;
+    const endpoints = this.#endpoints;
+    const { name } = endpoints.state;
     if (name === 'failed') {
       const failure = this.#currentFailure();
       const isHopeless = ({ client, waitForReady }: WaitingCall): boolean =>
-        !waitForReady && subchannel.backoffMilliseconds(client) > 0;
+        !waitForReady && endpoints.backoffMilliseconds(client) > 0;
       for (const call of this.#waiting.take(isHopeless)) call.onUnavailable(failure);
       this.#grow();
       this.#awaitBackoff();
@@ -173,7 +205,7 @@ export class Channel implements SubchannelOwner {
     for (const [call, { by }] of this.#refused) {
       // They have a timer, too.
       if (++tries > MAX_REFUSED_TRIES) return;
-      const connection = this.#subchannel.pick(call.client, by);
+      const connection = this.#endpoints.pick(call.client, by);
       if (connection === undefined) continue;
       this.stopWaiting(call);
       call.onConnection(connection);
@@ -182,18 +214,17 @@ export class Channel implements SubchannelOwner {
 
   /** Gives connections to the clients in turn, until none finds one. */
   #serveWaiting(): void {
-    const subchannel = this.#subchannel;
     const full = new Set<Lane>();
     // A client that has been served stands at the end again, if it has more.
     for (const client of this.#waiting.clients) {
-      const lane = subchannel.laneOf(client);
+      const lane = this.#lanes.of(client);
       if (full.has(lane)) continue;
-      const connection = subchannel.pick(client);
+      const connection = this.#endpoints.pick(client);
       if (connection !== undefined) {
         this.#waiting.shift(client)?.onConnection(connection);
         continue;
       }
-      if (!subchannel.hasLanes) return;
+      if (!this.#lanes.areUsed) return;
       full.add(lane);
     }
   }
@@ -201,8 +232,8 @@ export class Channel implements SubchannelOwner {
   /** Makes a connection for the calls that wait: for one lane at a time. */
   #grow(): void {
     for (const client of this.#waiting.clients) {
-      this.#subchannel.connect(client);
-      if (!this.#subchannel.hasLanes) return;
+      this.#endpoints.connect(client);
+      if (!this.#lanes.areUsed) return;
     }
   }
 
@@ -223,14 +254,10 @@ export class Channel implements SubchannelOwner {
 
   /** Why no call can wait, whatever it asks for. */
   #refusal(client: ClientShare): Failure | undefined {
-    if (this.#subchannel.state.name === 'shutdown') return this.#shutdown();
+    if (this.#isShutDown) return this.#shutdown();
     const most = this.#limits.maxWaitingCalls;
     if (this.#waiting.size + this.#refused.size < most) return undefined;
-    const message = `${most} calls wait for a connection to ${this.#target} already`;
-    const failure: Failure = {
-      error: StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, message),
-      reason: 'limit',
-    };
+    const failure = limitReached(`${most} calls wait for a connection to ${this.#target} already`);
     // Who asks next need not be who has filled the queue.
     const other = this.#waiting.takeOfLargest(client);
     if (other === undefined) return failure;
@@ -244,11 +271,10 @@ export class Channel implements SubchannelOwner {
     return { error: StatusError.withoutStack(Code.UNAVAILABLE, message), reason: 'backend_connect' };
   }
 
-  /** Of the subchannel's state `failed`, made once for all calls that fail by it. */
   #currentFailure(): Failure {
-    const { state } = this.#subchannel;
+    const { state } = this.#endpoints;
     if (state.name !== 'failed') return this.#shutdown();
-    this.#failure ??= (state.wasReady ? connectionLost : cannotConnect)(this.#target, state.end);
+    this.#failure ??= failureOf(state, this.#target);
     return this.#failure;
   }
 
@@ -269,8 +295,8 @@ export class Channel implements SubchannelOwner {
   get #backoffMilliseconds(): number {
     let least = Infinity;
     for (const client of this.#waiting.clients) {
-      least = Math.min(least, this.#subchannel.backoffMilliseconds(client));
-      if (least === 0 || !this.#subchannel.hasLanes) break;
+      least = Math.min(least, this.#endpoints.backoffMilliseconds(client));
+      if (least === 0 || !this.#lanes.areUsed) break;
     }
     return least < Infinity ? least : 0;
   }
@@ -284,6 +310,14 @@ export class Channel implements SubchannelOwner {
       call.onUnavailable(this.#shutdown());
     }
   }
+}
+
+function limitReached(message: string): Failure {
+  return { error: StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, message), reason: 'limit' };
+}
+
+function tellStateChanged(channel: Channel): void {
+  channel.onStateChanged();
 }
 
 function refuse(call: WaitingCall, failure: Failure): void {

@@ -1,5 +1,4 @@
 import type { Account } from '../../port/account.js';
-import { ConnectionBackoff } from './backoff.js';
 
 /** The lanes of either kind that there are, besides the one that all share: each costs a connection of its own. */
 const MAX_LANES = 16;
@@ -16,15 +15,6 @@ const MANY_STREAMS = 100;
 
 /** Which connections to a backend a client's streams go on. */
 export class Lane {
-  readonly backoff = new ConnectionBackoff();
-  /**
-   * A connection that is lost before it was of any use is made again at once, but once: a backend that accepts and
-   * closes must not be dialled in a loop.
-   */
-  mayRedial = true;
-  /** The GOAWAYs in a row that came before anything was answered. */
-  farewells = 0;
-
   /**
    * - `shared`: of the many clients that have few streams, and that no connection has been lost with;
    * - `heavy`: of clients that have many streams: others' connections are better than none;
@@ -85,6 +75,7 @@ export class Lanes {
 
   /** A connection was lost, on which these were. */
   split(clients: ReadonlySet<ClientShare>): void {
+    if (clients.size === 0) return;
     if (clients.size === 1) {
       for (const client of clients) this.#blame(client);
       return;

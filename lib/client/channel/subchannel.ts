@@ -1,10 +1,13 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Account } from '../../port/account.js';
+import type { Failure } from '../../call/outcome.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { ChannelLimits } from './channel-limits.js';
-import { type ClientShare, type Lane, Lanes } from './lanes.js';
+import type { ClientShare, Lane, Lanes } from './lanes.js';
+import { outsideOfCalls } from './outside-of-calls.js';
+import type { PickedConnection, Picker } from './picker.js';
+import { Redial } from './redial.js';
+import { CONNECTING, IDLE, READY, SHUTDOWN, type SubchannelState } from './subchannel-state.js';
 
 /** How often connections are looked at for their use, at least. */
 const SWEEP_MILLISECONDS = 4_000;
@@ -21,31 +24,11 @@ const REFUSED_GROWTH_MILLISECONDS = 1000;
 /** How often a connection may be made although the last one allows no streams: the backend may be others by now. */
 const NO_STREAMS_GROWTH_MILLISECONDS = 10_000;
 
-/**
- * A backend that closes its connections in order, by GOAWAY, before it has answered anything is no failure at first: it
- * is dialled again, so often in a row, this long after the attempt before.
- */
-const MAX_FAREWELLS = 8;
-const FAREWELL_MILLISECONDS = 250;
-
 /** How many clients a connection remembers beyond the time between two looks. */
 const MAX_CLIENTS = 1000;
 
 /** How long a client with many streams waits for a connection of its own where others have room. */
 const LANE_WAIT_MILLISECONDS = 1000;
-
-/** Whether an address can be reached, by what is known of its connections. */
-export type SubchannelState =
-  | { readonly name: 'idle' }
-  | { readonly name: 'connecting' }
-  | { readonly name: 'ready' }
-  | { readonly name: 'failed'; readonly end: ConnectionEnd; readonly wasReady: boolean }
-  | { readonly name: 'shutdown' };
-
-const IDLE: SubchannelState = { name: 'idle' };
-const CONNECTING: SubchannelState = { name: 'connecting' };
-const READY: SubchannelState = { name: 'ready' };
-const SHUTDOWN: SubchannelState = { name: 'shutdown' };
 
 /** A connection is leaving; how it ends will be known only then. */
 const SENT_GOAWAY: ConnectionEnd = {
@@ -63,13 +46,15 @@ export interface SubchannelOwner {
   onRoom(): void;
   /** Its last connection has ended. */
   onEmpty(): void;
+  /** What `:authority` says by default there; undefined leaves it to the transport. */
+  readonly authority: string | undefined;
+  /** Calls to the address begin and end; also from inside a method of a stream. */
+  onCallBegun(): void;
+  onCallEnded(failure: Failure | undefined): void;
 }
 
-/** Connections are made outside of any call, so that they do not keep the first call's async context alive. */
-const outsideOfCalls = AsyncLocalStorage.snapshot();
-
 /** One connection of a subchannel. */
-class PooledConnection implements ConnectionOwner {
+class PooledConnection implements ConnectionOwner, PickedConnection {
   readonly connection: ClientConnection;
   readonly startedAt = performance.now();
   readonly lane: Lane;
@@ -82,11 +67,25 @@ class PooledConnection implements ConnectionOwner {
   used = true;
   idleSweeps = 0;
   readonly #subchannel: Subchannel;
+  readonly #owner: SubchannelOwner;
 
-  constructor(subchannel: Subchannel, dialer: Dialer, lane: Lane) {
+  constructor(subchannel: Subchannel, owner: SubchannelOwner, dialer: Dialer, lane: Lane) {
     this.#subchannel = subchannel;
+    this.#owner = owner;
     this.lane = lane;
     this.connection = outsideOfCalls(() => dialer.dial(this));
+  }
+
+  get authority(): string | undefined {
+    return this.#owner.authority;
+  }
+
+  onCallBegun(): void {
+    this.#owner.onCallBegun();
+  }
+
+  onCallEnded(failure: Failure | undefined): void {
+    this.#owner.onCallEnded(failure);
   }
 
   forgetClients(): void {
@@ -115,7 +114,7 @@ class PooledConnection implements ConnectionOwner {
  * The connections to one address: made when they are needed, one more when the peer's SETTINGS_MAX_CONCURRENT_STREAMS
  * leaves no room on those that there are, and fewer when they are not used.
  */
-export class Subchannel {
+export class Subchannel implements Picker {
   state: SubchannelState = IDLE;
   readonly #dialer: Dialer;
   readonly #limits: ChannelLimits;
@@ -129,20 +128,34 @@ export class Subchannel {
   #attempt: PooledConnection | undefined;
   /** The one that was made last. */
   #newest: PooledConnection | undefined;
+  readonly #redials = new Map<Lane, Redial>();
   #refusedGrowthAt = Number.NEGATIVE_INFINITY;
   #sweepTimer: NodeJS.Timeout | undefined;
 
-  constructor(dialer: Dialer, limits: ChannelLimits, owner: SubchannelOwner) {
+  /** @param lanes of the backend's clients, the same for all its addresses */
+  constructor(dialer: Dialer, limits: ChannelLimits, lanes: Lanes, owner: SubchannelOwner) {
     this.#dialer = dialer;
     this.#limits = limits;
     this.#sweepMilliseconds = Math.min(SWEEP_MILLISECONDS, limits.idleTimeoutMilliseconds / 2);
     this.#owner = owner;
-    this.#lanes = new Lanes(limits.maxConnections);
+    this.#lanes = lanes;
   }
 
-  /** How long {@link connect} will still do nothing for a client, in milliseconds. */
-  backoffMilliseconds(client: ClientShare): number {
-    return Math.max(this.#lanes.of(client).backoff.remaining, this.#noStreamsMilliseconds);
+  backoffMilliseconds(client?: ClientShare): number {
+    return Math.max(this.#redialOf(this.#laneOf(client)).remaining, this.#noStreamsMilliseconds);
+  }
+
+  #laneOf(client: ClientShare | undefined): Lane {
+    return client === undefined ? this.#lanes.shared : this.#lanes.of(client);
+  }
+
+  #redialOf(lane: Lane): Redial {
+    let redial = this.#redials.get(lane);
+    if (redial === undefined) {
+      redial = new Redial();
+      this.#redials.set(lane, redial);
+    }
+    return redial;
   }
 
   /** What a peer does not allow on one connection it will hardly allow on the next. */
@@ -152,27 +165,16 @@ export class Subchannel {
     return Math.max(0, newest.startedAt + NO_STREAMS_GROWTH_MILLISECONDS - performance.now());
   }
 
-  /** A client's part in the connections. */
-  shareOf(client: Account): ClientShare {
-    return this.#lanes.shareOf(client);
-  }
-
-  /** The lane that a client's next stream belongs to: clients of one find room, or do not, alike. */
-  laneOf(client: ClientShare): Lane {
-    return this.#lanes.of(client);
-  }
-
-  /** Whether there is more than one lane. */
-  get hasLanes(): boolean {
-    return this.#lanes.areUsed;
-  }
-
   get isEmpty(): boolean {
     return this.#connections.size === 0;
   }
 
-  /** A connection with room for a stream of a client, if there is one, other than `refused`. */
-  pick(client: ClientShare, refused?: ClientConnection): ClientConnection | undefined {
+  /** How many connections there are, those that are being made or end included. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  pick(client: ClientShare, refused?: ClientConnection): PickedConnection | undefined {
     const lane = this.#lanes.of(client);
     let picked = this.#current;
     if (picked?.lane !== lane || picked.connection === refused || !picked.connection.hasRoom) {
@@ -185,7 +187,7 @@ export class Subchannel {
       picked.lastClient = client;
       picked.clients.add(client);
     }
-    return picked.connection;
+    return picked;
   }
 
   #find(lane: Lane, refused: ClientConnection | undefined): PooledConnection | undefined {
@@ -207,7 +209,8 @@ export class Subchannel {
   /** Whether a lane has, or can have, a connection in a moment. */
   #isComing(lane: Lane): boolean {
     const attempt = this.#attempt;
-    if (attempt === undefined) return lane.backoff.remaining === 0 && this.#noStreamsMilliseconds === 0;
+    if (attempt === undefined)
+      return this.#redialOf(lane).remaining === 0 && this.#noStreamsMilliseconds === 0;
     return attempt.lane === lane && performance.now() - attempt.startedAt < LANE_WAIT_MILLISECONDS;
   }
 
@@ -219,10 +222,10 @@ export class Subchannel {
    */
   connect(client?: ClientShare): void {
     if (this.#attempt !== undefined || this.state.name === 'shutdown') return;
-    const lane = client === undefined ? this.#lanes.shared : this.#lanes.of(client);
+    const lane = this.#laneOf(client);
     if (this.#connections.size >= this.#limits.maxConnections) return;
-    if (lane.backoff.remaining > 0 || this.#noStreamsMilliseconds > 0) return;
-    this.#attempt = new PooledConnection(this, this.#dialer, lane);
+    if (this.#redialOf(lane).remaining > 0 || this.#noStreamsMilliseconds > 0) return;
+    this.#attempt = new PooledConnection(this, this.#owner, this.#dialer, lane);
     this.#connections.add(this.#attempt);
     if (this.state.name !== 'ready') this.#become(CONNECTING);
     // Those that have waited so long for a lane of their own take what there is.
@@ -235,6 +238,19 @@ export class Subchannel {
     if (this.state.name === 'ready' && now - this.#refusedGrowthAt < REFUSED_GROWTH_MILLISECONDS) return;
     this.#refusedGrowthAt = now;
     this.connect(client);
+  }
+
+  /** Lets go of its connections for now, of those that are being made at once. */
+  rest(): void {
+    for (const pooled of this.#connections) {
+      const { phase, connection } = pooled;
+      pooled.phase = 'going away';
+      if (phase === 'connecting') connection.destroy();
+      else connection.shutDown();
+    }
+    this.#attempt = undefined;
+    this.#current = undefined;
+    this.#become(IDLE);
   }
 
   /** Takes no more streams; connections close as theirs end. */
@@ -289,7 +305,7 @@ export class Subchannel {
     }
     if (phase === 'connecting') {
       this.#attempt = undefined;
-      pooled.lane.backoff.onFailure(pooled.startedAt);
+      this.#redialOf(pooled.lane).onFailure(pooled.startedAt);
       this.#settle({ name: 'failed', end, wasReady: false });
     } else if (phase === 'ready') {
       this.#leave(pooled, end);
@@ -303,24 +319,12 @@ export class Subchannel {
   #leave(pooled: PooledConnection, end: ConnectionEnd): void {
     if (this.#current === pooled) this.#current = undefined;
     const { lane, startedAt } = pooled;
-    const isUseful = pooled.connection.hasAnswered;
+    const redial = this.#redialOf(lane);
     // Whoever made a backend break the protocol may do so again, and again.
-    if (isUseful && !(lane.kind === 'suspect' && isBroken(end))) {
-      lane.backoff.reset();
-      lane.mayRedial = true;
-      lane.farewells = 0;
-    } else if (lane.mayRedial) {
-      lane.mayRedial = false;
-    } else if (end === SENT_GOAWAY && lane.farewells < MAX_FAREWELLS) {
-      lane.farewells++;
-      lane.backoff.space(startedAt, FAREWELL_MILLISECONDS);
-      // Calls wait for the next one.
-      this.#settle(IDLE);
-      return;
-    } else {
-      lane.backoff.onFailure(startedAt);
-    }
-    this.#settle(lane.backoff.remaining > 0 ? { name: 'failed', end, wasReady: true } : IDLE);
+    const isUseful = pooled.connection.hasAnswered && !(lane.kind === 'suspect' && isBroken(end));
+    if (isUseful) redial.onUsefulLeft();
+    const mayWait = isUseful || redial.onUselessLeft(startedAt, end === SENT_GOAWAY);
+    this.#settle(mayWait ? IDLE : { name: 'failed', end, wasReady: true });
   }
 
   /** A connection is not used any more, which is no failure of the backend's. */

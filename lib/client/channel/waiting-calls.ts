@@ -1,6 +1,6 @@
 import type { Failure } from '../../call/outcome.js';
-import type { ClientConnection } from '../../port/connection.js';
 import type { ClientShare } from './lanes.js';
+import type { PickedConnection } from './picker.js';
 
 /** A call that waits for a connection. */
 export interface WaitingCall {
@@ -9,7 +9,7 @@ export interface WaitingCall {
   /** Goes on waiting when no connection could be made. */
   readonly waitForReady: boolean;
   /** There is a connection with room; the call opens its stream before this returns. */
-  onConnection(connection: ClientConnection): void;
+  onConnection(picked: PickedConnection): void;
   /** It waits no longer. */
   onUnavailable(failure: Failure): void;
 }

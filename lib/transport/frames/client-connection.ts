@@ -103,8 +103,8 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
   }
 
   private begin(): void {
-    const { address, tls } = this.options;
-    const socket = connect(address, tls);
+    const { address, serverName, tls } = this.options;
+    const socket = connect(address, serverName, tls);
     this.socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => this.onConnected(socket));
     socket.on('error', (error) => {

@@ -74,10 +74,10 @@ export class BackendAgent extends Agent {
   }
 
   override async createConnection(origin: URL): Promise<TLSSocket> {
-    const { address, tls } = this.#options;
+    const { address, serverName, tls } = this.#options;
     const name = origin.hostname;
     const dial = this.#dials.get(name)!;
-    const socket = connect(address, tls, this.#tlsSession);
+    const socket = connect(address, serverName, tls, this.#tlsSession);
     socket.on('session', (session: Buffer) => {
       this.#tlsSession = session;
     });

@@ -1,3 +1,4 @@
+import net from 'node:net';
 import type { DialAddress, ListenAddress } from '../../../lib/port/address.js';
 import type {
   ClientConnection,
@@ -282,6 +283,7 @@ export function startClient(t: Test, address: DialAddress, options: ClientOption
   const client = new TestClient(
     {
       address,
+      serverName: 'host' in address && net.isIP(address.host) === 0 ? address.host : undefined,
       tls: options.tls,
       limits: { ...DEFAULT_DIAL_LIMITS, ...options.limits },
     },

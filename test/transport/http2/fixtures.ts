@@ -169,6 +169,7 @@ export function request(connection: ClientConnection, endStream = false, more: H
 export function dialer(port: number, options: Partial<DialerOptions> = {}): Http2Dialer {
   return new Http2Dialer({
     address: { host: '127.0.0.1', port },
+    serverName: undefined,
     tls: undefined,
     limits: DEFAULT_DIAL_LIMITS,
     ...options,

@@ -1,0 +1,126 @@
+import net from 'node:net';
+import type { ClientConnection } from '../../port/connection.js';
+import type { BackendAddress } from '../../port/target.js';
+import type { Endpoint } from './endpoint.js';
+import type { ClientShare } from './lanes.js';
+import { outsideOfCalls } from './outside-of-calls.js';
+import type { PickedConnection, Picker } from './picker.js';
+import { CONNECTING, IDLE, type SubchannelState } from './subchannel-state.js';
+
+/** "Connection Attempt Delay … 250 milliseconds" (RFC 8305 section 5, Happy Eyeballs; gRFC A61). */
+const ATTEMPT_DELAY_MILLISECONDS = 250;
+
+/** Uses the first of a backend's addresses that can be reached, and stays there (gRFC A61, A62). */
+export class PickFirst implements Picker {
+  #endpoints: readonly Endpoint[] = [];
+  /** The one that is used. */
+  #selected: Endpoint | undefined;
+  /** Those that are still to be tried; undefined: none is being looked for. */
+  #untried: Endpoint[] | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lastFailed: Endpoint | undefined;
+
+  /** These are the addresses now, the one to be tried first at the head. */
+  update(endpoints: readonly Endpoint[]): void {
+    this.#endpoints = endpoints;
+    if (this.#selected !== undefined && !endpoints.includes(this.#selected)) this.#selected = undefined;
+    this.#selected ??= endpoints.find(({ state }) => state.name === 'ready');
+    if (this.#selected !== undefined) this.#select(this.#selected);
+    else if (this.#untried !== undefined) this.#begin();
+  }
+
+  /** The state of one of them has changed. */
+  onChanged(changed: Endpoint): void {
+    const { name } = changed.state;
+    if (name === 'failed') this.#lastFailed = changed;
+    if (changed === this.#selected) {
+      if (name === 'idle' || name === 'failed') this.#selected = undefined;
+    } else if (this.#untried !== undefined) {
+      if (name === 'ready') this.#select(changed);
+      else if (name !== 'connecting') this.#tryNext();
+    }
+  }
+
+  get state(): SubchannelState {
+    if (this.#selected !== undefined) return this.#selected.state;
+    if (this.#untried !== undefined) return CONNECTING;
+    const last = this.#lastFailed?.state;
+    return last?.name === 'failed' ? last : IDLE;
+  }
+
+  pick(client: ClientShare, refused?: ClientConnection): PickedConnection | undefined {
+    return this.#selected?.pick(client, refused);
+  }
+
+  connect(client?: ClientShare): void {
+    if (this.#selected !== undefined) this.#selected.connect(client);
+    else if (this.#untried === undefined) this.#begin();
+  }
+
+  connectForRefused(client: ClientShare): void {
+    if (this.#selected !== undefined) this.#selected.connectForRefused(client);
+    else this.connect(client);
+  }
+
+  backoffMilliseconds(client: ClientShare): number {
+    if (this.#selected !== undefined) return this.#selected.backoffMilliseconds(client);
+    let least = Number.POSITIVE_INFINITY;
+    for (const endpoint of this.#endpoints) least = Math.min(least, endpoint.backoffMilliseconds(client));
+    return least;
+  }
+
+  /** Leaves nothing behind. */
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#untried = undefined;
+  }
+
+  #begin(): void {
+    const ready = this.#endpoints.filter((endpoint) => endpoint.backoffMilliseconds() === 0);
+    if (ready.length === 0) return;
+    this.#untried = ready;
+    this.#tryNext();
+  }
+
+  #tryNext(): void {
+    clearTimeout(this.#timer);
+    const next = this.#untried?.shift();
+    if (next !== undefined) {
+      next.connect();
+      const onDelay = (): void => this.#tryNext();
+      this.#timer = outsideOfCalls(() => setTimeout(onDelay, ATTEMPT_DELAY_MILLISECONDS));
+    } else if (!this.#endpoints.some(({ state }) => state.name === 'connecting')) {
+      this.#untried = undefined;
+    }
+  }
+
+  #select(selected: Endpoint): void {
+    this.stop();
+    this.#selected = selected;
+    for (const endpoint of this.#endpoints) if (endpoint !== selected) endpoint.rest();
+  }
+}
+
+/**
+ * The order in which to try addresses: at random, so that many clients do not all choose the same (gRFC A62), and the
+ * families in turns, so that one which leads nowhere costs little (RFC 8305 section 4).
+ */
+export function inTurns(addresses: readonly BackendAddress[]): BackendAddress[] {
+  const shuffled = [...addresses];
+  for (let i = shuffled.length - 1; i > 0; i--) {
+    const other = Math.floor(Math.random() * (i + 1));
+    [shuffled[i], shuffled[other]] = [shuffled[other]!, shuffled[i]!];
+  }
+  const [ofFirst, others]: [BackendAddress[], BackendAddress[]] = [[], []];
+  for (const each of shuffled) (isIPv6(each) === isIPv6(shuffled[0]!) ? ofFirst : others).push(each);
+  const ordered: BackendAddress[] = [];
+  for (let i = 0; i < shuffled.length; i++) {
+    const next = [ofFirst[i], others[i]].filter((each) => each !== undefined);
+    ordered.push(...next);
+  }
+  return ordered;
+}
+
+function isIPv6({ address }: BackendAddress): boolean {
+  return 'host' in address && net.isIPv6(address.host);
+}

@@ -1,0 +1,123 @@
+import net from 'node:net';
+import { type DialAddress, formatAddress, hostAndPort, unixPath } from './address.js';
+
+/** One address of a backend. */
+export interface BackendAddress {
+  readonly address: DialAddress;
+  /** What `:authority` says by default; undefined leaves it to the transport. */
+  readonly authority: string | undefined;
+  /** The name that a certificate must be for; undefined: the address itself. */
+  readonly serverName: string | undefined;
+}
+
+/** A name that stands for addresses. */
+export interface BackendName {
+  readonly host: string;
+  readonly port: number;
+  /** The name server that is asked, `ADDRESS:PORT`; undefined: as the system does it. */
+  readonly server: string | undefined;
+}
+
+/** Where a backend is, as {@link parseTarget} reads it. */
+export interface Target {
+  /** `https`: over TLS. */
+  readonly scheme: 'http' | 'https';
+  /** What `:authority` says by default. */
+  readonly authority: string;
+  /** Known addresses; or a name. */
+  readonly at: readonly BackendAddress[] | BackendName;
+}
+
+/** "If not specified, 443 is used" (gRPC's naming.md, for `dns`, `ipv4` and `ipv6` alike). */
+const NAMING_PORT = 443;
+
+const DNS_PORT = 53;
+
+const FORMS =
+  'http://HOST:PORT, https://HOST:PORT, unix:/PATH, HOST:PORT, dns:///HOST:PORT, ipv4:ADDRESS:PORT or ipv6:[ADDRESS]:PORT';
+
+/**
+ * Reads where a backend is: a URL, a name of gRPC's naming.md, or a bare `HOST:PORT`. All but `https://` is HTTP/2
+ * without TLS.
+ *
+ * @throws TypeError that says what a target looks like
+ */
+export function parseTarget(text: string): Target {
+  if (typeof text !== 'string') throw new TypeError(`a target must be a string: give ${FORMS}`);
+  const colon = text.indexOf(':');
+  const rest = text.slice(colon + 1);
+  switch (text.slice(0, colon)) {
+    case 'unix':
+      return known([{ path: unixPath(text, FORMS) }], 'localhost');
+    case 'ipv4':
+      return known(rest.split(',').map((part) => addressOf(part, text, net.isIPv4)));
+    case 'ipv6':
+      return known(rest.split(',').map((part) => addressOf(part, text, net.isIPv6)));
+    case 'dns':
+      // A host may be called so, and no name is a number.
+      if (!/^\d+$/.test(rest)) return parseDns(text, rest);
+  }
+  return text.includes('://') ? parseUrl(text) : parseHostAndPort(text);
+}
+
+/** `dns:[//server[:port]/]host[:port]` */
+function parseDns(text: string, rest: string): Target {
+  const [, server, endpoint] = /^(?:\/\/([^/]*)\/)?(.*)$/.exec(rest)!;
+  const { host, port } = hostAndPort(endpoint!, FORMS, NAMING_PORT);
+  if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${FORMS}`);
+  return named('http', host, port, endpoint!, server ? nameServer(server, text) : undefined);
+}
+
+function nameServer(server: string, text: string): string {
+  const { host, port } = hostAndPort(server, FORMS, DNS_PORT);
+  if (net.isIP(host) !== 0) return formatAddress({ host, port });
+  throw new TypeError(
+    `${JSON.stringify(text)}: the name server must be an IP address, with or without a port`,
+  );
+}
+
+function parseUrl(text: string): Target {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const scheme = url?.protocol.slice(0, -1);
+  if (url === undefined || (scheme !== 'http' && scheme !== 'https')) {
+    const what = url === undefined ? 'is no address' : 'has an unknown scheme';
+    throw new TypeError(`${JSON.stringify(text)} ${what}: give ${FORMS}`);
+  }
+  if (url.username !== '' || url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname)) {
+    throw new TypeError(`${JSON.stringify(text)} has more than an address: give ${FORMS}`);
+  }
+  const port = url.port === '' ? (scheme === 'https' ? 443 : 80) : Number(url.port);
+  return named(scheme, url.hostname.replace(/^\[|\]$/g, ''), port, url.host);
+}
+
+function parseHostAndPort(text: string): Target {
+  const { host, port } = hostAndPort(text, FORMS);
+  if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${FORMS}`);
+  return named('http', host, port, text);
+}
+
+function named(
+  scheme: 'http' | 'https',
+  host: string,
+  port: number,
+  authority: string,
+  server?: string,
+): Target {
+  if (net.isIP(host) === 0) return { scheme, authority, at: { host, port, server } };
+  return { ...known([{ host, port }], authority), scheme };
+}
+
+function known(addresses: readonly DialAddress[], authority?: string): Target {
+  const at = addresses.map((address) => ({
+    address,
+    authority: authority ?? formatAddress(address),
+    serverName: undefined,
+  }));
+  return { scheme: 'http', authority: authority ?? formatAddress(addresses[0]!), at };
+}
+
+function addressOf(part: string, text: string, isOfFamily: (host: string) => boolean): DialAddress {
+  const { host, port } = hostAndPort(part, FORMS, NAMING_PORT);
+  if (isOfFamily(host)) return { host, port };
+  throw new TypeError(`${JSON.stringify(text)}: ${JSON.stringify(part)} is no address of that family`);
+}
