@@ -152,6 +152,7 @@ export function dial(target: string | readonly string[], options: DialOptions = 
     targets,
     authority: own,
     loadBalancing: checkedLoadBalancing(options.loadBalancing ?? 'round_robin'),
+    watchHealth: undefined,
     ejectsOutliers: options.outliers !== false,
     dialerOf: ({ address, serverName }) => createDialer(transport, { address, serverName, tls, limits }),
   };
@@ -198,6 +199,7 @@ export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn 
       targets: [{ scheme: 'http', authority: '', at }],
       authority: undefined,
       loadBalancing: 'round_robin',
+      watchHealth: undefined,
       ejectsOutliers: false,
       dialerOf: () => dialer,
     };

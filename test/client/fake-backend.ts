@@ -163,6 +163,7 @@ export function fakeBackend(
     targets: targets.map(parseTarget),
     authority: undefined,
     loadBalancing: 'round_robin',
+    watchHealth: undefined,
     ejectsOutliers: true,
     dialerOf,
     ...options,

@@ -45,6 +45,7 @@ export async function memoryConn(open: () => Stream): Promise<ClientConn> {
     targets: [parseTarget('unix:memory')],
     authority: 'memory',
     loadBalancing: 'round_robin',
+    watchHealth: undefined,
     ejectsOutliers: false,
     dialerOf: () => ({ dial: (owner) => new MemoryConnection(owner, open) }),
   };

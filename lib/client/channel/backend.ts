@@ -1,5 +1,6 @@
 import type { Dialer } from '../../port/connection.js';
 import type { BackendAddress, Target } from '../../port/target.js';
+import type { WatchHealth } from './health.js';
 
 /**
  * How calls are spread over the addresses of a backend:
@@ -20,6 +21,8 @@ export interface Backend {
   /** `:authority` by default, in place of the addresses' own. */
   readonly authority: string | undefined;
   readonly loadBalancing: LoadBalancing;
+  /** Undefined: all addresses that can be reached take calls. */
+  readonly watchHealth: WatchHealth | undefined;
   /** Leaves out addresses whose calls fail. */
   readonly ejectsOutliers: boolean;
   dialerOf(address: BackendAddress): Dialer;

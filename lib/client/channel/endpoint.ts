@@ -2,10 +2,11 @@ import type { Failure } from '../../call/outcome.js';
 import type { ClientConnection, Dialer } from '../../port/connection.js';
 import type { BackendAddress } from '../../port/target.js';
 import type { ChannelLimits } from './channel-limits.js';
+import type { HealthWatch, WatchHealth } from './health.js';
 import type { ClientShare, Lanes } from './lanes.js';
 import type { PickedConnection, Picker } from './picker.js';
 import { Subchannel, type SubchannelOwner } from './subchannel.js';
-import type { SubchannelState } from './subchannel-state.js';
+import { CONNECTING, READY, type SubchannelState } from './subchannel-state.js';
 
 /** Who is told of an {@link Endpoint}; never from inside one of its methods, nor of a stream's. */
 export interface EndpointOwner {
@@ -21,6 +22,9 @@ export interface EndpointWatch {
   onCallEnded(endpoint: Endpoint, failure: Failure | undefined): void;
 }
 
+/** How soon calls that wait look again at an address that is not fit for them; it is no news when it is. */
+const HEALTH_MILLISECONDS = 1000;
+
 /** One address of a backend, as those see it that choose among them. */
 export class Endpoint implements Picker, SubchannelOwner {
   readonly address: BackendAddress;
@@ -33,24 +37,35 @@ export class Endpoint implements Picker, SubchannelOwner {
   watch: EndpointWatch | undefined;
   readonly #owner: EndpointOwner;
   readonly #subchannel: Subchannel;
+  readonly #healthWatch: HealthWatch | undefined;
+  /** What the address is fit for while there are connections. */
+  #health: SubchannelState = READY;
 
-  /** @param authority in place of the address's own */
+  /**
+   * @param authority in place of the address's own
+   * @param watchHealth undefined: what can be reached is fit for calls
+   */
   constructor(
     address: BackendAddress,
     authority: string | undefined,
     dialer: Dialer,
     limits: ChannelLimits,
     lanes: Lanes,
+    watchHealth: WatchHealth | undefined,
     owner: EndpointOwner,
   ) {
     this.address = address;
     this.authority = authority ?? address.authority;
     this.#owner = owner;
     this.#subchannel = new Subchannel(dialer, limits, lanes, this);
+    if (watchHealth === undefined) return;
+    this.#health = CONNECTING;
+    this.#healthWatch = watchHealth(this.#subchannel, (health) => this.#onHealth(health));
   }
 
   get state(): SubchannelState {
-    return this.#subchannel.state;
+    const { state } = this.#subchannel;
+    return state.name === 'ready' ? this.#health : state;
   }
 
   get connectionCount(): number {
@@ -58,19 +73,25 @@ export class Endpoint implements Picker, SubchannelOwner {
   }
 
   pick(client: ClientShare, refused?: ClientConnection): PickedConnection | undefined {
-    return this.#subchannel.pick(client, refused);
+    return this.#health === READY ? this.#subchannel.pick(client, refused) : undefined;
   }
 
   connect(client?: ClientShare): void {
-    this.#subchannel.connect(client);
+    if (this.#isFit) this.#subchannel.connect(client);
   }
 
   connectForRefused(client: ClientShare): void {
-    this.#subchannel.connectForRefused(client);
+    if (this.#isFit) this.#subchannel.connectForRefused(client);
   }
 
   backoffMilliseconds(client?: ClientShare): number {
-    return this.#subchannel.backoffMilliseconds(client);
+    // It says by itself when it is fit again.
+    return this.#isFit ? this.#subchannel.backoffMilliseconds(client) : HEALTH_MILLISECONDS;
+  }
+
+  /** More connections to what is not fit for calls are of no use. */
+  get #isFit(): boolean {
+    return this.#health === READY || this.#subchannel.state.name !== 'ready';
   }
 
   /** Lets go of its connections for now: another address is used. */
@@ -98,7 +119,21 @@ export class Endpoint implements Picker, SubchannelOwner {
   }
 
   onStateChanged(): void {
+    const { name } = this.#subchannel.state;
+    if (name === 'ready') {
+      this.#healthWatch?.start();
+    } else if (this.#healthWatch !== undefined) {
+      this.#healthWatch.stop();
+      this.#health = CONNECTING;
+    }
     this.#owner.onEndpointChanged(this);
+  }
+
+  #onHealth(health: SubchannelState): void {
+    if (this.#subchannel.state.name !== 'ready') return;
+    this.#health = health;
+    this.#owner.onEndpointChanged(this);
+    if (health === READY) this.#owner.onRoom();
   }
 
   onRoom(): void {

@@ -163,9 +163,9 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
   }
 
   #create(address: BackendAddress): Endpoint {
-    const { authority } = this.#backend;
+    const { authority, watchHealth } = this.#backend;
     const dialer = this.#backend.dialerOf(address);
-    return new Endpoint(address, authority, dialer, this.#limits, this.#lanes, this);
+    return new Endpoint(address, authority, dialer, this.#limits, this.#lanes, watchHealth, this);
   }
 
   #leave(endpoint: Endpoint): void {

@@ -3,6 +3,7 @@ import type { ClientConnection, ConnectionOwner, Dialer } from '../../port/conne
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { ChannelLimits } from './channel-limits.js';
+import type { WatchedAddress, WatchedConnection } from './health.js';
 import type { ClientShare, Lane, Lanes } from './lanes.js';
 import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection, Picker } from './picker.js';
@@ -66,6 +67,8 @@ class PooledConnection implements ConnectionOwner, PickedConnection {
   /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
   used = true;
   idleSweeps = 0;
+  /** The streams that watch the backend's health: they are no use of the connection. */
+  watches = 0;
   readonly #subchannel: Subchannel;
   readonly #owner: SubchannelOwner;
 
@@ -114,7 +117,7 @@ class PooledConnection implements ConnectionOwner, PickedConnection {
  * The connections to one address: made when they are needed, one more when the peer's SETTINGS_MAX_CONCURRENT_STREAMS
  * leaves no room on those that there are, and fewer when they are not used.
  */
-export class Subchannel implements Picker {
+export class Subchannel implements Picker, WatchedAddress {
   state: SubchannelState = IDLE;
   readonly #dialer: Dialer;
   readonly #limits: ChannelLimits;
@@ -188,6 +191,23 @@ export class Subchannel implements Picker {
       picked.clients.add(client);
     }
     return picked;
+  }
+
+  pickForWatch(): WatchedConnection | undefined {
+    for (const pooled of this.#connections) {
+      const { phase, connection } = pooled;
+      if (phase !== 'ready' || !connection.hasRoom) continue;
+      return {
+        connection,
+        onCallBegun: () => {
+          pooled.watches++;
+        },
+        onCallEnded: () => {
+          pooled.watches--;
+        },
+      };
+    }
+    return undefined;
   }
 
   #find(lane: Lane, refused: ClientConnection | undefined): PooledConnection | undefined {
@@ -351,7 +371,7 @@ export class Subchannel implements Picker {
     for (const { phase } of this.#connections) if (phase === 'ready') ready++;
     for (const pooled of this.#connections) {
       if (pooled.phase !== 'ready') continue;
-      const isIdle = !pooled.used && pooled.connection.streamCount === 0;
+      const isIdle = !pooled.used && pooled.connection.streamCount === pooled.watches;
       // Who has left must not be remembered for as long as the connection lives.
       if (isIdle || pooled.clients.size > MAX_CLIENTS) pooled.forgetClients();
       pooled.used = false;
