@@ -42,11 +42,24 @@ t.test('attempts are spaced by 1 s, then 1.6 times as long, up to 120 s, each wi
 t.test('the backoff counts from the start of the attempt', async (t) => {
   const clock = new TestClock(t);
   const dialer = new FakeDialer();
-  new FakeCall(undefined, true).start(channelTo(dialer));
+  const channel = channelTo(dialer);
+  new FakeCall(undefined, true).start(channel);
   await clock.advance(20_000);
   dialer.last.end(REFUSED);
-  await clock.advance(50);
+  await clock.advance(150);
   t.equal(dialer.connections.length, 2);
+});
+
+t.test('calls fail with an attempt that took longer than the backoff', async (t) => {
+  const clock = new TestClock(t);
+  const dialer = new FakeDialer();
+  const channel = channelTo(dialer);
+  const call = new FakeCall().start(channel);
+  await clock.advance(20_000);
+  dialer.last.end(REFUSED);
+  await ticked();
+  t.match(call.failure?.error.message, /connection refused$/);
+  t.equal(channel.state.name, 'TRANSIENT_FAILURE');
 });
 
 for (const when of ['before its SETTINGS', 'behind its SETTINGS', 'behind SETTINGS that allow no streams']) {
@@ -140,7 +153,7 @@ t.test('a peer that allows no streams is not dialled once more', async (t) => {
   only!.ready(0);
   new FakeCall().start(channel);
   t.equal(dialer.connections.length, 1);
-  only!.ready(1);
+  only!.allow(1);
   t.equal(call.connection, only);
 });
 

@@ -31,6 +31,7 @@ export class FakeConnection implements ClientConnection {
   maxConcurrentStreams = Number.POSITIVE_INFINITY;
   hasAnswered = false;
   isReady = false;
+  wasReady = false;
   isShutDown = false;
   isDestroyed = false;
   readonly #owner: ConnectionOwner;
@@ -58,8 +59,15 @@ export class FakeConnection implements ClientConnection {
 
   ready(maxConcurrentStreams = Number.POSITIVE_INFINITY): void {
     this.isReady = true;
+    this.wasReady = true;
     this.maxConcurrentStreams = maxConcurrentStreams;
     this.#owner.onReady();
+  }
+
+  /** The peer's SETTINGS change. */
+  allow(maxConcurrentStreams: number): void {
+    this.maxConcurrentStreams = maxConcurrentStreams;
+    this.#owner.onRoom();
   }
 
   endStream(): void {

@@ -4,6 +4,9 @@ const MULTIPLIER = 1.6;
 const JITTER = 0.2;
 const MAX_MILLISECONDS = 120_000;
 
+/** From the end of an attempt: one that took longer than the wait must fail those that wait, too, not go on for them. */
+const REST_MILLISECONDS = 100;
+
 /** Spaces the attempts to connect to an address that fails. */
 export class ConnectionBackoff {
   #delay = INITIAL_MILLISECONDS;
@@ -18,7 +21,7 @@ export class ConnectionBackoff {
   /** An attempt has failed. @param startedAt when it began: from then on the wait counts */
   onFailure(startedAt: number): void {
     const jitter = 1 + JITTER * (Math.random() * 2 - 1);
-    this.#notBefore = startedAt + this.#delay * jitter;
+    this.#notBefore = Math.max(startedAt + this.#delay * jitter, performance.now() + REST_MILLISECONDS);
     this.#delay = Math.min(this.#delay * MULTIPLIER, MAX_MILLISECONDS);
   }
 
