@@ -1,6 +1,7 @@
 import type { Failure } from '../../call/outcome.js';
 import { Code } from '../../grpc/status.js';
 import type { Endpoint, EndpointWatch } from './endpoint.js';
+import { outsideOfCalls } from './outside-of-calls.js';
 
 /** So many calls in a row must fail: fewer can be chance (Envoy's `consecutive_5xx`, too, is 5). */
 const FAILURES_IN_ROW = 5;
@@ -41,6 +42,16 @@ export class OutlierDetection implements EndpointWatch {
     }
     const present = new Set(endpoints);
     for (const endpoint of this.#records.keys()) if (!present.has(endpoint)) this.#forget(endpoint);
+    // There may be fewer now of those that are not left out.
+    for (const [endpoint, record] of this.#records) {
+      if (this.#ejected <= this.#most) return;
+      if (endpoint.isEjected) this.#readmit(endpoint, record);
+    }
+  }
+
+  /** How many may be left out at a time. */
+  get #most(): number {
+    return Math.floor(this.#records.size / 2);
   }
 
   /** Leaves nothing behind. */
@@ -58,25 +69,27 @@ export class OutlierDetection implements EndpointWatch {
   }
 
   #eject(endpoint: Endpoint, record: Record): void {
-    if (this.#ejected + 1 > Math.floor(this.#records.size / 2)) return;
+    if (this.#ejected >= this.#most) return;
     const goodFor = Math.floor((performance.now() - record.returnedAt) / EJECTION_MILLISECONDS);
     record.ejections = Math.max(0, record.ejections - goodFor) + 1;
-    record.failuresInRow = 0;
     endpoint.isEjected = true;
     this.#ejected++;
     const time = Math.min(record.ejections * EJECTION_MILLISECONDS, MAX_EJECTION_MILLISECONDS);
-    record.timer = setTimeout(() => {
+    const onServed = (): void => {
       this.#readmit(endpoint, record);
       this.#onChanged();
-    }, time).unref();
+    };
+    record.timer = outsideOfCalls(() => setTimeout(onServed, time).unref());
     this.#onChanged();
   }
 
   #readmit(endpoint: Endpoint, record: Record): void {
     clearTimeout(record.timer);
-    record.returnedAt = performance.now();
     if (!endpoint.isEjected) return;
     endpoint.isEjected = false;
+    record.returnedAt = performance.now();
+    // What ended meanwhile was begun before, or had nowhere else to go.
+    record.failuresInRow = 0;
     this.#ejected--;
   }
 
