@@ -103,22 +103,25 @@ export class Balancer implements Picker {
   }
 
   connect(client?: ClientShare): void {
-    let isComing = false;
-    for (const endpoint of this.#endpoints) {
-      if (endpoint.state.name !== 'ready') endpoint.connect(client);
-      if (endpoint.state.name === 'connecting') isComing = true;
-    }
-    // It will have room.
-    if (!isComing) this.#nextToGrow()?.connect(client);
+    for (const endpoint of this.#endpoints) if (endpoint.state.name !== 'ready') endpoint.connect(client);
+    // Also while others are being dialled: they may never answer. Where one cannot have more, another may.
+    for (let i = 0; i < this.#ready.length; i++) if (this.#nextToGrow()?.connect(client)) return;
   }
 
   connectForRefused(client: ClientShare): void {
-    this.#nextToGrow()?.connectForRefused(client);
+    if (this.#ready.length > 0) this.#nextToGrow()?.connectForRefused(client);
+    else this.connect(client);
   }
 
   backoffMilliseconds(client: ClientShare): number {
     let least = Number.POSITIVE_INFINITY;
     for (const endpoint of this.#endpoints) least = Math.min(least, endpoint.backoffMilliseconds(client));
+    return least;
+  }
+
+  nextAttemptMilliseconds(client: ClientShare): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const each of this.#endpoints) least = Math.min(least, each.nextAttemptMilliseconds(client));
     return least;
   }
 

@@ -1,3 +1,4 @@
+import { MAX_TIMER_MILLISECONDS } from '../../call/deadline.js';
 import type { Failure } from '../../call/outcome.js';
 import { Code, StatusError } from '../../grpc/status.js';
 import type { Account } from '../../port/account.js';
@@ -14,6 +15,7 @@ import {
 } from './connectivity.js';
 import { Endpoints, type EndpointsOwner } from './endpoints.js';
 import { type ClientShare, type Lane, Lanes } from './lanes.js';
+import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection } from './picker.js';
 import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
 
@@ -45,8 +47,9 @@ export class Channel implements EndpointsOwner {
   #isShutDown = false;
   /** Of the state `failed`, made once for all calls that fail by it. */
   #failure: Failure | undefined;
-  /** Runs while calls wait for the backoff. */
+  /** Runs while calls wait for the backoff; and when it ends, on the clock of `performance.now()`. */
   #backoffTimer: NodeJS.Timeout | undefined;
+  #backoffEndsAt = Number.POSITIVE_INFINITY;
   #stateListeners = new Set<() => void>();
   #closed: Promise<void> | undefined;
   #resolveClosed: (() => void) | undefined;
@@ -125,7 +128,7 @@ export class Channel implements EndpointsOwner {
     this.#endpoints.connect(call.client);
     if (this.#endpoints.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
     this.#waiting.add(call);
-    this.#awaitBackoff();
+    this.#connectIn(this.#endpoints.nextAttemptMilliseconds(call.client));
     return undefined;
   }
 
@@ -181,12 +184,8 @@ export class Channel implements EndpointsOwner {
       const isHopeless = ({ client, waitForReady }: WaitingCall): boolean =>
         !waitForReady && endpoints.backoffMilliseconds(client) > 0;
       for (const call of this.#waiting.take(isHopeless)) call.onUnavailable(failure);
-      this.#grow();
-      this.#awaitBackoff();
-    } else if (name === 'idle' && this.#waiting.size > 0) {
-      this.#grow();
-      this.#awaitBackoff();
     }
+    this.#grow();
     for (const listener of this.#stateListeners) listener();
   }
 
@@ -195,9 +194,7 @@ export class Channel implements EndpointsOwner {
     this.#isServing = false;
     this.#serveRefused();
     if (this.#waiting.size > 0) this.#serveWaiting();
-    if (this.#waiting.size === 0) return;
     this.#grow();
-    this.#awaitBackoff();
   }
 
   #serveRefused(): void {
@@ -229,12 +226,20 @@ export class Channel implements EndpointsOwner {
     }
   }
 
-  /** Makes a connection for the calls that wait: for one lane at a time. */
+  /** Makes a connection for the calls that wait, for one lane at a time, and again once the backoff allows it. */
   #grow(): void {
+    if (this.#waiting.size === 0) return;
+    let least = Number.POSITIVE_INFINITY;
+    const seen = new Set<Lane>();
     for (const client of this.#waiting.clients) {
+      const lane = this.#lanes.of(client);
+      if (seen.has(lane)) continue;
+      seen.add(lane);
       this.#endpoints.connect(client);
-      if (!this.#lanes.areUsed) return;
+      least = Math.min(least, this.#endpoints.nextAttemptMilliseconds(client));
+      if (!this.#lanes.areUsed) break;
     }
+    this.#connectIn(least);
   }
 
   onEmpty(): void {
@@ -278,32 +283,23 @@ export class Channel implements EndpointsOwner {
     return this.#failure;
   }
 
-  /** Connects again once the backoff is over, as long as calls wait. */
-  #awaitBackoff(): void {
-    if (this.#backoffTimer !== undefined) return;
-    const milliseconds = this.#backoffMilliseconds;
-    if (milliseconds === 0) return;
-    this.#backoffTimer = setTimeout(() => {
-      this.#backoffTimer = undefined;
-      if (this.#waiting.size === 0) return;
+  /** Connects again then, for the calls that still wait, unless it does so before. */
+  #connectIn(milliseconds: number): void {
+    if (milliseconds === Number.POSITIVE_INFINITY) return;
+    const endsAt = performance.now() + milliseconds;
+    if (this.#backoffEndsAt <= endsAt) return;
+    clearTimeout(this.#backoffTimer);
+    this.#backoffEndsAt = endsAt;
+    const onOver = (): void => {
+      this.#backoffEndsAt = Number.POSITIVE_INFINITY;
       this.#grow();
-      this.#awaitBackoff();
-    }, milliseconds + 1).unref();
-  }
-
-  /** How long all of the calls that wait have to wait for the next attempt at least; 0: nothing says so. */
-  get #backoffMilliseconds(): number {
-    let least = Infinity;
-    for (const client of this.#waiting.clients) {
-      least = Math.min(least, this.#endpoints.backoffMilliseconds(client));
-      if (least === 0 || !this.#lanes.areUsed) break;
-    }
-    return least < Infinity ? least : 0;
+    };
+    const wait = Math.min(milliseconds + 1, MAX_TIMER_MILLISECONDS);
+    this.#backoffTimer = outsideOfCalls(() => setTimeout(onOver, wait).unref());
   }
 
   #failAll(): void {
     clearTimeout(this.#backoffTimer);
-    this.#backoffTimer = undefined;
     const calls = [...this.#refused.keys(), ...this.#waiting.take()];
     for (const call of calls) {
       this.stopWaiting(call);

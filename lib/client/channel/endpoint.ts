@@ -76,8 +76,9 @@ export class Endpoint implements Picker, SubchannelOwner {
     return this.#health === READY ? this.#subchannel.pick(client, refused) : undefined;
   }
 
-  connect(client?: ClientShare): void {
-    if (this.#isFit) this.#subchannel.connect(client);
+  /** Returns whether a connection is being made for such a client. */
+  connect(client?: ClientShare): boolean {
+    return this.#isFit && this.#subchannel.connect(client);
   }
 
   connectForRefused(client: ClientShare): void {
@@ -94,7 +95,11 @@ export class Endpoint implements Picker, SubchannelOwner {
     return this.#health === READY || this.#subchannel.state.name !== 'ready';
   }
 
-  /** Lets go of its connections for now: another address is used. */
+  nextAttemptMilliseconds(client?: ClientShare): number {
+    return this.#isFit ? this.#subchannel.nextAttemptMilliseconds(client) : HEALTH_MILLISECONDS;
+  }
+
+  /** Lets go of its connections for now, and tells nobody: another address is used. */
   rest(): void {
     this.#subchannel.rest();
   }

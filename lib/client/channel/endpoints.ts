@@ -108,6 +108,12 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
       : this.#picker.backoffMilliseconds(client);
   }
 
+  nextAttemptMilliseconds(client: ClientShare): number {
+    if (this.#picker !== undefined) return this.#picker.nextAttemptMilliseconds(client);
+    const wait = this.#resolver.waitMilliseconds;
+    return wait > 0 && this.#unresolved.name !== 'connecting' ? wait : Number.POSITIVE_INFINITY;
+  }
+
   /** Takes no more streams; connections close as theirs end. */
   shutDown(): void {
     this.#stop();
@@ -121,7 +127,9 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
   }
 
   onAddresses(addresses: readonly BackendAddress[]): void {
+    const isAwaited = this.#picker === undefined;
     this.#take(addresses);
+    if (isAwaited) this.connect();
     this.#owner.onStateChanged();
     this.#owner.onRoom();
   }
@@ -134,12 +142,15 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
   }
 
   onEndpointChanged(endpoint: Endpoint): void {
-    if (this.#leaving.has(endpoint)) return;
-    this.#policy?.onChanged(endpoint);
     const { name } = endpoint.state;
+    // The backend has it no more, or the channel is closed.
+    if (name === 'shutdown') return;
+    this.#policy?.onChanged(endpoint);
     // The backend may be elsewhere by now.
     if (name === 'idle' || name === 'failed') this.#resolver.resolve();
     this.#owner.onStateChanged();
+    // Only now does the policy know of it.
+    if (name === 'ready' && this.#policy !== undefined) this.#owner.onRoom();
   }
 
   onRoom(): void {

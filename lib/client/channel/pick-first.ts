@@ -10,23 +10,34 @@ import { CONNECTING, IDLE, type SubchannelState } from './subchannel-state.js';
 /** "Connection Attempt Delay … 250 milliseconds" (RFC 8305 section 5, Happy Eyeballs; gRFC A61). */
 const ATTEMPT_DELAY_MILLISECONDS = 250;
 
+/** An attempt to reach one of the addresses. */
+interface Pass {
+  /** Those that are still to be tried. */
+  readonly untried: Endpoint[];
+  /** Those that are being dialled. */
+  readonly dialled: Set<Endpoint>;
+}
+
 /** Uses the first of a backend's addresses that can be reached, and stays there (gRFC A61, A62). */
 export class PickFirst implements Picker {
   #endpoints: readonly Endpoint[] = [];
   /** The one that is used. */
   #selected: Endpoint | undefined;
-  /** Those that are still to be tried; undefined: none is being looked for. */
-  #untried: Endpoint[] | undefined;
+  /** Undefined: none is being looked for. */
+  #pass: Pass | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastFailed: Endpoint | undefined;
 
   /** These are the addresses now, the one to be tried first at the head. */
   update(endpoints: readonly Endpoint[]): void {
+    const isLooking = this.#pass !== undefined;
+    this.stop();
     this.#endpoints = endpoints;
+    // Which may have been of those that are gone; the others are worth a look.
+    this.#lastFailed = undefined;
     if (this.#selected !== undefined && !endpoints.includes(this.#selected)) this.#selected = undefined;
-    this.#selected ??= endpoints.find(({ state }) => state.name === 'ready');
     if (this.#selected !== undefined) this.#select(this.#selected);
-    else if (this.#untried !== undefined) this.#begin();
+    else if (isLooking || endpoints.some(isReady)) this.#begin();
   }
 
   /** The state of one of them has changed. */
@@ -35,15 +46,17 @@ export class PickFirst implements Picker {
     if (name === 'failed') this.#lastFailed = changed;
     if (changed === this.#selected) {
       if (name === 'idle' || name === 'failed') this.#selected = undefined;
-    } else if (this.#untried !== undefined) {
-      if (name === 'ready') this.#select(changed);
-      else if (name !== 'connecting') this.#tryNext();
+    } else if (name === 'ready') {
+      if (this.#selected === undefined) this.#select(changed);
+    } else if (name !== 'connecting') {
+      // Only once for each that was dialled: several changes may be told by what the last one has led to.
+      if (this.#pass?.dialled.delete(changed)) this.#tryNext(this.#pass);
     }
   }
 
   get state(): SubchannelState {
     if (this.#selected !== undefined) return this.#selected.state;
-    if (this.#untried !== undefined) return CONNECTING;
+    if (this.#pass !== undefined) return CONNECTING;
     const last = this.#lastFailed?.state;
     return last?.name === 'failed' ? last : IDLE;
   }
@@ -54,7 +67,8 @@ export class PickFirst implements Picker {
 
   connect(client?: ClientShare): void {
     if (this.#selected !== undefined) this.#selected.connect(client);
-    else if (this.#untried === undefined) this.#begin();
+    else if (this.#pass === undefined) this.#begin();
+    else if (this.#pass.untried.length === 0) this.#tryAgain(this.#pass);
   }
 
   connectForRefused(client: ClientShare): void {
@@ -65,40 +79,62 @@ export class PickFirst implements Picker {
   backoffMilliseconds(client: ClientShare): number {
     if (this.#selected !== undefined) return this.#selected.backoffMilliseconds(client);
     let least = Number.POSITIVE_INFINITY;
-    for (const endpoint of this.#endpoints) least = Math.min(least, endpoint.backoffMilliseconds(client));
+    for (const endpoint of this.#endpoints) least = Math.min(least, endpoint.backoffMilliseconds());
+    return least;
+  }
+
+  nextAttemptMilliseconds(client: ClientShare): number {
+    if (this.#selected !== undefined) return this.#selected.nextAttemptMilliseconds(client);
+    let least = Number.POSITIVE_INFINITY;
+    for (const endpoint of this.#endpoints) least = Math.min(least, endpoint.nextAttemptMilliseconds());
     return least;
   }
 
   /** Leaves nothing behind. */
   stop(): void {
     clearTimeout(this.#timer);
-    this.#untried = undefined;
+    this.#pass = undefined;
   }
 
   #begin(): void {
-    const ready = this.#endpoints.filter((endpoint) => endpoint.backoffMilliseconds() === 0);
-    if (ready.length === 0) return;
-    this.#untried = ready;
-    this.#tryNext();
+    const ready = this.#endpoints.find(isReady);
+    if (ready !== undefined) {
+      this.#select(ready);
+      return;
+    }
+    const untried = this.#endpoints.filter((endpoint) => endpoint.backoffMilliseconds() === 0);
+    this.#pass = { untried, dialled: new Set() };
+    this.#tryNext(this.#pass);
   }
 
-  #tryNext(): void {
+  #tryNext(pass: Pass): void {
     clearTimeout(this.#timer);
-    const next = this.#untried?.shift();
-    if (next !== undefined) {
-      next.connect();
-      const onDelay = (): void => this.#tryNext();
-      this.#timer = outsideOfCalls(() => setTimeout(onDelay, ATTEMPT_DELAY_MILLISECONDS));
-    } else if (!this.#endpoints.some(({ state }) => state.name === 'connecting')) {
-      this.#untried = undefined;
+    for (let next = pass.untried.shift(); next !== undefined; next = pass.untried.shift()) {
+      if (!next.connect()) continue;
+      pass.dialled.add(next);
+      if (pass.untried.length === 0) return;
+      const onDelay = (): void => this.#tryNext(pass);
+      this.#timer = outsideOfCalls(() => setTimeout(onDelay, ATTEMPT_DELAY_MILLISECONDS).unref());
+      return;
     }
+    if (pass.dialled.size === 0) this.#pass = undefined;
+  }
+
+  /** Those that have failed need not wait for others that do not even fail. */
+  #tryAgain({ dialled }: Pass): void {
+    for (const each of this.#endpoints) if (!dialled.has(each) && each.connect()) dialled.add(each);
   }
 
   #select(selected: Endpoint): void {
     this.stop();
     this.#selected = selected;
+    this.#lastFailed = undefined;
     for (const endpoint of this.#endpoints) if (endpoint !== selected) endpoint.rest();
   }
+}
+
+function isReady({ state }: Endpoint): boolean {
+  return state.name === 'ready';
 }
 
 /**

@@ -33,4 +33,9 @@ export interface Picker {
   connectForRefused(client: ClientShare): void;
   /** How long {@link connect} will still do nothing for a client, in milliseconds; 0: it need not wait. */
   backoffMilliseconds(client: ClientShare): number;
+  /**
+   * When {@link connect} will have more to do for a client only because time has passed, in milliseconds from now;
+   * Infinity: never.
+   */
+  nextAttemptMilliseconds(client: ClientShare): number;
 }

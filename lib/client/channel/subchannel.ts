@@ -148,6 +148,11 @@ export class Subchannel implements Picker, WatchedAddress {
     return Math.max(this.#redialOf(this.#laneOf(client)).remaining, this.#noStreamsMilliseconds);
   }
 
+  nextAttemptMilliseconds(client?: ClientShare): number {
+    const backoff = this.backoffMilliseconds(client);
+    return backoff > 0 ? backoff : Number.POSITIVE_INFINITY;
+  }
+
   #laneOf(client: ClientShare | undefined): Lane {
     return client === undefined ? this.#lanes.shared : this.#lanes.of(client);
   }
@@ -239,17 +244,19 @@ export class Subchannel implements Picker, WatchedAddress {
    * all, and the backoff is over.
    *
    * @param client who it is made for; undefined: nobody yet
+   * @returns whether one is being made for such a client
    */
-  connect(client?: ClientShare): void {
-    if (this.#attempt !== undefined || this.state.name === 'shutdown') return;
+  connect(client?: ClientShare): boolean {
     const lane = this.#laneOf(client);
-    if (this.#connections.size >= this.#limits.maxConnections) return;
-    if (this.#redialOf(lane).remaining > 0 || this.#noStreamsMilliseconds > 0) return;
+    if (this.#attempt !== undefined) return this.#attempt.lane === lane;
+    if (this.state.name === 'shutdown' || this.#connections.size >= this.#limits.maxConnections) return false;
+    if (this.#redialOf(lane).remaining > 0 || this.#noStreamsMilliseconds > 0) return false;
     this.#attempt = new PooledConnection(this, this.#owner, this.#dialer, lane);
     this.#connections.add(this.#attempt);
     if (this.state.name !== 'ready') this.#become(CONNECTING);
     // Those that have waited so long for a lane of their own take what there is.
     if (lane.kind === 'heavy') setTimeout(tellRoom, LANE_WAIT_MILLISECONDS + 1, this.#owner).unref();
+    return true;
   }
 
   /** The same, for a call that was refused, perhaps on all connections that there are. */
@@ -260,7 +267,7 @@ export class Subchannel implements Picker, WatchedAddress {
     this.connect(client);
   }
 
-  /** Lets go of its connections for now, of those that are being made at once. */
+  /** Lets go of its connections for now, of those that are being made at once; its owner knows. */
   rest(): void {
     for (const pooled of this.#connections) {
       const { phase, connection } = pooled;
@@ -270,7 +277,7 @@ export class Subchannel implements Picker, WatchedAddress {
     }
     this.#attempt = undefined;
     this.#current = undefined;
-    this.#become(IDLE);
+    if (this.state.name !== 'shutdown') this.state = IDLE;
   }
 
   /** Takes no more streams; connections close as theirs end. */
@@ -289,6 +296,8 @@ export class Subchannel implements Picker, WatchedAddress {
   }
 
   onReady(pooled: PooledConnection): void {
+    // It has been let go of while it was about to tell.
+    if (pooled.phase !== 'connecting') return;
     this.#attempt = undefined;
     this.#newest = pooled;
     if (this.state.name === 'shutdown') {
@@ -296,7 +305,9 @@ export class Subchannel implements Picker, WatchedAddress {
       return;
     }
     pooled.phase = 'ready';
-    this.#sweepTimer ??= setInterval(() => this.#sweep(), this.#sweepMilliseconds).unref();
+    this.#sweepTimer ??= outsideOfCalls(() =>
+      setInterval(() => this.#sweep(), this.#sweepMilliseconds).unref(),
+    );
     this.#become(READY);
     this.#owner.onRoom();
   }
