@@ -102,6 +102,7 @@ export class ClientRole implements Role {
     if (this.isSpared || !this.connection.takesStreams) return;
     this.isSpared = true;
     this.owner.onGoingAway(true);
+    this.closeIfDone();
   }
 
   onFlood(): void {

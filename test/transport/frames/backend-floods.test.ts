@@ -2,6 +2,8 @@ import t from 'tap';
 import {
   data,
   END,
+  ErrorCode,
+  errorCode,
   Flag,
   FrameType,
   frame,
@@ -49,5 +51,22 @@ for (const [what, flood] of Object.entries(FLOODS)) {
     t.equal(running.resetCode, -1);
     t.equal(running.received, 1);
     t.equal(peer.of(1, FrameType.DATA).at(-1)!.flags & Flag.END_STREAM, Flag.END_STREAM);
+  });
+
+  // Empty DATA needs a stream.
+  if (what === 'empty DATA') continue;
+  t.test(`a backend that floods an idle connection with ${what} is left`, async (t) => {
+    const backend = await startBackend(t);
+    const client = startClient(t, backend.target, { limits });
+    const call = new Call(client, undefined, true);
+    const peer = await (await backend.accept()).exchangePrefaces();
+    await peer.first(1, FrameType.HEADERS);
+    peer.send(headers(1, [':status', '200', 'grpc-status', '0'], END));
+    await call.done();
+    peer.send(...Array.from({ length: 200 }, () => flood));
+    t.match(await client.connections[0]!.ended, { cause: 'local' });
+    t.strictSame(client.connections[0]!.events.slice(-2), ['going away', 'ended']);
+    await peer.closed;
+    t.strictSame(peer.of(0, FrameType.GOAWAY).map(errorCode), [ErrorCode.NO_ERROR]);
   });
 }
