@@ -108,6 +108,12 @@ export class Http2ClientConnection extends Connection implements Dial {
     else this.#socket.destroy();
   }
 
+  override onOutOfStreams(): void {
+    super.onOutOfStreams();
+    // The last stream may have ended before this.
+    this.shutDown();
+  }
+
   override takeReset(): boolean {
     const isTaken = this.#resets.take();
     // It is left to the streams that run.

@@ -220,6 +220,24 @@ t.test('shutDown lets streams finish', async (t) => {
   t.strictSame(owner.told, ['ready', 'ended']);
 });
 
+t.test('a connection whose identifiers have run out closes once its streams have ended', async (t) => {
+  const { port } = await nodeBackend(t, ({ stream }) => {
+    stream.respond({ ':status': 200 }, { endStream: true });
+  });
+  const { owner, connection } = await connected(port);
+  const { session } = Reflect.get(connection, 'carrier');
+  session.setNextStreamID(2 ** 31 - 1);
+  const last = request(connection, true);
+  const none = request(connection, true);
+  t.match(await none.received.reset(), { code: ErrorCode.REFUSED_STREAM, by: 'local' });
+  await last.received.end();
+  t.match(await owner.end(), { cause: 'local' });
+  t.strictSame(
+    owner.told.filter((told) => told !== 'room'),
+    ['ready', 'going away', 'ended'],
+  );
+});
+
 t.test('a peer that ignores the FIN does not hold an idle connection that is shut down', async (t) => {
   const port = await rawServer(t, (socket) => {
     socket.allowHalfOpen = true;
