@@ -103,6 +103,8 @@ export class Account {
   #previous: Account | undefined;
   #next: Account | undefined;
   #isTold = false;
+  /** Runs while holders have time to end: one is enough, however often they are told. */
+  #recheckTimer: NodeJS.Timeout | undefined;
 
   /** @param onOverdrawn called once, when there is no other way than to close the client's connection */
   constructor(limits: AccountLimits, onOverdrawn: (by: Overdraft) => void) {
@@ -195,8 +197,14 @@ export class Account {
       released += holder.bytes;
       holder.tellTooMuch();
     }
-    if (released > 0) setTimeout(relieveLater, ENDING_MILLISECONDS + 1, this).unref();
+    if (released > 0) this.#recheckTimer ??= setTimeout(recheck, ENDING_MILLISECONDS + 1, this).unref();
     return released;
+  }
+
+  /** @internal Who was told to end has had its time. */
+  recheck(): void {
+    this.#recheckTimer = undefined;
+    relieveLater(this);
   }
 
   #enlist(): void {
@@ -239,6 +247,10 @@ const pressed = new Set<Account>();
 function relieveLater(account: Account): void {
   pressed.add(account);
   if (pressed.size === 1) setImmediate(relieve);
+}
+
+function recheck(account: Account): void {
+  account.recheck();
 }
 
 function relieve(): void {

@@ -81,6 +81,41 @@ t.test('a holder that is about to end is told once, and counts as released', asy
   for (const { held } of [slow, ...others]) held.release(held.bytes);
 });
 
+t.test('who does not end is looked at again, by one timer however often there was relief', async (t) => {
+  const set = globalThis.setTimeout;
+  const due: (() => void)[] = [];
+  globalThis.setTimeout = ((
+    callback: (...values: unknown[]) => void,
+    _delay: number,
+    ...values: unknown[]
+  ) => {
+    due.push(() => callback(...values));
+    return { unref: () => ({}) };
+  }) as unknown as typeof setTimeout;
+  t.teardown(() => {
+    globalThis.setTimeout = set;
+  });
+  const client = account();
+  const stubborn = new (class extends Call {
+    override onTooMuchHeld(): void {
+      this.told++;
+    }
+  })(client, 500);
+  for (let i = 0; i < 5; i++) {
+    stubborn.held.hold(1);
+    await turn();
+  }
+  t.equal(stubborn.told, 1);
+  t.equal(due.length, 1);
+  due.shift()!();
+  await turn();
+  t.equal(due.length, 1, 'and again, as long as it is needed');
+  stubborn.held.release(stubborn.held.bytes);
+  due.shift()!();
+  await turn();
+  t.equal(due.length, 0);
+});
+
 t.test('what is nobody’s is counted, and never ended', async (t) => {
   NOBODYS.hold(5000);
   const call = new Call(account(), 10);
