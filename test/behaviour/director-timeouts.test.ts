@@ -6,6 +6,9 @@ import { collectResponse } from '../support/http2-client.js';
 import { rejection } from '../support/peeking.js';
 import { MESSAGE, METHOD, message, status } from '../support/unary.js';
 
+/** What nobody answers. */
+const SILENT = '/test.Service/Silent';
+
 async function directed(
   world: World,
   options: ProxyOptions,
@@ -52,22 +55,25 @@ behaviour(
 );
 
 behaviour('a director that answers in time is not cut, however long its call runs', async (t, world) => {
+  const answered = deferred();
   const { client, reasons } = await directed(
     world,
     { directorTimeoutMilliseconds: 40 },
     (answer) => async (ctx, method, peeker) => {
+      if (method === SILENT) await new Promise(() => {});
       await new Promise(setImmediate);
+      answered.resolve();
       return answer(ctx, method, peeker);
     },
   );
   const stream = client.open(METHOD);
   const response = collectResponse(stream);
-  // Other calls' time passes meanwhile.
-  t.equal(status(await client.call(METHOD, MESSAGE)), '0');
-  await new Promise((resolve) => setTimeout(resolve, 80));
+  await answered.promise;
+  // The time is over for a director that was asked later.
+  t.equal(status(await client.call(SILENT, MESSAGE)), String(Code.DEADLINE_EXCEEDED));
   stream.end(MESSAGE);
   t.equal(status(await response), '0');
-  t.same(reasons, [undefined, undefined]);
+  t.same(reasons, ['director', undefined]);
 });
 
 behaviour(
@@ -94,15 +100,16 @@ behaviour(
 );
 
 behaviour('each peek has its time, and between them none passes', async (t, world) => {
-  const between = deferred();
+  const [between, overdue, second] = [deferred(), deferred(), deferred()];
   const { client, reasons } = await directed(
     world,
     { peekTimeoutMilliseconds: 40 },
     (answer) => async (ctx, method, peeker) => {
       await peeker.peek();
-      await new Promise((resolve) => setTimeout(resolve, 80));
-      const peeked = peeker.peek(2);
       between.resolve();
+      await overdue.promise;
+      const peeked = peeker.peek(2);
+      second.resolve();
       t.equal((await peeked).length, 2);
       return answer(ctx, method, peeker);
     },
@@ -111,7 +118,11 @@ behaviour('each peek has its time, and between them none passes', async (t, worl
   const response = collectResponse(stream);
   stream.write(MESSAGE);
   await between.promise;
+  // The time is over for a peek that was begun later.
+  t.equal(status(await collectResponse(client.open(SILENT))), String(Code.DEADLINE_EXCEEDED));
+  overdue.resolve();
+  await second.promise;
   stream.end(MESSAGE);
   t.equal(status(await response), '0');
-  t.same(reasons, [undefined]);
+  t.same(reasons, ['deadline', undefined]);
 });
