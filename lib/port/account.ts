@@ -46,8 +46,16 @@ export function heldBytes(): number {
   return total;
 }
 
+/** What bytes that are held are charged to. */
+export interface Held {
+  /** So many more are held. */
+  hold(bytes: number): void;
+  /** So many are held no more. */
+  release(bytes: number): void;
+}
+
 /** What is held for one call, or by one connection. */
-export class HeldBytes {
+export class HeldBytes implements Held {
   bytes = 0;
   readonly account: Account;
   readonly #debtor: Debtor;
@@ -62,7 +70,6 @@ export class HeldBytes {
     this.#debtor = debtor;
   }
 
-  /** So many more are held. */
   hold(bytes: number): void {
     if (bytes === 0) return;
     if (this.bytes === 0) this.account.enlist(this);
@@ -70,7 +77,6 @@ export class HeldBytes {
     this.account.add(bytes);
   }
 
-  /** So many are held no more. */
   release(bytes: number): void {
     if (bytes === 0) return;
     this.bytes -= bytes;
@@ -90,7 +96,7 @@ export type Overdraft = 'calls' | 'bytes';
 /** Whose something is, and what it is charged to; made when there is something, since for most calls nothing is held. */
 export interface Holder {
   readonly account: Account;
-  readonly held: HeldBytes;
+  readonly held: Held;
 }
 
 /** What one client costs. */

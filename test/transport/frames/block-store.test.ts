@@ -1,5 +1,5 @@
 import t from 'tap';
-import { BLOCK_LENGTH, BlockStore } from '../../../lib/transport/frames/stream/block-store.js';
+import { BLOCK_LENGTH, BlockStore } from '../../../lib/port/block-store.js';
 import { eventually } from '../../support/eventually.js';
 
 /** In a segment; the first one stays. */

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { heldBytes, NOBODYS } from '../../../lib/port/account.js';
+import { ChunkQueue } from '../../../lib/port/chunk-queue.js';
 import { isLent, keep, keepLong, lendableMemory } from '../../../lib/port/lent-memory.js';
-import { ChunkQueue } from '../../../lib/transport/frames/stream/chunk-queue.js';
 import { cert, key } from '../../support/certificate.js';
 import { REQUEST } from '../../support/fields.js';
 import { Call, Inbox, startClient, startServer } from './fixtures.js';

@@ -1,7 +1,7 @@
-import type { HeldBytes } from '../../../port/account.js';
+import type { Held } from '../../../port/account.js';
+import { ChunkQueue } from '../../../port/chunk-queue.js';
 import { type HeaderList, headerListSize } from '../../../port/headers.js';
 import type { StreamReset } from '../../../port/stream.js';
-import { ChunkQueue } from './chunk-queue.js';
 
 /** How much of one stream may wait for the peer's window or the socket before `sendData` says to hold back. */
 const HIGH_WATER_MARK = 4096;
@@ -25,7 +25,7 @@ export class Waiting {
   private awaitsDrain = false;
 
   /** @param held what waits is charged to */
-  constructor(private readonly held: HeldBytes) {
+  constructor(private readonly held: Held) {
     this.data = new ChunkQueue(held);
   }
 

@@ -1,6 +1,6 @@
-import { type HeldBytes, heldBytes } from '../../../port/account.js';
-import { isLent } from '../../../port/lent-memory.js';
+import { type Held, heldBytes } from './account.js';
 import { BLOCK_LENGTH, BlockStore } from './block-store.js';
+import { isLent } from './lent-memory.js';
 
 /** Copied data is gathered in blocks of at least this size, and at most that of the store. */
 const MIN_BLOCK_LENGTH = 512;
@@ -75,7 +75,7 @@ export class ChunkQueue {
   private pieces: Piece[] = [];
 
   /** @param held what its bytes are charged to */
-  constructor(private readonly held: HeldBytes) {}
+  constructor(private readonly held: Held) {}
 
   push(chunk: Buffer): void {
     this.length += chunk.length;

@@ -1,4 +1,4 @@
-import { lendable } from '../../../port/lent-memory.js';
+import { lendable } from './lent-memory.js';
 
 /** The length of a block. */
 export const BLOCK_LENGTH = 16384;
