@@ -64,9 +64,13 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
       this.localEnded = true;
       node.end();
     }
-    // Until it has been seen to go out: little may wait for a window as well as much.
-    if (!this.#hasLeft) this.carrier.waiting.add(this);
     this.#backlog.give(data.length);
+    if (!this.#hasLeft) {
+      // Until it has been seen to go out: little may wait for a window as well as much.
+      this.carrier.waiting.add(this);
+      // At once: of a destination that nobody waits for, more may be coming before the next look.
+      if (!hasRoom) this.#backlog.count(node, this.holder);
+    }
     return hasRoom || endStream;
   }
 
