@@ -6,6 +6,9 @@ export type {
   Failure,
   FailureReason,
   RefusedRequest,
+  ShadowOutcome,
+  ShadowResult,
+  ShadowState,
 } from './call/outcome.js';
 export type { CallOptions } from './client/call-options.js';
 export type { LoadBalancing } from './client/channel/backend.js';
@@ -47,6 +50,7 @@ export type { Rate } from './port/rate.js';
 export type {
   Destination,
   ErrorVerdict,
+  ShadowDestination,
   StreamDirector,
   StreamParameters,
 } from './proxy/director.js';

@@ -43,13 +43,39 @@ export interface Failure {
 
 /** How the call to one destination ended. */
 export interface DestinationOutcome {
-  readonly role: 'primary' | 'secondary';
+  readonly role: 'primary' | 'secondary' | 'shadow';
   /** The target that it was dialled by. */
   readonly target: string;
   /** How many streams were opened for it: 0 if there was no connection, 2 after a retry. */
   readonly attempts: number;
   /** Its own failure, whatever an error handler made of it; undefined if it ended OK. */
   readonly failure: Failure | undefined;
+}
+
+/**
+ * How a shadow ended, in one word:
+ *
+ * - `ok`: it answered OK;
+ * - `error`: it answered another status, or nothing that is an answer: no connection to it, a reset, a broken protocol;
+ * - `lagged`: more was held for it than may be, of its own or all shadows together;
+ * - `expired`: it had not answered when its grace was over;
+ * - `cancelled`: by the client, a deadline, an early answer of the primary's, its own context, or the end of the server.
+ */
+export type ShadowResult = 'ok' | 'error' | 'lagged' | 'expired' | 'cancelled';
+
+/** A shadow as it is when its call ends. */
+export interface ShadowState extends DestinationOutcome {
+  /** `running`: {@link CallObserver.onShadow} will tell how it ends. */
+  readonly result: ShadowResult | 'running';
+}
+
+/** How a shadow ended. */
+export interface ShadowOutcome extends DestinationOutcome {
+  readonly result: ShadowResult;
+  /** Of its call: `/service/method`. */
+  readonly method: string;
+  /** Of its call, which may have ended before. */
+  readonly context: CallContext;
 }
 
 /** How a call ended: what metrics, logs and traces are made of. */
@@ -74,6 +100,8 @@ export interface CallOutcome {
   readonly bytesSent: number;
   /** In the order of the director's answer, the primary first; empty for a call that was handled here. */
   readonly destinations: readonly DestinationOutcome[];
+  /** In the order of the director's answer, without those that were not drawn. */
+  readonly shadows: readonly ShadowState[];
 }
 
 /** A request that was refused before it became a call: answered by HTTP's own means. */
@@ -93,6 +121,8 @@ export interface RefusedRequest {
 export interface CallObserver {
   /** A call has ended: once for each that was accepted, whatever ended it. */
   onCall?(outcome: CallOutcome): void;
+  /** A shadow of a call has ended: once for each that was begun, before or after the end of its call. */
+  onShadow?(outcome: ShadowOutcome): void;
   /** A request was refused before it became a call. */
   onRefused?(request: RefusedRequest): void;
 }

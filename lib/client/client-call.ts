@@ -129,6 +129,16 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     return hasRoom;
   }
 
+  /** Lets go of what is held for a retry, unless one is under way. */
+  forgetSent(): void {
+    this.#sent.forget();
+  }
+
+  /** From now on, nobody else sees to the context's deadline and cancellation. */
+  watchEnd(): void {
+    if (!this.#done && this.#endWatch === undefined) this.#watchEnd();
+  }
+
   /** Holds the response back. */
   pause(): void {
     this.#stream?.pause();

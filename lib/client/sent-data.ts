@@ -70,6 +70,11 @@ export class SentData {
     this.#unlist();
   }
 
+  /** Lets go of it, unless a retry that is under way needs it. */
+  forget(): void {
+    if (!this.#kept) this.drop();
+  }
+
   /** Sends it on another stream, and lets go of it; false if that is full now. */
   replay(stream: Stream): boolean {
     let room = true;

@@ -23,6 +23,12 @@ export function headerListSize(headers: HeaderList): number {
 /** Header lists below this size are not counted: they weigh no more than the objects of their call. */
 export const LARGE_HEADER_LIST = 4096;
 
+/** What a list is charged to its call, in octets: nothing below {@link LARGE_HEADER_LIST}. */
+export function chargedSize(headers: HeaderList): number {
+  const size = headerListSize(headers);
+  return size < LARGE_HEADER_LIST ? 0 : size;
+}
+
 /** The value of the first field called `name`, or undefined. */
 export function headerValue(headers: HeaderList, name: string): string | undefined {
   for (let i = 0; i < headers.length; i += 2) {

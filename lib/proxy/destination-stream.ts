@@ -1,4 +1,3 @@
-import { CallContext } from '../call/context.js';
 import { whenSettled } from '../call/hooks.js';
 import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
@@ -8,8 +7,9 @@ import { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { Destination, ErrorVerdict } from './director.js';
-import { FirstMessageReplacement } from './first-message.js';
-import { Observation } from './response-observer.js';
+import type { FirstMessageReplacement } from './first-message.js';
+import { contextOf, observationOf, replacementOf } from './given-destination.js';
+import type { Observation } from './response-observer.js';
 import type { Role } from './role.js';
 
 const NOTHING = Buffer.alloc(0);
@@ -64,18 +64,10 @@ export class DestinationStream implements CallReceiver {
     // Each property is read once, here: it is the application's, and may be anything.
     const { conn, ctx, msg, observer, errHandler } = destination;
     this.#errHandler = errHandler;
-    if (msg !== undefined) {
-      this.#replacement = new FirstMessageReplacement(msg, callOptions.maxSendMessageBytes);
-    }
-    const { onHeaders, onTrailers, onFinish } = callOptions;
-    if (observer !== undefined || (onHeaders ?? onTrailers ?? onFinish) !== undefined) {
-      stream.captureScope();
-      this.#observation = new Observation(observer, callOptions, (hook) => stream.inScope(hook));
-    } else if (errHandler !== undefined) {
-      stream.captureScope();
-    }
-    const context = ctx ?? stream.context;
-    if (!CallContext.is(context)) throw new TypeError("a destination's ctx must be a CallContext");
+    this.#replacement = replacementOf(msg, callOptions);
+    this.#observation = observationOf(observer, callOptions, stream);
+    if (errHandler !== undefined) stream.captureScope();
+    const context = contextOf(ctx, stream);
     this.#conn = toClientConn(conn);
     const inheritsEnd = stream.endsWith(context);
     this.#call = new ClientCall(this.#conn, context, callOptions, this, stream, inheritsEnd);

@@ -29,6 +29,8 @@ export interface StreamParameters {
    * dropped.
    */
   readonly secondaries?: readonly Destination[] | undefined;
+  /** Get every message too, as far as they can take it without holding anybody back; nothing of them reaches the call. */
+  readonly shadows?: readonly ShadowDestination[] | undefined;
   /**
    * Runs once, when the outcome is known, whether it is an error or not. What it throws is the call's status, if
    * nothing else failed.
@@ -61,4 +63,27 @@ export interface Destination {
   readonly errHandler?: ((error: StatusError) => ErrorVerdict | Promise<ErrorVerdict>) | undefined;
   /** Sees the response of this destination, a secondary's too. */
   readonly observer?: ResponseObserver | undefined;
+}
+
+/**
+ * A backend that gets a copy of a call, and never harms it: it holds nobody back, its answer is dropped, and its failure
+ * fails nothing; `errHandler` is told of that, of lag and of an expired grace, and what it returns means nothing. What
+ * makes no sense here is told it, too, or else emitted as a process warning. A shadow gets either the whole request, or
+ * a reset (CANCEL).
+ */
+export interface ShadowDestination extends Destination {
+  /**
+   * What may be held for it in this process while it takes less than the primary and the secondaries, in bytes; above
+   * that it is reset. Default 1 MiB.
+   */
+  readonly maxLagBytes?: number | undefined;
+  /**
+   * How long it may go on after the end of a call whose request was complete, in milliseconds; at most 2^31-1. Default
+   * 10 s.
+   */
+  readonly graceMilliseconds?: number | undefined;
+  /** The share of the calls that it gets, from 0 to 100; by default all. Each shadow draws for itself. */
+  readonly percent?: number | undefined;
+  /** Draws by this text instead of by chance: calls with the same one are all in, or all out, for each shadow alike. */
+  readonly sampleKey?: string | undefined;
 }

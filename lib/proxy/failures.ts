@@ -21,3 +21,15 @@ export function callEnded(): Failure {
     reason: 'client_cancelled',
   };
 }
+
+/** What a shadow is dropped for that more is held for than may be. */
+export function lagged(target: string, why: string): Failure {
+  const error = StatusError.withoutStack(Code.RESOURCE_EXHAUSTED, `${target} lags: ${why}`);
+  return { error, reason: 'limit' };
+}
+
+/** What a shadow is cancelled for that goes on for too long after its call. */
+export function expired(target: string, graceMilliseconds: number): Failure {
+  const message = `${target} has not answered within ${graceMilliseconds} ms of the call's end`;
+  return { error: StatusError.withoutStack(Code.DEADLINE_EXCEEDED, message), reason: 'deadline' };
+}

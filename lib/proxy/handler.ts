@@ -23,6 +23,11 @@ export interface ProxyOptions {
    * By default as long as the call's deadline allows.
    */
   readonly directorTimeoutMilliseconds?: number | undefined;
+  /**
+   * What may be held for the shadows of all calls of the process together, in bytes, before the one that would hold more
+   * is reset. Default 64 MiB.
+   */
+  readonly maxShadowBytes?: number | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
-import { tellOnlooker, warn, whenSettled } from '../call/hooks.js';
-import type { DestinationOutcome, Failure } from '../call/outcome.js';
+import { warn, whenSettled } from '../call/hooks.js';
+import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -13,9 +13,11 @@ import { type DestinationOwner, DestinationStream } from './destination-stream.j
 import type { Destination, StreamDirector, StreamParameters } from './director.js';
 import { callEnded, failureOfSecondary, reasonOfRequest } from './failures.js';
 import { RequestFanout } from './fanout.js';
+import { finalizeLate, runFinalizer } from './finalizer.js';
 import { Peeker } from './peeker.js';
 import { decisiveFailure } from './precedence.js';
 import { PRIMARY, type Role, SECONDARY } from './role.js';
+import { Shadows } from './shadows.js';
 
 /** Where a call is. */
 type Phase =
@@ -35,7 +37,7 @@ const SETTLED: Phase = { name: 'settled' };
 export class ProxyCall implements RequestConsumer, DestinationOwner {
   readonly #call: ServerCall;
   readonly #peeker: Peeker;
-  readonly #directorTimeout: number;
+  readonly #limits: typeof PROXY_DEFAULTS;
   #directorTimer: NodeJS.Timeout | undefined;
   #directorError: StatusError | undefined;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
@@ -45,6 +47,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   #finalizer: StreamParameters['requestFinalizer'];
   readonly #streams: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
+  #shadows: Shadows | undefined;
   /** How many destinations hold the status. */
   #running = 0;
   #clientFailure: Failure | undefined;
@@ -63,7 +66,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     call.giveTo(this);
     this.#call = call;
     this.#onSettled = onSettled;
-    this.#directorTimeout = limits.directorTimeoutMilliseconds;
+    this.#limits = limits;
     this.#peeker = new Peeker(call, call.context.headers, limits);
     // While an interceptor was thinking, say.
     if (call.cancellation !== undefined) this.onCancel(call.cancellation);
@@ -79,6 +82,10 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
 
   get destinations(): readonly DestinationOutcome[] {
     return this.#streams.map(({ outcome }) => outcome);
+  }
+
+  get shadows(): readonly ShadowState[] {
+    return this.#shadows?.states ?? [];
   }
 
   /** Asks the director, and goes where it says. */
@@ -110,19 +117,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     }
   }
 
-  /** The director's time was over when it answered. */
-  #finalizeLate(parameters: StreamParameters): void {
-    const error = this.#directorError;
-    try {
-      const finalizer = isParameters(parameters) ? parameters.requestFinalizer : undefined;
-      if (finalizer !== undefined) tellOnlooker(() => this.#call.inScope(() => finalizer(error)));
-    } catch (thrown) {
-      warn(thrown);
-    }
-  }
-
   #limitDirector(): void {
-    const time = this.#directorTimeout;
+    const time = this.#limits.directorTimeoutMilliseconds;
     if (time > MAX_TIMER_MILLISECONDS) return;
     this.#directorTimer = setTimeout(() => {
       const message = `the director has not answered within ${time} ms`;
@@ -136,7 +132,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   open(parameters: StreamParameters): void {
     if (this.#directorTimer !== undefined) clearTimeout(this.#directorTimer);
     if (this.#isSettled) {
-      this.#finalizeLate(parameters);
+      finalizeLate(parameters, this.#call, this.#directorError);
       return;
     }
     try {
@@ -166,6 +162,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     const told = StatusError.withoutStack(error.code, `initiate primary stream: ${error.message}`);
     // They are all told, and what they answer is ignored; an error of their own must not be lost.
     for (const stream of this.#streams) stream.tell(told).catch(warn);
+    this.#shadows?.tell(told);
     this.#primaryFailure = failure;
     this.#settle();
   }
@@ -180,11 +177,11 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   onDestinationDrain(stream: DestinationStream): void {
-    if (this.#phase.name === 'pouring') this.#phase.fanout.drained(stream);
+    this.#onRoom(stream);
   }
 
   onEnded(stream: DestinationStream): void {
-    if (this.#phase.name === 'pouring') this.#phase.fanout.drained(stream);
+    this.#onRoom(stream);
   }
 
   onVerdict(stream: DestinationStream, failure: Failure | undefined, trailers: HeaderList | undefined): void {
@@ -262,12 +259,15 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#tell(failure);
   }
 
-  #createStreams({ primary, secondaries = [], callOptions = {} }: StreamParameters): void {
+  #createStreams(parameters: StreamParameters): void {
+    const { primary, secondaries = [], callOptions = {} } = parameters;
     if (this.#finalizer !== undefined) this.#call.captureScope();
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
     this.#primary = this.#createStream(primary, callOptions, PRIMARY);
     for (const secondary of secondaries) this.#createStream(secondary, callOptions, SECONDARY);
-    this.#phase = { name: 'opening', remaining: this.#streams.length };
+    this.#shadows = Shadows.of(this.#call, parameters, callOptions, this.#limits.maxShadowBytes);
+    const starting = this.#shadows === undefined ? 0 : 1;
+    this.#phase = { name: 'opening', remaining: this.#streams.length + starting };
   }
 
   /** Counted at once: if the next one cannot be made, those that were are cancelled, and told so. */
@@ -283,6 +283,10 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       stream.start();
       if (this.#isSettled) return;
     }
+    if (this.#shadows === undefined) return;
+    // Behind the others, which they must not delay; but before any of them is poured into.
+    this.#shadows.start();
+    this.#onOneOpen();
   }
 
   /** A stream is open, or has failed: once all are, the request is poured. */
@@ -295,6 +299,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     const fanout = new RequestFanout(this.#call, this.#streams);
     this.#phase = { name: 'pouring', fanout };
     fanout.begin();
+    this.#shadows?.begin();
     const held = this.#peeker.take();
     if (held !== undefined) this.#push(fanout, held);
     if (this.#isSettled) return;
@@ -310,6 +315,17 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     fanout.push(chunk);
+    if (this.#shadows === undefined) return;
+    this.#shadows.push(chunk);
+    if (!fanout.full) this.#shadows.judgeLag();
+  }
+
+  /** A destination has room again, or takes no more. */
+  #onRoom(stream: DestinationStream): void {
+    if (this.#phase.name !== 'pouring') return;
+    const { fanout } = this.#phase;
+    fanout.drained(stream);
+    if (this.#shadows !== undefined && !fanout.full) this.#shadows.judgeLag();
   }
 
   #end(fanout: RequestFanout): void {
@@ -321,6 +337,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     fanout.end();
+    this.#shadows?.finishRequest();
   }
 
   /** The request is no sequence of messages, or one is too long. */
@@ -353,24 +370,14 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       const reason = failure ?? callEnded();
       for (const stream of this.#streams) stream.cancel(reason);
     }
-    const finalizer = this.#finalizer;
-    if (finalizer === undefined) {
+    this.#shadows?.leave(failure ?? callEnded());
+    if (this.#finalizer === undefined) {
       this.#tell(failure);
       return;
     }
-    const finalized = (thrown: unknown): void => {
-      const own: Failure = { error: StatusError.from(thrown), reason: 'finalizer' };
-      this.#tell(decisiveFailure({ ...failures, finalizer: own }));
-    };
-    let result: void | Promise<void>;
-    try {
-      result = this.#call.inScope(() => finalizer(failure?.error));
-    } catch (thrown) {
-      finalized(thrown);
-      return;
-    }
-    if (result === undefined) this.#tell(failure);
-    else void whenSettled(result, () => this.#tell(failure), finalized);
+    runFinalizer(this.#finalizer, this.#call, failure?.error, (finalizer) =>
+      this.#tell(decisiveFailure({ ...failures, finalizer })),
+    );
   }
 
   #tell(failure: Failure | undefined): void {

@@ -1,4 +1,4 @@
-import type { DestinationOutcome, Failure } from '../call/outcome.js';
+import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 import { decompress } from '../grpc/compression.js';
 import { type Message, MessageParser, PREFIX_LENGTH } from '../grpc/framing.js';
 import type { Holder } from '../port/account.js';
@@ -32,6 +32,10 @@ export class MessageReader implements AsyncIterator<Buffer>, RequestConsumer {
       this.messagesReceived++;
       this.#messages.push({ payload, compressed });
     }, maxMessageBytes);
+  }
+
+  get shadows(): readonly ShadowState[] {
+    return [];
   }
 
   async next(): Promise<IteratorResult<Buffer, undefined>> {

@@ -1,4 +1,4 @@
-import type { DestinationOutcome, Failure } from '../call/outcome.js';
+import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 
 /** Who takes a call's request. */
 export interface RequestConsumer {
@@ -17,4 +17,5 @@ export interface RequestConsumer {
   readonly messagesSent: number;
   /** Of a proxied call. */
   readonly destinations: readonly DestinationOutcome[];
+  readonly shadows: readonly ShadowState[];
 }

@@ -3,16 +3,20 @@ import { tellOnlooker } from '../call/hooks.js';
 import type { CallObserver, Failure } from '../call/outcome.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream } from '../port/stream.js';
+import { LinkedList } from './linked-list.js';
 import { ServerCall, type ServerCallOwner } from './server-call.js';
+import type { Straggler } from './straggler.js';
 
-/** The calls of a server, counted. */
+/** The calls of a server, and what goes on after their end, counted. */
 export class RunningCalls implements ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
   readonly observer: CallObserver | undefined;
-  /** The calls, linked both ways: a Set's tables would keep those that have ended alive (stream-table.ts). */
-  #first: ServerCall | undefined;
+  readonly #calls = new LinkedList<ServerCall>();
+  readonly #stragglers = new LinkedList<Straggler>();
   #count = 0;
   #onNone: (() => void) | undefined;
+  /** Set once nothing may go on after the end of a call. */
+  #end: Failure | undefined;
 
   constructor(maxReceiveMessageBytes: number, observer: CallObserver | undefined) {
     this.maxReceiveMessageBytes = maxReceiveMessageBytes;
@@ -22,25 +26,41 @@ export class RunningCalls implements ServerCallOwner {
   begin(stream: IncomingStream, context: CallContext, inputEnded: boolean): ServerCall {
     this.#count++;
     const call = new ServerCall(this, stream, context, inputEnded);
-    call.next = this.#first;
-    if (this.#first !== undefined) this.#first.previous = call;
-    this.#first = call;
+    this.#calls.add(call);
     return call;
   }
 
-  /** Ends all that run. */
+  /** Ends all that run, and what goes on after them. */
   end(failure: Failure): void {
-    for (let call = this.#first; call !== undefined; call = this.#first) call.end(failure);
+    this.endStragglers(failure);
+    for (let call = this.#calls.first; call !== undefined; call = this.#calls.first) call.end(failure);
+  }
+
+  /** Ends what goes on after calls, from now on at their end. */
+  endStragglers(failure: Failure): void {
+    this.#end ??= failure;
+    const stragglers = this.#stragglers;
+    for (let one = stragglers.first; one !== undefined; one = stragglers.first) {
+      this.onStragglerEnded(one);
+      one.end(failure);
+    }
   }
 
   onCallFinished(call: ServerCall): void {
-    if (call.previous === undefined) this.#first = call.next;
-    else call.previous.next = call.next;
-    if (call.next !== undefined) call.next.previous = call.previous;
-    call.previous = undefined;
-    call.next = undefined;
-    this.#count--;
-    if (this.#count === 0) this.#onNone?.();
+    this.#calls.remove(call);
+    this.#leave();
+  }
+
+  awaitStraggler(straggler: Straggler): Failure | undefined {
+    if (this.#end !== undefined) return this.#end;
+    this.#count++;
+    this.#stragglers.add(straggler);
+    return undefined;
+  }
+
+  onStragglerEnded(straggler: Straggler): void {
+    this.#stragglers.remove(straggler);
+    this.#leave();
   }
 
   /** Resolves when none is running. */
@@ -61,5 +81,10 @@ export class RunningCalls implements ServerCallOwner {
       peer: peerAddress(stream.socket),
     };
     tellOnlooker(() => observer.onRefused?.(request));
+  }
+
+  #leave(): void {
+    this.#count--;
+    if (this.#count === 0) this.#onNone?.();
   }
 }

@@ -11,13 +11,7 @@ import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
 import { ErrorCode } from '../port/error-code.js';
-import {
-  appendHeaders,
-  type HeaderList,
-  headerListSize,
-  headerValue,
-  LARGE_HEADER_LIST,
-} from '../port/headers.js';
+import { appendHeaders, chargedSize, type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
 import { chargeCall, isHopeless } from './call-charge.js';
 import {
@@ -27,10 +21,12 @@ import {
   tooMuchHeld,
   trailersOfError,
 } from './call-failures.js';
+import type { Linked } from './linked-list.js';
 import { MessageReader } from './message-reader.js';
 import type { RequestConsumer } from './request-consumer.js';
 import { responseHeaders } from './response-headers.js';
 import type { ServerStream } from './server-stream.js';
+import type { Straggler } from './straggler.js';
 import { WaitingSenders } from './waiting-senders.js';
 
 /** What a call belongs to. */
@@ -38,13 +34,17 @@ export interface ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
   readonly observer: CallObserver | undefined;
   onCallFinished(call: ServerCall): void;
+  /** Waits for what goes on after a call, until it is told of its end; or returns why it may not go on. */
+  awaitStraggler(straggler: Straggler): Failure | undefined;
+  onStragglerEnded(straggler: Straggler): void;
 }
 
 /**
  * One call, from its request headers to its end. It is the receiver of its stream for all its life, and hands what
  * comes to whoever consumes the request: the messages' reader, or the proxy. However it ends, it ends in `#finish`.
  */
-export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder {
+export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder, Linked<ServerCall> {
+  readonly owner: ServerCallOwner;
   readonly deadline: number | undefined;
   inputEnded: boolean;
   headersSent = false;
@@ -54,11 +54,9 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
   responseContentType = 'application/grpc';
   /** The client has sent what is no request, or a message that is too long. */
   isSpoilt = false;
-  /** Its neighbours among the running calls, for {@link RunningCalls} alone. */
   previous: ServerCall | undefined;
   next: ServerCall | undefined;
   readonly #stream: IncomingStream;
-  readonly #owner: ServerCallOwner;
   #context: CallContext;
   readonly #startedAt: number;
   #headersAt: number | undefined;
@@ -86,7 +84,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
   #scope: (<T>(run: () => T) => T) | undefined;
 
   constructor(owner: ServerCallOwner, stream: IncomingStream, context: CallContext, inputEnded: boolean) {
-    this.#owner = owner;
+    this.owner = owner;
     this.#stream = stream;
     this.#context = context;
     this.#watched = context;
@@ -95,8 +93,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     this.#startedAt = owner.observer === undefined ? 0 : now();
     stream.receiver = this;
     stream.holder = this;
-    const size = headerListSize(context.headers);
-    this.#heldFields = size < LARGE_HEADER_LIST ? 0 : size;
+    this.#heldFields = chargedSize(context.headers);
     if (this.#heldFields > 0) this.held.hold(this.#heldFields);
     if (context.deadline !== undefined) {
       this.#isHopeless = isHopeless(context.deadline);
@@ -144,7 +141,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
     if (this.#consumer === undefined) {
       const encoding = headerValue(this.context.headers, 'grpc-encoding');
-      const { maxReceiveMessageBytes } = this.#owner;
+      const { maxReceiveMessageBytes } = this.owner;
       const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this);
       this.#consumer = reader;
       if (this.cancelled !== undefined) reader.fail(this.cancelled);
@@ -226,7 +223,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
   sendHeaderList(headers: HeaderList): void {
     if (this.#finished) return;
     this.headersSent = true;
-    if (this.#owner.observer !== undefined) this.#headersAt = now();
+    if (this.owner.observer !== undefined) this.#headersAt = now();
     this.#stream.sendHeaders(headers, false);
   }
 
@@ -353,8 +350,8 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
     if (!this.#settled) this.#abandon(failure ?? endedByInterceptor());
     this.#senders?.release();
     this.#consumer?.onFinished();
-    if (this.#owner.observer !== undefined) this.#tellObserver(this.#owner.observer, failure);
-    this.#owner.onCallFinished(this);
+    if (this.owner.observer !== undefined) this.#tellObserver(this.owner.observer, failure);
+    this.owner.onCallFinished(this);
   }
 
   #sendStatus(error: StatusError | undefined): void {
@@ -394,6 +391,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder 
       bytesReceived: Math.max(0, this.#bytesReceived - PREFIX_LENGTH * messagesReceived),
       bytesSent: Math.max(0, this.#bytesSent - PREFIX_LENGTH * messagesSent),
       destinations: consumer?.destinations ?? [],
+      shadows: consumer?.shadows ?? [],
     };
     this.inScope(() => tellOnlooker(() => observer.onCall?.(outcome)));
   }

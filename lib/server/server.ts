@@ -2,7 +2,7 @@ import type { TlsOptions } from 'node:tls';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
-import type { CallObserver } from '../call/outcome.js';
+import type { CallObserver, Failure } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { parseTimeout } from '../grpc/timeout.js';
@@ -116,8 +116,8 @@ export class Server {
   }
 
   /**
-   * Drains: no new connections and calls, running calls finish, connections close. Resolves when all that is
-   * done, which is as long as the longest call, unless there is a timeout; {@link destroy} cuts it short.
+   * Drains: no new connections and calls, running calls finish, and their shadows, connections close. Resolves when all
+   * that is done, which is as long as the longest call, unless there is a timeout; {@link destroy} cuts it short.
    *
    * @throws RangeError for a timeout that is none
    */
@@ -140,8 +140,7 @@ export class Server {
 
   /** Ends the calls that still run, and then the connections, whatever their peers do. */
   #cutShort(): void {
-    const error = StatusError.withoutStack(Code.UNAVAILABLE, 'server is shutting down');
-    this.#calls.end({ error, reason: 'draining' });
+    this.#calls.end(shuttingDown());
     setTimeout(() => this.destroy(), LAST_WORDS_MILLISECONDS);
   }
 
@@ -155,6 +154,7 @@ export class Server {
    * destroy, which ends the calls on them.
    */
   destroy(): void {
+    this.#calls.endStragglers(shuttingDown());
     this.#transport.destroy();
   }
 
@@ -192,4 +192,9 @@ export class Server {
     stream.reset(ErrorCode.NO_ERROR);
     this.#calls.refused(stream, headers, httpStatus);
   }
+}
+
+function shuttingDown(): Failure {
+  const error = StatusError.withoutStack(Code.UNAVAILABLE, 'server is shutting down');
+  return { error, reason: 'draining' };
 }

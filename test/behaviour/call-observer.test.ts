@@ -63,6 +63,7 @@ behaviour(
         { role: 'primary', target: `127.0.0.1:${ok.port}`, attempts: 1, failure: undefined },
         { role: 'secondary', target: `127.0.0.1:${ok.port}`, attempts: 1, failure: undefined },
       ],
+      shadows: [],
     });
     t.match(context.peer, /^127\.0\.0\.1:\d+$/);
     t.ok(startedAt >= before - 1000 && startedAt <= Date.now() + 1000);

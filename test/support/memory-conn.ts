@@ -79,6 +79,12 @@ class MemoryConnection implements ClientConnection {
 export function handle(stream: IncomingStream, handler: StreamHandler): void {
   const headers = [':method', 'POST', ':path', '/any.Service/Method', 'content-type', 'application/grpc'];
   const context = CallContext.ofRequest('/any.Service/Method', headers, stream.socket, undefined);
-  const owner = { maxReceiveMessageBytes: 1e6, observer: undefined, onCallFinished() {} };
+  const owner = {
+    maxReceiveMessageBytes: 1e6,
+    observer: undefined,
+    onCallFinished() {},
+    awaitStraggler: () => undefined,
+    onStragglerEnded() {},
+  };
   runHandler(new ServerCall(owner, stream, context, false), handler);
 }

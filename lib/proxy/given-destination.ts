@@ -1,0 +1,35 @@
+import { CallContext } from '../call/context.js';
+import type { CallOptions } from '../client/call-options.js';
+import type { ServerCall } from '../server/server-call.js';
+import type { Destination } from './director.js';
+import { FirstMessageReplacement } from './first-message.js';
+import { Observation } from './response-observer.js';
+
+// What the application gives of a destination, checked: it may be anything.
+
+/** @throws TypeError for what is no context */
+export function contextOf(ctx: Destination['ctx'], stream: ServerCall): CallContext {
+  const context = ctx ?? stream.context;
+  if (!CallContext.is(context)) throw new TypeError("a destination's ctx must be a CallContext");
+  return context;
+}
+
+/** @throws TypeError for what is no message; StatusError for one that is too long */
+export function replacementOf(
+  msg: Destination['msg'],
+  { maxSendMessageBytes }: CallOptions,
+): FirstMessageReplacement | undefined {
+  return msg === undefined ? undefined : new FirstMessageReplacement(msg, maxSendMessageBytes);
+}
+
+/** Keeps the scope of the call if anybody looks on. */
+export function observationOf(
+  observer: Destination['observer'],
+  callOptions: CallOptions,
+  stream: ServerCall,
+): Observation | undefined {
+  const { onHeaders, onTrailers, onFinish } = callOptions;
+  if (observer === undefined && (onHeaders ?? onTrailers ?? onFinish) === undefined) return undefined;
+  stream.captureScope();
+  return new Observation(observer, callOptions, (hook) => stream.inScope(hook));
+}

@@ -1,0 +1,57 @@
+import type { ClientCall } from '../client/client-call.js';
+import type { Held } from '../port/account.js';
+import { ChunkQueue } from '../port/chunk-queue.js';
+
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * A request on its way to a destination that holds nobody back: what its stream has no room for, or comes before there
+ * is one, waits here. A stream that is full gets no more, since it need not know how to hold many small chunks.
+ */
+export class LaggingRequest {
+  readonly #call: ClientCall;
+  readonly #held: Held;
+  /** The stream is open, and has room. */
+  #flows = false;
+  /** Made when something has to wait. */
+  #waiting: ChunkQueue | undefined;
+  #hasEnd = false;
+
+  /** @param held what waits is charged to */
+  constructor(call: ClientCall, held: Held) {
+    this.#call = call;
+    this.#held = held;
+  }
+
+  send(chunk: Buffer): void {
+    if (this.#flows) {
+      this.#flows = this.#call.sendData(chunk, false);
+    } else {
+      this.#waiting ??= new ChunkQueue(this.#held);
+      this.#waiting.push(chunk);
+    }
+  }
+
+  /** Half-closes, behind all that waits. */
+  end(): void {
+    this.#hasEnd = true;
+    if (this.#flows) this.#call.sendData(NOTHING, true);
+  }
+
+  /** The stream is open, or has room again. */
+  flow(): void {
+    this.#flows = true;
+    const waiting = this.#waiting;
+    while (this.#flows && waiting !== undefined && waiting.length > 0) {
+      const piece = waiting.shift();
+      this.#flows = this.#call.sendData(piece.bytes, false);
+      piece.recycle();
+    }
+    if (this.#flows && this.#hasEnd) this.#call.sendData(NOTHING, true);
+  }
+
+  /** Lets go of what waits. */
+  drop(): void {
+    this.#waiting?.clear();
+  }
+}

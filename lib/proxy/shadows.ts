@@ -1,0 +1,164 @@
+import { tellOnlooker, warn } from '../call/hooks.js';
+import type { Failure, ShadowState } from '../call/outcome.js';
+import type { CallOptions } from '../client/call-options.js';
+import { StatusError } from '../grpc/status.js';
+import type { ServerCall } from '../server/server-call.js';
+import type { Straggler } from '../server/straggler.js';
+import type { Destination, ShadowDestination, StreamParameters } from './director.js';
+import { errHandlerOf, isSampled } from './shadow-options.js';
+import { type ShadowOwner, ShadowStream } from './shadow-stream.js';
+
+/**
+ * The shadows of one call. Nothing of them reaches the call: what goes wrong with one, in its options, its handlers or
+ * here, ends that one alone.
+ */
+export class Shadows implements Straggler, ShadowOwner {
+  previous: Straggler | undefined;
+  next: Straggler | undefined;
+  readonly #call: ServerCall;
+  readonly #streams: ShadowStream[] = [];
+  #running = 0;
+  /** All of the request has been given to them. */
+  #isComplete = false;
+  /** The server waits for them. */
+  #isAwaited = false;
+
+  private constructor(call: ServerCall) {
+    this.#call = call;
+    // What their handlers and the observer hear may come after the call, from wherever.
+    call.captureScope();
+  }
+
+  /**
+   * Those that a director has asked for and that this call is drawn for; undefined if there is none.
+   *
+   * @param maxShadowBytes what may be held for all shadows of the process
+   */
+  static of(
+    call: ServerCall,
+    parameters: StreamParameters,
+    callOptions: CallOptions,
+    maxShadowBytes: number,
+  ): Shadows | undefined {
+    let all: Shadows | undefined;
+    try {
+      const { shadows } = parameters;
+      if (shadows === undefined) return undefined;
+      if (!Array.isArray(shadows)) throw new TypeError('the shadows of a call must be an array');
+      for (const shadow of shadows as readonly ShadowDestination[]) {
+        let errHandler: Destination['errHandler'];
+        try {
+          errHandler = errHandlerOf(shadow);
+          if (!isSampled(shadow)) continue;
+          all ??= new Shadows(call);
+          all.#add(new ShadowStream(all, call, shadow, errHandler, callOptions, maxShadowBytes));
+        } catch (thrown) {
+          refuse(call, errHandler, thrown);
+        }
+      }
+    } catch (thrown) {
+      warn(thrown);
+    }
+    return all;
+  }
+
+  get states(): readonly ShadowState[] {
+    return this.#streams.map(({ state }) => state);
+  }
+
+  start(): void {
+    this.#each((stream) => stream.start());
+  }
+
+  /** Sends what comes before the client's first byte. */
+  begin(): void {
+    this.#each((stream) => stream.begin());
+  }
+
+  /** Sends a chunk of the request; without a closure for each. */
+  push(chunk: Buffer): void {
+    for (const stream of this.#streams) {
+      try {
+        if (!stream.hasEnded) stream.send(chunk);
+      } catch (thrown) {
+        fail(stream, thrown);
+      }
+    }
+  }
+
+  /** Everybody who holds the client back has taken what there was. */
+  judgeLag(): void {
+    for (const stream of this.#streams) if (!stream.hasEnded) stream.judgeLag();
+  }
+
+  /** Half-closes them. */
+  finishRequest(): void {
+    this.#isComplete = true;
+    this.#each((stream) => stream.finishRequest());
+  }
+
+  /** Tells their error handlers of what befell another. */
+  tell(error: StatusError): void {
+    for (const stream of this.#streams) stream.tell(error);
+  }
+
+  /** The call has ended: those that have all of its request may go on, and the others are cancelled for this reason. */
+  leave(reason: Failure): void {
+    if (!this.#isComplete) {
+      this.#cancel(reason);
+      return;
+    }
+    this.judgeLag();
+    if (this.#running === 0) return;
+    const isOver = this.#call.owner.awaitStraggler(this);
+    if (isOver !== undefined) {
+      this.#cancel(isOver);
+      return;
+    }
+    this.#isAwaited = true;
+    this.#each((stream) => stream.outlive());
+  }
+
+  /** The server ends. */
+  end(failure: Failure): void {
+    this.#isAwaited = false;
+    this.#cancel(failure);
+  }
+
+  onShadowEnded(): void {
+    this.#running--;
+    if (this.#running > 0 || !this.#isAwaited) return;
+    this.#isAwaited = false;
+    this.#call.owner.onStragglerEnded(this);
+  }
+
+  #add(stream: ShadowStream): void {
+    this.#streams.push(stream);
+    this.#running++;
+  }
+
+  #cancel(reason: Failure): void {
+    for (const stream of this.#streams) stream.cancel(reason);
+  }
+
+  #each(act: (stream: ShadowStream) => void): void {
+    for (const stream of this.#streams) {
+      try {
+        if (!stream.hasEnded) act(stream);
+      } catch (thrown) {
+        fail(stream, thrown);
+      }
+    }
+  }
+}
+
+/** A shadow that makes no sense: its error handler is told, or else everybody. */
+function refuse(call: ServerCall, errHandler: Destination['errHandler'], thrown: unknown): void {
+  if (errHandler === undefined) warn(thrown);
+  else tellOnlooker(() => call.inScope(() => errHandler(StatusError.from(thrown))));
+}
+
+function fail(stream: ShadowStream, thrown: unknown): void {
+  warn(thrown);
+  stream.fail(StatusError.from(thrown));
+}
