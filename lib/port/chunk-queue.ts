@@ -1,4 +1,4 @@
-import { type Held, heldBytes } from './account.js';
+import type { Held } from './account.js';
 import { BLOCK_LENGTH, BlockStore } from './block-store.js';
 import { isLent } from './lent-memory.js';
 
@@ -10,14 +10,17 @@ const blocks = new BlockStore();
 /** Slices below this are copied even if nothing else is in their memory. */
 const MIN_KEPT_LENGTH = 4096;
 
-/** As long as the process holds less than this, slices may keep up to four times their size alive. */
+/** As long as less than this waits in all queues, slices may keep up to four times their size alive. */
 const FEW_BYTES = 8 * 1024 * 1024;
+
+/** How much waits in all queues. */
+let total = 0;
 
 /** Whether a slice may be kept, and is most of the memory that it keeps alive, or that memory is affordable. */
 function isWorthKeeping(chunk: Buffer): boolean {
   if (chunk.length < MIN_KEPT_LENGTH || isLent(chunk)) return false;
   const kept = chunk.buffer.byteLength;
-  return 8 * chunk.length >= 7 * kept || (4 * chunk.length >= kept && heldBytes() < FEW_BYTES);
+  return 8 * chunk.length >= 7 * kept || (4 * chunk.length >= kept && total < FEW_BYTES);
 }
 
 /** Bytes that lie together: a slice that is kept, or what has been gathered in a block. */
@@ -66,7 +69,7 @@ export class Piece {
 /**
  * Bytes that wait, in order: for a receiver that is paused, or for the peer's window. It holds about as much
  * memory as it has bytes: a slice of a larger piece of memory is copied, since it would keep all of that
- * alive (unless the whole process holds little), and small ones are gathered, since their `Buffer` objects weigh more
+ * alive (unless little waits in the whole process), and small ones are gathered, since their `Buffer` objects weigh more
  * than they do.
  */
 export class ChunkQueue {
@@ -78,8 +81,7 @@ export class ChunkQueue {
   constructor(private readonly held: Held) {}
 
   push(chunk: Buffer): void {
-    this.length += chunk.length;
-    this.held.hold(chunk.length);
+    this.add(chunk.length);
     if (isWorthKeeping(chunk)) {
       this.pieces.push(new Piece(chunk, chunk.length, false));
       return;
@@ -91,8 +93,7 @@ export class ChunkQueue {
   /** Takes the first piece out, which is the caller's to recycle; there must be one. */
   shift(): Piece {
     const piece = this.pieces.shift()!;
-    this.length -= piece.length;
-    this.held.release(piece.length);
+    this.subtract(piece.length);
     return piece;
   }
 
@@ -107,15 +108,25 @@ export class ChunkQueue {
         piece.recycle();
       }
     }
-    this.length -= length;
-    this.held.release(length);
+    this.subtract(length);
   }
 
   clear(): void {
-    this.held.release(this.length);
-    this.length = 0;
+    this.subtract(this.length);
     for (const piece of this.pieces) piece.recycle();
     this.pieces = [];
+  }
+
+  private add(bytes: number): void {
+    this.length += bytes;
+    total += bytes;
+    this.held.hold(bytes);
+  }
+
+  private subtract(bytes: number): void {
+    this.length -= bytes;
+    total -= bytes;
+    this.held.release(bytes);
   }
 
   /** Adds a block for more bytes, larger than the last: who holds a little gets little. */
