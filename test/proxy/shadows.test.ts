@@ -71,3 +71,26 @@ t.test('an exception in what a shadow is sent by ends that one alone', async (t)
   await events.settled();
   t.same(events.warnings, ['broken']);
 });
+
+t.test('without shadows, a chunk costs no object', async (t) => {
+  const silent = new MemoryStream();
+  silent.sendData = () => true;
+  const conn = await memoryConn(() => silent);
+  const client = new MemoryStream();
+  handle(
+    client,
+    transparentHandler(() => ({ primary: { conn } })),
+  );
+  const chunk = encodeMessage(Buffer.alloc(1000));
+  const push = (count: number): void => {
+    for (let i = 0; i < count; i++) client.receiver.onData(chunk);
+  };
+  // What V8 makes until all is compiled, and what a collection takes away, is in some of the rounds only.
+  const rounds = Array.from({ length: 20 }, () => {
+    const before = process.memoryUsage().heapUsed;
+    push(10_000);
+    return (process.memoryUsage().heapUsed - before) / 10_000;
+  });
+  const perChunk = Math.min(...rounds.filter((bytes) => bytes >= 0));
+  t.ok(perChunk < 4, `${perChunk} bytes`);
+});
