@@ -13,6 +13,7 @@ export interface Case {
   /** The message of a backend that answers. */
   readonly answerBytes: number;
   readonly secondaries: number;
+  readonly shadows: number;
   readonly secure: boolean;
   /** Whether peers that peek take part beside those that don't. */
   readonly peek: boolean;
@@ -35,6 +36,7 @@ const unary = {
   backend: 'echo',
   answerBytes: 0,
   secondaries: 0,
+  shadows: 0,
   secure: false,
   peek: false,
 } as const;
@@ -53,6 +55,18 @@ export const CASES: readonly Case[] = [
     title: '100-byte unary, 100 in flight, 2 secondaries',
     secondaries: 2,
     peek: true,
+  },
+  {
+    ...unary,
+    name: 'unary-secondary',
+    title: '100-byte unary, 100 in flight, a secondary',
+    secondaries: 1,
+  },
+  {
+    ...unary,
+    name: 'unary-shadow',
+    title: '100-byte unary, 100 in flight, a shadow',
+    shadows: 1,
   },
   { ...unary, name: 'unary-tls', title: '100-byte unary, 100 in flight, TLS on both sides', secure: true },
   {

@@ -81,15 +81,16 @@ export class Cell {
   ): Promise<Cell> {
     const own = join(directory, `${theCase.name}-${peer.name}`);
     mkdirSync(own);
-    const { backend, answerBytes, secondaries } = theCase;
+    const { backend, answerBytes, secondaries, shadows } = theCase;
     const backends = await startBackends({
       mode: backend,
       answerBytes,
-      count: 1 + secondaries,
+      count: 1 + secondaries + shadows,
       tls: certificate,
     });
     const port = await freePort();
-    const proxy = peer.start({ listenPort: port, backendPorts: backends.ports, certificate, directory: own });
+    const setup = { listenPort: port, backendPorts: backends.ports, shadows, certificate, directory: own };
+    const proxy = peer.start(setup);
     const cell = new Cell(theCase, peer, load, backends, proxy, port);
     try {
       await proxy.listening(port);

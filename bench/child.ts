@@ -80,6 +80,10 @@ export class Child {
     }
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
+  }
+
   /** Ends it, by force if it does not go. */
   async stop(): Promise<void> {
     if (!this.#open) return;

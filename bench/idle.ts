@@ -24,6 +24,7 @@ async function measure(peer: Peer): Promise<string> {
   const proxy = peer.start({
     listenPort: port,
     backendPorts: backends.ports,
+    shadows: 0,
     certificate: undefined,
     directory,
   });

@@ -54,7 +54,7 @@ async function runGroup(
       const certificate = theCase.secure ? makeCertificate(directory) : undefined;
       for (const peer of plan.peers) {
         if (peer.peeks === true && !theCase.peek) continue;
-        const unfit = peer.unfit?.(theCase.secondaries);
+        const unfit = peer.unfit?.(theCase.secondaries + theCase.shadows);
         if (unfit !== undefined) {
           progress.note(`${peer.name} does not take part in ${theCase.name}: it ${unfit}`);
           continue;

@@ -6,6 +6,8 @@ export interface Setup {
   readonly listenPort: number;
   /** On 127.0.0.1; the primary's first. */
   readonly backendPorts: readonly number[];
+  /** The last so many of them are shadows; what lies between are secondaries. */
+  readonly shadows: number;
   /** Encrypts both sides, when given. */
   readonly certificate: Certificate | undefined;
   /** For files that the proxy needs; removed afterwards. */
@@ -34,7 +36,7 @@ export interface Peer {
   readonly peeks?: boolean;
   /** Why it cannot take part on this machine, and how to mend that; undefined if it can. */
   missing(): string | undefined;
-  /** Why it cannot take part in a case with this many secondaries; undefined if it can. */
+  /** Why it cannot take part in a case with this many secondaries, shadows included; undefined if it can. */
   unfit?(secondaries: number): string | undefined;
   /** Starts it; the caller waits until it listens. */
   start(setup: Setup): Child;

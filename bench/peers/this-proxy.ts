@@ -14,13 +14,18 @@ const certificate =
     ? undefined
     : { key: readFileSync(setup.certificate.key), cert: readFileSync(setup.certificate.cert) };
 const scheme = certificate === undefined ? 'http' : 'https';
-const [primary, ...secondaries] = setup.backendPorts.map((port) => ({
+const [primary, ...others] = setup.backendPorts.map((port) => ({
   conn: dial(`${scheme}://127.0.0.1:${port}`, {
     ...transport,
     tls: certificate && { ca: certificate.cert },
   }),
 }));
-const parameters: StreamParameters = { primary: primary!, secondaries };
+const firstShadow = others.length - setup.shadows;
+const parameters: StreamParameters = {
+  primary: primary!,
+  secondaries: others.slice(0, firstShadow),
+  ...(setup.shadows > 0 && { shadows: others.slice(firstShadow) }),
+};
 
 /** So that looking at the message is not optimised away. */
 let seen = 0;
