@@ -12,7 +12,7 @@ import type { FirstMessageReplacement } from './first-message.js';
 import { contextOf, observationOf, replacementOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
 import type { Observation } from './response-observer.js';
-import { ShadowBytes, shadowBytes } from './shadow-bytes.js';
+import { isRoomForShadow, onShadowBegan, onShadowEnded, ShadowBytes, shadowBytes } from './shadow-bytes.js';
 import { graceOf, maxLagOf } from './shadow-options.js';
 
 /** Who is told of a {@link ShadowStream}'s end. */
@@ -41,6 +41,7 @@ export class ShadowStream implements CallReceiver {
   readonly #maxShadowBytes: number;
   readonly #graceMilliseconds: number;
   #graceTimer: NodeJS.Timeout | undefined;
+  #isRunning = false;
   #end: ShadowEnd | undefined;
 
   /**
@@ -88,7 +89,13 @@ export class ShadowStream implements CallReceiver {
   }
 
   start(): void {
-    this.#call.start();
+    if (isRoomForShadow(this.#maxShadowBytes)) {
+      onShadowBegan();
+      this.#isRunning = true;
+      this.#call.start();
+    } else {
+      this.#drop('too many shadows run already');
+    }
   }
 
   /** Sends what comes before the client's first byte. */
@@ -199,6 +206,7 @@ export class ShadowStream implements CallReceiver {
   #conclude(result: ShadowResult, failure: Failure | undefined, trailers: HeaderList | undefined): void {
     if (this.#end !== undefined) return;
     this.#end = { result, failure };
+    if (this.#isRunning) onShadowEnded();
     clearTimeout(this.#graceTimer);
     this.#request.drop();
     this.#observation?.status(failure?.error, trailers);

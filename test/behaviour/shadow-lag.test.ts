@@ -247,3 +247,14 @@ behaviour('9000 octets that come one by one are no lag of 1 MiB', async (t, worl
   answerOn(connection);
   t.same(await results(), ['ok']);
 });
+
+behaviour('so many shadows may run that hold nothing; further ones are dropped at once', async (t, world) => {
+  const { shadow } = await rawShadow(world, 2 ** 30);
+  const { client, results } = await shadowed(
+    world,
+    { shadows: [shadow] },
+    { options: { maxShadowBytes: 10 * 8 * KIB } },
+  );
+  for (let i = 0; i < 12; i++) t.equal(status(await client.call(METHOD, MESSAGE)), '0');
+  t.same(await results(2), ['lagged', 'lagged']);
+});
