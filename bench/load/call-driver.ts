@@ -46,7 +46,13 @@ export class CallDriver implements FrameReceiver {
   }
 
   onReady(): void {
-    for (let index = 0; index < this.#traffic.inFlightPerConnection; index++) this.#begin();
+    this.fill();
+  }
+
+  /** Begins as many calls as may be. */
+  fill(): void {
+    const free = this.#traffic.inFlightPerConnection - this.#calls.size;
+    for (let index = 0; index < free; index++) this.#begin();
   }
 
   onHeaders(streamId: number, endStream: boolean): void {

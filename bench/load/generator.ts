@@ -5,6 +5,9 @@ import { messageOf } from '../wire/message.js';
 import { CallDriver, type CallLedger } from './call-driver.js';
 import type { Destination, LoadResult, Traffic } from './traffic.js';
 
+/** How often it is looked whether calls are to be begun, where that does not follow from the end of others. */
+const PACE_MILLISECONDS = 2;
+
 /** What the process is told. */
 interface Task {
   readonly traffic: Traffic;
@@ -28,9 +31,25 @@ class Ledger implements CallLedger {
   }
 
   begin(): boolean {
-    if ('calls' in amount ? this.#begun >= amount.calls : performance.now() >= this.#stopAt) return false;
+    if (this.#isOver || this.#begun >= this.#due) return false;
     this.#begun++;
     return true;
+  }
+
+  get #isOver(): boolean {
+    return 'calls' in amount ? this.#begun >= amount.calls : performance.now() >= this.#stopAt;
+  }
+
+  /** How many calls are to have begun by now. */
+  get #due(): number {
+    const { callsPerSecond = Number.POSITIVE_INFINITY } = traffic;
+    return ((performance.now() - this.#start) / 1000) * callsPerSecond;
+  }
+
+  /** Goes on where nothing has ended that would. */
+  keepPace(): void {
+    for (const driver of drivers) driver.fill();
+    this.#onIdle();
   }
 
   end(milliseconds: number, failed: boolean): void {
@@ -41,15 +60,17 @@ class Ledger implements CallLedger {
   }
 
   readonly #onIdle = (): void => {
-    if (this.#ended === this.#begun) finish((performance.now() - this.#start) / 1000);
+    if (this.#ended === this.#begun && this.#isOver) finish((performance.now() - this.#start) / 1000);
   };
 }
 
 const ledger = new Ledger();
 const message = messageOf(traffic.messageBytes);
 const drivers: CallDriver[] = [];
+let pace: NodeJS.Timeout | undefined;
 
 function finish(seconds: number): void {
+  clearInterval(pace);
   for (const driver of drivers) driver.close();
   const durations = Float64Array.from(ledger.durations).sort();
   const result: LoadResult = {
@@ -78,3 +99,4 @@ const sockets = await Promise.all(
 );
 ledger.start();
 for (const socket of sockets) drivers.push(new CallDriver(socket, traffic, message, ledger));
+if (traffic.callsPerSecond !== undefined) pace = setInterval(() => ledger.keepPace(), PACE_MILLISECONDS);

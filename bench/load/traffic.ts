@@ -11,6 +11,8 @@ export interface Traffic {
    * for anything.
    */
   readonly unansweredMessages?: number;
+  /** Calls are begun at this rate, however long they take, while there are few enough; undefined: one after the other. */
+  readonly callsPerSecond?: number;
   /** DATA of the right response, prefixes included. */
   readonly responseBytes: number;
 }
