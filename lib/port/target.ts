@@ -33,6 +33,9 @@ const NAMING_PORT = 443;
 
 const DNS_PORT = 53;
 
+/** What may stand in a name (RFC 3986 section 3.2.2): it goes to backends as their `:authority`. */
+const NAME = /^[\w.~!$&'()*+,;=%-]+$/;
+
 const FORMS =
   'http://HOST:PORT, https://HOST:PORT, unix:/PATH, HOST:PORT, dns:///HOST:PORT, ipv4:ADDRESS:PORT or ipv6:[ADDRESS]:PORT';
 
@@ -63,13 +66,12 @@ export function parseTarget(text: string): Target {
 /** `dns:[//server[:port]/]host[:port]` */
 function parseDns(text: string, rest: string): Target {
   const [, server, endpoint] = /^(?:\/\/([^/]*)\/)?(.*)$/.exec(rest)!;
-  const { host, port } = hostAndPort(endpoint!, FORMS, NAMING_PORT);
-  if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${FORMS}`);
+  const { host, port } = checkedHostAndPort(endpoint!, text, NAMING_PORT);
   return named('http', host, port, endpoint!, server ? nameServer(server, text) : undefined);
 }
 
 function nameServer(server: string, text: string): string {
-  const { host, port } = hostAndPort(server, FORMS, DNS_PORT);
+  const { host, port } = checkedHostAndPort(server, text, DNS_PORT);
   if (net.isIP(host) !== 0) return formatAddress({ host, port });
   throw new TypeError(
     `${JSON.stringify(text)}: the name server must be an IP address, with or without a port`,
@@ -83,17 +85,36 @@ function parseUrl(text: string): Target {
     const what = url === undefined ? 'is no address' : 'has an unknown scheme';
     throw new TypeError(`${JSON.stringify(text)} ${what}: give ${FORMS}`);
   }
-  if (url.username !== '' || url.search !== '' || url.hash !== '' || !['', '/'].includes(url.pathname)) {
+  if (
+    url.username !== '' ||
+    url.password !== '' ||
+    url.search !== '' ||
+    url.hash !== '' ||
+    !['', '/'].includes(url.pathname)
+  ) {
     throw new TypeError(`${JSON.stringify(text)} has more than an address: give ${FORMS}`);
   }
   const port = url.port === '' ? (scheme === 'https' ? 443 : 80) : Number(url.port);
+  if (port === 0) throw new TypeError(`${JSON.stringify(text)} is no address: give ${FORMS}`);
   return named(scheme, url.hostname.replace(/^\[|\]$/g, ''), port, url.host);
 }
 
 function parseHostAndPort(text: string): Target {
-  const { host, port } = hostAndPort(text, FORMS);
-  if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${FORMS}`);
+  const { host, port } = checkedHostAndPort(text, text);
   return named('http', host, port, text);
+}
+
+/** @param text what it is a part of, for the error */
+function checkedHostAndPort(
+  part: string,
+  text: string,
+  defaultPort?: number,
+): { host: string; port: number } {
+  const { host, port } = hostAndPort(part, FORMS, defaultPort);
+  if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${FORMS}`);
+  const isHost = part.startsWith('[') ? net.isIPv6(host) : NAME.test(host);
+  if (isHost && port > 0) return { host, port };
+  throw new TypeError(`${JSON.stringify(part)} is no address: give ${FORMS}`);
 }
 
 function named(
@@ -117,7 +138,7 @@ function known(addresses: readonly DialAddress[], authority?: string): Target {
 }
 
 function addressOf(part: string, text: string, isOfFamily: (host: string) => boolean): DialAddress {
-  const { host, port } = hostAndPort(part, FORMS, NAMING_PORT);
+  const { host, port } = checkedHostAndPort(part, text, NAMING_PORT);
   if (isOfFamily(host)) return { host, port };
   throw new TypeError(`${JSON.stringify(text)}: ${JSON.stringify(part)} is no address of that family`);
 }
