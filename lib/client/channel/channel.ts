@@ -185,7 +185,8 @@ export class Channel implements EndpointsOwner {
         !waitForReady && endpoints.backoffMilliseconds(client) > 0;
       for (const call of this.#waiting.take(isHopeless)) call.onUnavailable(failure);
     }
-    this.#grow();
+    // What knows of a connection only now has not been asked for it.
+    this.onRoom();
     for (const listener of this.#stateListeners) listener();
   }
 

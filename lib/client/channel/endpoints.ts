@@ -131,7 +131,6 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
     this.#take(addresses);
     if (isAwaited) this.connect();
     this.#owner.onStateChanged();
-    this.#owner.onRoom();
   }
 
   onResolutionFailed(text: string, error: Error): void {
@@ -149,8 +148,6 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
     // The backend may be elsewhere by now.
     if (name === 'idle' || name === 'failed') this.#resolver.resolve();
     this.#owner.onStateChanged();
-    // Only now does the policy know of it.
-    if (name === 'ready' && this.#policy !== undefined) this.#owner.onRoom();
   }
 
   onRoom(): void {
