@@ -34,6 +34,7 @@ export class FakeConnection implements ClientConnection {
   wasReady = false;
   isShutDown = false;
   isDestroyed = false;
+  hasEnded = false;
   readonly #owner: ConnectionOwner;
 
   constructor(owner: ConnectionOwner) {
@@ -82,6 +83,7 @@ export class FakeConnection implements ClientConnection {
 
   end(end: ConnectionEnd = CLOSED): void {
     this.isReady = false;
+    this.hasEnded = true;
     this.#owner.onEnded(end);
   }
 }
@@ -103,7 +105,8 @@ export class FakeDialer implements Dialer {
 
 /** A call that keeps what it was told. */
 export class FakeCall implements WaitingCall {
-  connection: ClientConnection | undefined;
+  connection: FakeConnection | undefined;
+  picked: PickedConnection | undefined;
   failure: Failure | undefined;
 
   constructor(
@@ -120,10 +123,18 @@ export class FakeCall implements WaitingCall {
     return this;
   }
 
-  onConnection({ connection }: PickedConnection): void {
-    connection.openStream();
-    this.connection = connection;
+  onConnection(picked: PickedConnection): void {
+    this.picked = picked;
+    this.connection = picked.connection as FakeConnection;
+    picked.onCallBegun();
+    this.connection.openStream();
     this.onServed(this);
+  }
+
+  /** Its stream ends; a failure of undefined is OK. */
+  end(failure?: Failure): void {
+    this.picked!.onCallEnded(failure);
+    this.connection!.endStream();
   }
 
   onUnavailable(failure: Failure): void {
