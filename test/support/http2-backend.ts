@@ -41,6 +41,7 @@ export class Http2Backend {
     onRequest: OnRequest,
     options: http2.ServerOptions = {},
     port = 0,
+    host = '127.0.0.1',
   ): Promise<Http2Backend> {
     const server = http2.createServer({ maxHeaderListPairs: 2000, ...options });
     server.on('sessionError', () => {});
@@ -50,7 +51,7 @@ export class Http2Backend {
       stream.on('error', () => {});
       onRequest({ stream, headers, rawHeaders, body: () => collectBody(stream) });
     });
-    server.listen(port, '127.0.0.1');
+    server.listen(port, host);
     await once(server, 'listening');
     return new Http2Backend(server);
   }
