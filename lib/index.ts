@@ -67,5 +67,11 @@ export type { StreamHandler, StreamInterceptor } from './server/handler.js';
 export type { StreamHandlers } from './server/handlers.js';
 export { type CloseOptions, Server, type ServerOptions } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
-export type { DialLimits, KeepaliveTimes, ServerLimits, TransportLimits } from './transport/limits.js';
+export type {
+  DialLimits,
+  KeepaliveTimes,
+  PermittedKeepalive,
+  ServerLimits,
+  TransportLimits,
+} from './transport/limits.js';
 export type { TransportName } from './transport/transport-name.js';

@@ -1,7 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { checkedAuthority } from '../port/address.js';
 import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
-import { checkedLimits } from '../transport/check-limits.js';
+import { checkedLimits, type GivenLimits } from '../transport/check-limits.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
 import { SessionDialer } from '../transport/http2/session-dialer.js';
@@ -34,7 +34,7 @@ export interface DialOptions {
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
-  readonly limits?: Partial<DialLimits> | undefined;
+  readonly limits?: GivenLimits<DialLimits> | undefined;
   /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
   readonly connectTimeoutMilliseconds?: number | undefined;
   /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */

@@ -11,7 +11,7 @@ import type { ServerTransport } from '../port/connection.js';
 import { ErrorCode } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream } from '../port/stream.js';
-import { checkedLimits } from '../transport/check-limits.js';
+import { checkedLimits, type GivenLimits } from '../transport/check-limits.js';
 import type { NodeHttp2Server } from '../transport/http2/node-types.js';
 import { Http2ServerTransport } from '../transport/http2/server-transport.js';
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../transport/limits.js';
@@ -40,7 +40,7 @@ export interface ServerOptions {
   /** The longest message given to a local handler, in bytes; default 4 MiB. What is proxied has no such limit. */
   maxReceiveMessageBytes?: number | undefined;
   /** What clients may cost; see {@link ServerLimits} for the defaults. */
-  limits?: Partial<ServerLimits> | undefined;
+  limits?: GivenLimits<ServerLimits> | undefined;
 }
 
 /** How a server is closed. */

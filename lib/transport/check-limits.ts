@@ -1,5 +1,10 @@
 type Limits = Readonly<Record<string, unknown>>;
 
+/** Limits as an application gives them: those that it leaves out are as they are by default, also inside of others. */
+export type GivenLimits<T> = {
+  readonly [Name in keyof T]?: (T[Name] extends object ? Partial<T[Name]> : T[Name]) | undefined;
+};
+
 /** The limits that cannot be turned off by `Infinity`: what SETTINGS carry in 32 bits, and what a timer waits. */
 const MOST: Readonly<Record<string, number>> = {
   maxHeaderListBytes: 2 ** 32 - 1,
@@ -15,7 +20,7 @@ const MOST: Readonly<Record<string, number>> = {
  * @throws TypeError for a limit that there is none, or one of another type; RangeError for a number that makes no sense
  */
 export function checkedLimits<T extends object>(
-  given: Partial<T> | undefined,
+  given: GivenLimits<T> | undefined,
   defaults: T,
   where: string,
 ): T {
@@ -28,21 +33,36 @@ export function checkedLimits<T extends object>(
     if (!Object.hasOwn(defaults, name)) throw new TypeError(`there is no option ${where}.${name}`);
     const byDefault = (defaults as Limits)[name];
     if (value === undefined) continue;
-    limits[name] =
-      typeof byDefault === 'object'
-        ? checkedLimits(value as Limits, byDefault as Limits, `${where}.${name}`)
-        : checkedNumber(value, name, `${where}.${name}`);
+    limits[name] = checked(value, byDefault, name, `${where}.${name}`);
   }
   return limits as T;
 }
 
-function checkedNumber(value: unknown, name: string, where: string): number {
+function checked(value: unknown, byDefault: unknown, name: string, where: string): unknown {
+  switch (typeof byDefault) {
+    case 'object':
+      return checkedLimits(value as Limits, byDefault as Limits, where);
+    case 'boolean':
+      return checkedBoolean(value, where);
+    default:
+      return checkedNumber(value, name, byDefault === 0, where);
+  }
+}
+
+function checkedBoolean(value: unknown, where: string): boolean {
+  if (typeof value !== 'boolean') throw new TypeError(`${where} must be a boolean, not ${typeof value}`);
+  return value;
+}
+
+/** @param mayBeZero what is off by default can also be turned off */
+function checkedNumber(value: unknown, name: string, mayBeZero: boolean, where: string): number {
   if (typeof value !== 'number') throw new TypeError(`${where} must be a number, not ${typeof value}`);
   const isMeasure = name.endsWith('Milliseconds') || name === 'perSecond';
   const most = MOST[name] ?? Infinity;
+  if (value === 0 && mayBeZero) return value;
   if (value > 0 && value <= most && (isMeasure || value === Infinity || Number.isInteger(value)))
     return value;
   throw new RangeError(
-    `${where} must be ${isMeasure ? 'a number' : 'an integer'} above 0${most < Infinity ? ` and at most ${most}` : ''}, not ${value}`,
+    `${where} must be ${isMeasure ? 'a number' : 'an integer'} ${mayBeZero ? 'from' : 'above'} 0${most < Infinity ? ` and at most ${most}` : ''}, not ${value}`,
   );
 }

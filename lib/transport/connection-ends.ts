@@ -50,6 +50,12 @@ export const OVERDRAWN = {
   bytes: brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'too much is held for a client that takes none of it'),
 } as const;
 
+/** What a peer is told that sends PINGs too often (gRFC A8). */
+export const TOO_MANY_PINGS = 'too_many_pings';
+
+/** A client has sent more PINGs than it may. */
+export const PINGED_TOO_OFTEN = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS);
+
 /** The time to connect is over. */
 export function connectTimeout(milliseconds: number): ConnectionEnd {
   return {

@@ -20,6 +20,14 @@ export interface KeepaliveTimes {
   readonly timeoutMilliseconds: number;
 }
 
+/** The PINGs that a client may send (gRFC A8, Server Enforcement). */
+export interface PermittedKeepalive {
+  /** The time between two of them (PERMIT_KEEPALIVE_TIME), in milliseconds; 0: any. */
+  readonly timeMilliseconds: number;
+  /** Whether that holds also while no call runs; if not, it is two hours then (PERMIT_KEEPALIVE_WITHOUT_CALLS). */
+  readonly withoutCalls: boolean;
+}
+
 /**
  * What a peer may cost, whichever side it is. Times are in milliseconds, sizes in bytes; `Infinity` turns a time or a
  * count off. A peer that exceeds a limit is told ENHANCE_YOUR_CALM: "the endpoint detected that its peer is exhibiting
@@ -91,6 +99,13 @@ export interface ServerLimits extends TransportLimits {
   readonly abandonedCalls: Rate;
   /** From accepting a connection to its preface and first SETTINGS, TLS included; default 10 s. */
   readonly handshakeTimeoutMilliseconds: number;
+  /**
+   * How often a client may send PINGs while it is sent no HEADERS or DATA. At the third PING that comes too soon its
+   * connection is closed with its calls, by GOAWAY ENHANCE_YOUR_CALM, `too_many_pings`, upon which gRPC clients send
+   * fewer. Default: as often as {@link TransportLimits.idleFrames} allows, since clients that keep their connection
+   * alive every 10 s, say, may not know that there is a proxy. gRPC servers' own is 5 minutes, and not without calls.
+   */
+  readonly permitKeepalive: PermittedKeepalive;
   /** How old a connection may get before it is told to go (GOAWAY), ±10 %; default: any age (gRFC A9). */
   readonly maxAgeMilliseconds: number;
   /** How long its calls may go on after that; default: as long as they like (gRFC A9). */
@@ -156,6 +171,7 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   // Clients may be silent for long, and phones have to wake up for each PING; but they must be there. "Keepalive
   // timeout … 20 seconds" (gRFC A8).
   keepalive: { timeMilliseconds: 60_000, timeoutMilliseconds: 20_000 },
+  permitKeepalive: { timeMilliseconds: 0, withoutCalls: false },
   idleTimeoutMilliseconds: Infinity,
   maxAgeMilliseconds: Infinity,
   maxAgeGraceMilliseconds: Infinity,

@@ -57,7 +57,8 @@ function shortestTime(limits: object): number {
   let shortest = Infinity;
   for (const [name, value] of Object.entries(limits)) {
     if (typeof value === 'object') shortest = Math.min(shortest, shortestTime(value));
-    else if (name.endsWith('Milliseconds')) shortest = Math.min(shortest, value);
+    // 0 is a time that is turned off.
+    else if (name.endsWith('Milliseconds') && value > 0) shortest = Math.min(shortest, value);
   }
   return shortest;
 }

@@ -33,7 +33,9 @@ for (const [maker, defaults, make] of makers) {
         if (!name.endsWith('Milliseconds')) t.throws(() => make({ [name]: 1.5 }), RangeError);
       } else {
         const [inner] = Object.keys(byDefault);
-        t.throws(() => make({ [name]: { [inner!]: 0 } }), {
+        // What is off by default can be turned off.
+        const bad = Reflect.get(byDefault, inner!) === 0 ? -1 : 0;
+        t.throws(() => make({ [name]: { [inner!]: bad } }), {
           name: 'RangeError',
           message: new RegExp(`${name}.${inner}`),
         });
@@ -52,6 +54,15 @@ for (const [maker, defaults, make] of makers) {
     t.throws(() => make(null as unknown as Nonsense), TypeError);
   });
 }
+
+t.test('what is a yes or a no', async (t) => {
+  const withoutCalls = 1 as unknown as boolean;
+  t.throws(() => new Server({ limits: { permitKeepalive: { withoutCalls } } }), {
+    name: 'TypeError',
+    message: 'limits.permitKeepalive.withoutCalls must be a boolean, not number',
+  });
+  t.doesNotThrow(() => new Server({ limits: { permitKeepalive: { withoutCalls: true } } }));
+});
 
 t.test('what SETTINGS carry, and what a timer waits, cannot be infinite', async (t) => {
   for (const name of ['maxHeaderListBytes', 'maxConcurrentStreams']) {

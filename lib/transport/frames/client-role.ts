@@ -128,6 +128,8 @@ export class ClientRole implements Role {
     else if (this.hasRoom) this.owner.onRoom();
   }
 
+  onPing(): void {}
+
   onPingAcknowledged(): void {}
 
   /** Section 6.8: streams above the last one that the server names "have not been" processed, and never will. */

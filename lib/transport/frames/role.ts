@@ -45,6 +45,8 @@ export interface Role {
   onStreamClosed(): void;
   /** The peer's SETTINGS have come, the first or others. */
   onSettings(isFirst: boolean): void;
+  /** @throws ConnectionError if the peer sends PINGs too often */
+  onPing(): void;
   onPingAcknowledged(payload: Buffer, start: number): void;
   /** The peer opens no more streams, and takes none above the last; `end` is what it has said. */
   onGoAway(lastStreamId: number, end: ConnectionEnd): void;

@@ -2,8 +2,9 @@ import type { StreamAcceptor } from '../../port/connection.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import { ConnectionAge } from '../connection-age.js';
-import { TOO_OLD } from '../connection-ends.js';
+import { TOO_MANY_PINGS, TOO_OLD } from '../connection-ends.js';
 import type { ServerLimits } from '../limits.js';
+import { PingStrikes } from '../ping-strikes.js';
 import { ConnectionError, MAX_31_BITS } from './frame.js';
 import type { FieldFault, Role, RoleConnection } from './role.js';
 import { Setting } from './settings.js';
@@ -25,6 +26,7 @@ export class ServerRole implements Role {
   readonly handshakeTimeoutMilliseconds: number;
   readonly settings: readonly (readonly [number, number])[];
   private readonly age: ConnectionAge;
+  private readonly pingStrikes: PingStrikes | undefined;
   private isShuttingDown = false;
   private shutdownTimer: NodeJS.Timeout | undefined = undefined;
 
@@ -37,6 +39,7 @@ export class ServerRole implements Role {
   ) {
     this.settings = [[Setting.MAX_CONCURRENT_STREAMS, limits.maxConcurrentStreams]];
     this.handshakeTimeoutMilliseconds = limits.handshakeTimeoutMilliseconds;
+    this.pingStrikes = PingStrikes.of(limits.permitKeepalive);
     this.age = new ConnectionAge(limits);
   }
 
@@ -152,6 +155,16 @@ export class ServerRole implements Role {
   }
 
   onSettings(): void {}
+
+  onPing(): void {
+    const { pingStrikes, connection } = this;
+    if (pingStrikes === undefined) return;
+    if (connection.writer.hasSentContent) pingStrikes.reset();
+    connection.writer.hasSentContent = false;
+    if (pingStrikes.isExceededBy(performance.now(), connection.streams.size > 0)) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS);
+    }
+  }
 
   onPingAcknowledged(payload: Buffer, start: number): void {
     if (this.isShuttingDown && payload.compare(SHUTDOWN, 0, 8, start, start + 8) === 0) this.finishShutDown();

@@ -49,6 +49,8 @@ export class Carrier {
   hasOpened = false;
   /** How many streams are running. */
   streamCount = 0;
+  /** A stream has been given HEADERS or DATA to send since this was set to false. */
+  hasSentContent = false;
   /** Set when a frame of a stream comes in; cleared by who looks. */
   heard = false;
   /** A stream has been answered. */
@@ -114,6 +116,11 @@ export class Carrier {
   /** Says why the session is about to end, unless that is known already. */
   decideEnd(end: ConnectionEnd): void {
     this.#end ??= end;
+  }
+
+  /** Whether this side has ended the session by such a code, which then is its streams', too. */
+  wasEndedBy(code: number): boolean {
+    return this.#end?.code === code;
   }
 
   /** Why the session has ended. */

@@ -4,18 +4,28 @@ import { Account } from '../../port/account.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { ConnectionAge } from '../connection-age.js';
-import { CLOSED_HERE, OVERDRAWN, TOO_OLD } from '../connection-ends.js';
+import { CLOSED_HERE, OVERDRAWN, PINGED_TOO_OFTEN, TOO_MANY_PINGS, TOO_OLD } from '../connection-ends.js';
 import { CONNECTION_WINDOW, type ServerLimits } from '../limits.js';
+import { PingStrikes } from '../ping-strikes.js';
 import type { Checked } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
 import { destroySession } from './destroy-session.js';
 import { SessionWatch } from './session-watch.js';
+
+/**
+ * More than is written between two PINGs for the one before and for this side's own probes. What is beyond is DATA that
+ * has waited: Node does not tell when it goes out.
+ */
+const CONTROL_BYTES = 64;
 
 /** A client's connection, from the moment that TCP is accepted. */
 export class ServerConnection implements Checked, CarrierOwner {
   readonly #socket: Socket;
   readonly #limits: ServerLimits;
   readonly #age: ConnectionAge;
+  readonly #pingStrikes: PingStrikes | undefined;
+  /** `bytesWritten` when a PING came last. */
+  #writtenAtPing = 0;
   readonly #acceptedAt = performance.now();
   #carrier: Carrier | undefined;
   #watch: SessionWatch | undefined;
@@ -28,6 +38,7 @@ export class ServerConnection implements Checked, CarrierOwner {
   constructor(socket: Socket, limits: ServerLimits) {
     this.#socket = socket;
     this.#limits = limits;
+    this.#pingStrikes = PingStrikes.of(limits.permitKeepalive);
     this.#age = new ConnectionAge(limits);
   }
 
@@ -42,6 +53,8 @@ export class ServerConnection implements Checked, CarrierOwner {
     session.once('remoteSettings', () => {
       this.#isReady = true;
     });
+    const strikes = this.#pingStrikes;
+    if (strikes !== undefined) session.on('ping', () => this.#onPing(carrier, strikes));
     session.setLocalWindowSize(CONNECTION_WINDOW);
     // It was in the TLS handshake when the server closed.
     if (this.#isClosing) this.shutDown();
@@ -73,12 +86,25 @@ export class ServerConnection implements Checked, CarrierOwner {
     this.#end(CLOSED_HERE);
   }
 
-  #end(end: ConnectionEnd): void {
+  #onPing(carrier: Carrier, strikes: PingStrikes): void {
+    const { bytesWritten } = carrier.socket;
+    if (carrier.hasSentContent || bytesWritten - this.#writtenAtPing > CONTROL_BYTES) strikes.reset();
+    carrier.hasSentContent = false;
+    this.#writtenAtPing = bytesWritten;
+    if (!strikes.isExceededBy(performance.now(), carrier.streamCount > 0)) return;
+    // Not at once: this comes from inside of nghttp2.
+    setImmediate(() => this.#end(PINGED_TOO_OFTEN, TOO_MANY_PINGS));
+  }
+
+  /** @param debug what the client is told as the reason */
+  #end(end: ConnectionEnd, debug?: string): void {
     this.#isClosing = true;
     if (this.#carrier === undefined) {
       this.#socket.destroy();
     } else {
       this.#carrier.decideEnd(end);
+      const { session } = this.#carrier;
+      if (debug !== undefined && !session.destroyed) session.goaway(end.code, undefined, Buffer.from(debug));
       destroySession(this.#carrier.session, this.#socket, end.code);
     }
   }

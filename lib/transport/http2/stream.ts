@@ -53,6 +53,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     const node = this.node;
     if (node === undefined || this.localEnded || node.destroyed || node.closed) return true;
     if (this.isDone) return true;
+    this.carrier.hasSentContent = true;
     // What waits behind something may wait for long.
     const data = node.writableLength > 0 ? keepLong(chunk) : keep(chunk);
     // In pieces: one that is long is not known to move before all of it is out.
@@ -163,6 +164,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
 
   /** Whether a header list can be sent: the peer takes one as long as this. Else the stream ends. */
   protected takesHeaders(headers: HeaderList): boolean {
+    this.carrier.hasSentContent = true;
     const size = headerListSize(headers);
     const most = this.carrier.maxHeaderListBytes;
     if (size > most) {
@@ -320,7 +322,8 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     }
     // A session that failed gives its streams its own error and some code; a reset has the stream's own.
     const failed = failure !== undefined && failure !== 'ERR_HTTP2_STREAM_ERROR';
-    if (session.destroyed && (failed || code === ErrorCode.NO_ERROR || code === ErrorCode.CANCEL)) {
+    const isSessions = failed || code === ErrorCode.NO_ERROR || code === ErrorCode.CANCEL;
+    if (session.destroyed && (isSessions || this.carrier.wasEndedBy(code))) {
       const lost = this.carrier.end;
       const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause);
       return { code: ErrorCode.CANCEL, by: byPeer ? 'peer' : 'local', text: undefined, lost };

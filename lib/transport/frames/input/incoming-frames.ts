@@ -164,6 +164,7 @@ export class IncomingFrames implements FrameHandler {
 
   onPing(payload: Buffer, start: number): void {
     this.guard.onIdleFrame();
+    this.connection.role.onPing();
     this.connection.writer.writePing(Flag.ACK, payload, start);
   }
 

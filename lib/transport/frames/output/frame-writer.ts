@@ -44,6 +44,8 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   blocked = false;
   /** A write has been done since this was set to false. */
   hasMoved = false;
+  /** HEADERS or DATA have been written since this was set to false. */
+  hasSentContent = false;
   /** So much output waits for the peer that nothing more of it is read. */
   isReadingPaused = false;
 
@@ -141,6 +143,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
       this.length = at;
       throw error;
     }
+    this.hasSentContent = true;
     const length = this.length - at - FRAME_HEADER_LENGTH;
     const flags = endStream ? Flag.END_STREAM : 0;
     if (length <= maxFrameSize) {
@@ -159,6 +162,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
 
   /** Begins a DATA frame, whose payload the caller then copies to `length`; there must be room for it. */
   beginData(streamId: number, length: number, endStream: boolean): void {
+    this.hasSentContent = true;
     this.begin(FrameType.DATA, endStream ? Flag.END_STREAM : 0, streamId, length);
   }
 
