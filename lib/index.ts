@@ -50,6 +50,8 @@ export type { Rate } from './port/rate.js';
 export type {
   Destination,
   ErrorVerdict,
+  Secondaries,
+  SecondaryQuorum,
   ShadowDestination,
   StreamDirector,
   StreamParameters,

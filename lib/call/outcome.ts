@@ -50,6 +50,11 @@ export interface DestinationOutcome {
   readonly attempts: number;
   /** Its own failure, whatever an error handler made of it; undefined if it ended OK. */
   readonly failure: Failure | undefined;
+  /**
+   * Set for a secondary that its quorum could do without, and that goes on after the call: {@link CallObserver.onShadow}
+   * tells how it ends.
+   */
+  readonly isRunning?: true;
 }
 
 /**
@@ -69,7 +74,7 @@ export interface ShadowState extends DestinationOutcome {
   readonly result: ShadowResult | 'running';
 }
 
-/** How a shadow ended. */
+/** How a shadow ended, or a secondary that went on after its call. */
 export interface ShadowOutcome extends DestinationOutcome {
   readonly result: ShadowResult;
   /** Of its call: `/service/method`. */
@@ -121,7 +126,10 @@ export interface RefusedRequest {
 export interface CallObserver {
   /** A call has ended: once for each that was accepted, whatever ended it. */
   onCall?(outcome: CallOutcome): void;
-  /** A shadow of a call has ended: once for each that was begun, before or after the end of its call. */
+  /**
+   * A shadow of a call has ended: once for each that was begun, before or after the end of its call. And so has a
+   * secondary (by its role) that went on after its call.
+   */
   onShadow?(outcome: ShadowOutcome): void;
   /** A request was refused before it became a call. */
   onRefused?(request: RefusedRequest): void;

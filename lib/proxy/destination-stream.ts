@@ -9,6 +9,8 @@ import type { ServerCall } from '../server/server-call.js';
 import type { Destination, ErrorVerdict } from './director.js';
 import type { FirstMessageReplacement } from './first-message.js';
 import { contextOf, observationOf, replacementOf } from './given-destination.js';
+import { LaggingRequest } from './lagging-request.js';
+import type { MemberBytes } from './member-bytes.js';
 import type { Observation } from './response-observer.js';
 import type { Role } from './role.js';
 
@@ -17,7 +19,7 @@ const NOTHING = Buffer.alloc(0);
 /** Who is told what a {@link DestinationStream} meets with. */
 export interface DestinationOwner {
   /** It takes data. */
-  onOpen(): void;
+  onOpen(destination: DestinationStream): void;
   /** It could not be opened. {@link DestinationOwner.onVerdict} follows, unless it answers. */
   onOpenFailed(destination: DestinationStream, failure: Failure): void;
   /** The response headers of the one that answers. */
@@ -49,14 +51,18 @@ export class DestinationStream implements CallReceiver {
   readonly #call: ClientCall;
   readonly #replacement: FirstMessageReplacement | undefined;
   readonly #observation: Observation | undefined;
+  /** Where the request waits for one that may be left behind. */
+  readonly #lagging: LaggingRequest | undefined;
   #failure: Failure | undefined;
 
+  /** @param bytes what is held for it, if it may be left behind; else that is its call's */
   constructor(
     owner: DestinationOwner,
     stream: ServerCall,
     destination: Destination,
     callOptions: CallOptions,
     role: Role,
+    bytes?: MemberBytes,
   ) {
     this.#owner = owner;
     this.#stream = stream;
@@ -70,17 +76,33 @@ export class DestinationStream implements CallReceiver {
     const context = contextOf(ctx, stream);
     this.#conn = toClientConn(conn);
     const inheritsEnd = stream.endsWith(context);
-    this.#call = new ClientCall(this.#conn, context, callOptions, this, stream, inheritsEnd);
+    this.#call = new ClientCall(this.#conn, context, callOptions, this, bytes ?? stream, inheritsEnd);
+    if (bytes !== undefined) this.#lagging = new LaggingRequest(this.#call, bytes);
   }
 
   /** How it ended. */
   get outcome(): DestinationOutcome {
-    return {
+    const outcome: DestinationOutcome = {
       role: this.role.name,
-      target: this.#conn.target,
+      target: this.target,
       attempts: this.#call.attempts,
       failure: this.#failure,
     };
+    return this.ended ? outcome : { ...outcome, isRunning: true };
+  }
+
+  get target(): string {
+    return this.#conn.target;
+  }
+
+  /** Of one that may be left behind: its stream is open. */
+  get isOpen(): boolean {
+    return this.#lagging?.isOpen === true;
+  }
+
+  /** Of one that may be left behind: its stream is open, and has room. */
+  get flows(): boolean {
+    return this.#lagging?.flows === true;
   }
 
   /** Complete messages of the response so far. */
@@ -94,18 +116,19 @@ export class DestinationStream implements CallReceiver {
 
   /** Sends what comes before the client's first byte. */
   begin(): boolean {
-    return this.#replacement === undefined || this.#call.sendData(this.#replacement.message, false);
+    return this.#replacement === undefined || this.#send(this.#replacement.message);
   }
 
   /** Sends a chunk of the request; false: no room for more until it has drained. */
   send(chunk: Buffer): boolean {
     const rest = this.#replacement === undefined ? chunk : this.#replacement.rest(chunk);
-    return rest === undefined || this.#call.sendData(rest, false);
+    return rest === undefined || this.#send(rest);
   }
 
   /** Half-closes. */
   end(): void {
-    this.#call.sendData(NOTHING, true);
+    if (this.#lagging === undefined) this.#call.sendData(NOTHING, true);
+    else this.#lagging.end();
   }
 
   pause(): void {
@@ -122,7 +145,25 @@ export class DestinationStream implements CallReceiver {
     this.ended = true;
     this.#failure = reason;
     this.#call.cancel();
+    this.#lagging?.drop();
     this.#observation?.status(reason.error, undefined);
+  }
+
+  /** Ends the stream with RST_STREAM(CANCEL) if it has not ended, for what counts as its own failure. */
+  giveUp(failure: Failure): void {
+    if (this.ended) return;
+    this.#call.cancel();
+    this.onFinish(failure, undefined);
+  }
+
+  /** Lets go of what is held for a retry, unless one is under way. */
+  forgetSent(): void {
+    this.#call.forgetSent();
+  }
+
+  /** The call has ended, and sees to no deadline any more. */
+  watchEnd(): void {
+    this.#call.watchEnd();
   }
 
   /** Tells the error handler of a failure that is not its to decide about. */
@@ -132,7 +173,8 @@ export class DestinationStream implements CallReceiver {
   }
 
   onOpen(): void {
-    this.#owner.onOpen();
+    this.#lagging?.flow();
+    this.#owner.onOpen(this);
   }
 
   onOpenFailed(failure: Failure): void {
@@ -156,6 +198,7 @@ export class DestinationStream implements CallReceiver {
   }
 
   onDrain(): void {
+    this.#lagging?.flow();
     this.#owner.onDestinationDrain(this);
   }
 
@@ -165,9 +208,14 @@ export class DestinationStream implements CallReceiver {
     else this.#decide(failure, trailers);
   }
 
+  #send(chunk: Buffer): boolean {
+    return this.#lagging === undefined ? this.#call.sendData(chunk, false) : this.#lagging.send(chunk);
+  }
+
   #end(failure: Failure | undefined, trailers: HeaderList | undefined): void {
     this.ended = true;
     this.#failure = failure;
+    this.#lagging?.drop();
     this.#observation?.status(failure?.error, trailers);
     this.#owner.onEnded(this);
   }

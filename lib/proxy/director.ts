@@ -25,10 +25,10 @@ export interface StreamParameters {
   /** Answers the client. */
   readonly primary: Destination;
   /**
-   * Get every message too, and must succeed too: the call ends when all of them have ended. Their responses are
-   * dropped.
+   * Get every message too, and must succeed too: the call ends when all of them have ended, or, of a
+   * {@link SecondaryQuorum}, enough. Their responses are dropped.
    */
-  readonly secondaries?: readonly Destination[] | undefined;
+  readonly secondaries?: Secondaries | undefined;
   /** Get every message too, as far as they can take it without holding anybody back; nothing of them reaches the call. */
   readonly shadows?: readonly ShadowDestination[] | undefined;
   /**
@@ -39,6 +39,20 @@ export interface StreamParameters {
   /** For the calls to all destinations. */
   readonly callOptions?: CallOptions | undefined;
 }
+
+/**
+ * Secondaries of which not all need succeed. As soon as enough have and the primary has ended, so does the call; the others
+ * get the rest of a request that was complete, and may answer for 10 s. One that is slow, or connecting, holds the
+ * client back only while too few others can go on; else it is left behind, by 1 MiB at most.
+ */
+export interface SecondaryQuorum {
+  readonly of: readonly Destination[];
+  /** How many must succeed, from 1 to all; a failure that its `errHandler` swallows by `null` is a success. */
+  readonly need: number;
+}
+
+/** All of which must succeed, or enough. */
+export type Secondaries = readonly Destination[] | SecondaryQuorum;
 
 /**
  * What an error handler answers: an error fails the call with it, `null` swallows the failure, and nothing leaves it as
@@ -66,7 +80,8 @@ export interface Destination {
 }
 
 /**
- * A backend that gets a copy of a call, and never harms it: it holds nobody back, its answer is dropped, and its failure
+ * A backend that gets a copy of a call, and never harms it (unless they share a `conn`, and so the room that the backend
+ * gives its streams): it holds nobody back, its answer is dropped, and its failure
  * fails nothing; `errHandler` is told of that, of lag and of an expired grace, and what it returns means nothing. What
  * makes no sense here is told it, too, or else emitted as a process warning. A shadow gets either the whole request, or
  * a reset (CANCEL).
@@ -86,4 +101,16 @@ export interface ShadowDestination extends Destination {
   readonly percent?: number | undefined;
   /** Draws by this text instead of by chance: calls with the same one are all in, or all out, for each shadow alike. */
   readonly sampleKey?: string | undefined;
+}
+
+/** Whether a director's answer is one, as far as the types' word is worth: it is the application's. */
+export function isParameters(
+  answer: StreamParameters | Promise<StreamParameters>,
+): answer is StreamParameters {
+  return (answer as Partial<StreamParameters> | null | undefined)?.primary !== undefined;
+}
+
+/** Whether secondaries are a quorum, and no list, as far as the types' word is worth. */
+export function isQuorum(secondaries: Secondaries): secondaries is SecondaryQuorum {
+  return (secondaries as Partial<SecondaryQuorum>).of !== undefined;
 }

@@ -14,6 +14,27 @@ export function failureOfSecondary({ message, cause }: StatusError): Failure {
   return { error, reason: 'secondary' };
 }
 
+/** The reasons that a client is told of a quorum's failure are cut to this, and all of it to the other: they are peers'. */
+const MAX_REASON = 200;
+const MAX_REASONS = 2000;
+
+/** What a call fails with for those secondaries of a quorum that failed. */
+export function failureOfQuorum(
+  failed: readonly { readonly target: string; readonly error: StatusError }[],
+): Failure {
+  const reasons = failed
+    .map(({ target, error }) => cut(`${target}: ${error.message}`, MAX_REASON))
+    .join('; ');
+  const message = `failed proxying to secondary: ${cut(reasons, MAX_REASONS)}`;
+  const error = StatusError.withoutStack(Code.INTERNAL, message);
+  error.cause = failed.find(({ error }) => error.cause !== undefined)?.error.cause;
+  return { error, reason: 'secondary' };
+}
+
+function cut(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
+}
+
 /** What destinations are cancelled for that others have made superfluous. */
 export function callEnded(): Failure {
   return {

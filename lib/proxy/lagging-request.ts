@@ -11,8 +11,7 @@ const NOTHING = Buffer.alloc(0);
 export class LaggingRequest {
   readonly #call: ClientCall;
   readonly #held: Held;
-  /** The stream is open, and has room. */
-  #flows = false;
+  #state: 'connecting' | 'flowing' | 'full' = 'connecting';
   /** Made when something has to wait. */
   #waiting: ChunkQueue | undefined;
   #hasEnd = false;
@@ -23,35 +22,51 @@ export class LaggingRequest {
     this.#held = held;
   }
 
-  send(chunk: Buffer): void {
-    if (this.#flows) {
-      this.#flows = this.#call.sendData(chunk, false);
+  /** The stream is open. */
+  get isOpen(): boolean {
+    return this.#state !== 'connecting';
+  }
+
+  /** The stream is open, and has room. */
+  get flows(): boolean {
+    return this.#state === 'flowing';
+  }
+
+  /** Sends a chunk or keeps it; false: what comes next is kept. */
+  send(chunk: Buffer): boolean {
+    if (this.flows) {
+      this.#give(chunk);
     } else {
       this.#waiting ??= new ChunkQueue(this.#held);
       this.#waiting.push(chunk);
     }
+    return this.flows;
   }
 
   /** Half-closes, behind all that waits. */
   end(): void {
     this.#hasEnd = true;
-    if (this.#flows) this.#call.sendData(NOTHING, true);
+    if (this.flows) this.#call.sendData(NOTHING, true);
   }
 
   /** The stream is open, or has room again. */
   flow(): void {
-    this.#flows = true;
+    this.#state = 'flowing';
     const waiting = this.#waiting;
-    while (this.#flows && waiting !== undefined && waiting.length > 0) {
+    while (this.flows && waiting !== undefined && waiting.length > 0) {
       const piece = waiting.shift();
-      this.#flows = this.#call.sendData(piece.bytes, false);
+      this.#give(piece.bytes);
       piece.recycle();
     }
-    if (this.#flows && this.#hasEnd) this.#call.sendData(NOTHING, true);
+    if (this.flows && this.#hasEnd) this.#call.sendData(NOTHING, true);
   }
 
   /** Lets go of what waits. */
   drop(): void {
     this.#waiting?.clear();
+  }
+
+  #give(chunk: Buffer): void {
+    this.#state = this.#call.sendData(chunk, false) ? 'flowing' : 'full';
   }
 }

@@ -1,22 +1,31 @@
-import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { warn, whenSettled } from '../call/hooks.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
-import { Code, StatusError } from '../grpc/status.js';
-import { trailersOf } from '../grpc/trailers.js';
-import { type HeaderList, headerValue } from '../port/headers.js';
+import { StatusError } from '../grpc/status.js';
+import type { HeaderList } from '../port/headers.js';
 import type { RequestConsumer } from '../server/request-consumer.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { PROXY_DEFAULTS } from './defaults.js';
 import { type DestinationOwner, DestinationStream } from './destination-stream.js';
-import type { Destination, StreamDirector, StreamParameters } from './director.js';
+import {
+  type Destination,
+  isParameters,
+  isQuorum,
+  type Secondaries,
+  type StreamDirector,
+  type StreamParameters,
+} from './director.js';
+import { DirectorTimer } from './director-timer.js';
 import { callEnded, failureOfSecondary, reasonOfRequest } from './failures.js';
 import { RequestFanout } from './fanout.js';
 import { finalizeLate, runFinalizer } from './finalizer.js';
+import type { MemberBytes } from './member-bytes.js';
 import { Peeker } from './peeker.js';
 import { decisiveFailure } from './precedence.js';
-import { PRIMARY, type Role, SECONDARY } from './role.js';
+import { keepTrailers } from './primary-trailers.js';
+import { Quorum } from './quorum.js';
+import { MEMBER, PRIMARY, type Role, SECONDARY } from './role.js';
 import { Shadows } from './shadows.js';
 
 /** Where a call is. */
@@ -38,8 +47,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   readonly #call: ServerCall;
   readonly #peeker: Peeker;
   readonly #limits: typeof PROXY_DEFAULTS;
-  #directorTimer: NodeJS.Timeout | undefined;
-  #directorError: StatusError | undefined;
+  #directorTimer: DirectorTimer | undefined;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
   #phase: Phase = DIRECTING;
   /** Of the request; made when the director has answered. */
@@ -47,6 +55,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   #finalizer: StreamParameters['requestFinalizer'];
   readonly #streams: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
+  #quorum: Quorum | undefined;
   #shadows: Shadows | undefined;
   /** How many destinations hold the status. */
   #running = 0;
@@ -108,7 +117,9 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       this.open(answer as StreamParameters);
     } else {
       // A promise, or something like one; or nonsense.
-      this.#limitDirector();
+      this.#directorTimer = new DirectorTimer(this.#limits.directorTimeoutMilliseconds, (error) =>
+        this.#refuse({ error, reason: 'director' }),
+      );
       void whenSettled(
         answer,
         (parameters) => this.open(parameters),
@@ -117,22 +128,11 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     }
   }
 
-  #limitDirector(): void {
-    const time = this.#limits.directorTimeoutMilliseconds;
-    if (time > MAX_TIMER_MILLISECONDS) return;
-    this.#directorTimer = setTimeout(() => {
-      const message = `the director has not answered within ${time} ms`;
-      const error = StatusError.withoutStack(Code.DEADLINE_EXCEEDED, message);
-      this.#directorError = error;
-      this.#refuse({ error, reason: 'director' });
-    }, time);
-  }
-
   /** Opens the streams to all destinations. */
   open(parameters: StreamParameters): void {
-    if (this.#directorTimer !== undefined) clearTimeout(this.#directorTimer);
+    this.#directorTimer?.stop();
     if (this.#isSettled) {
-      finalizeLate(parameters, this.#call, this.#directorError);
+      finalizeLate(parameters, this.#call, this.#directorTimer?.error);
       return;
     }
     try {
@@ -149,13 +149,13 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#settle();
   }
 
-  onOpen(): void {
-    this.#onOneOpen();
+  onOpen(stream: DestinationStream): void {
+    this.#onOneOpen(stream);
   }
 
   onOpenFailed(failed: DestinationStream, failure: Failure): void {
     if (!failed.role.answers) {
-      this.#onOneOpen();
+      this.#onOneOpen(failed);
       return;
     }
     const { error } = failure;
@@ -181,23 +181,29 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   onEnded(stream: DestinationStream): void {
-    this.#onRoom(stream);
+    if (this.#isSettled) this.#quorum?.onEnded(stream);
+    else this.#onRoom(stream);
   }
 
   onVerdict(stream: DestinationStream, failure: Failure | undefined, trailers: HeaderList | undefined): void {
     if (this.#isSettled) return;
     if (stream.role.holdsStatus) this.#running--;
     if (stream.role.answers) {
-      if (trailers !== undefined) this.#keepTrailers(trailers, failure);
+      if (trailers !== undefined) keepTrailers(this.#call, trailers, failure);
       this.#primaryFailure = failure;
       if (failure !== undefined) {
         this.#settle();
         return;
       }
+      this.#quorum?.onPrimaryEnded();
+    } else if (stream.role === MEMBER) {
+      this.#quorum?.onVerdict(stream, failure);
+      this.#onOneOpen(stream);
+      this.#onRoom(stream);
     } else if (failure !== undefined) {
       this.#secondaryFailure ??= failureOfSecondary(failure.error);
     }
-    if (this.#running === 0) this.#settle();
+    if (this.#running === 0 || this.#quorum?.isDecided) this.#settle();
   }
 
   onData(chunk: Buffer): void {
@@ -228,7 +234,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   onFinished(): void {
-    if (this.#directorTimer !== undefined) clearTimeout(this.#directorTimer);
+    this.#directorTimer?.stop();
     this.#peeker.drop();
   }
 
@@ -245,7 +251,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   #refuseFor(thrown: unknown): void {
-    clearTimeout(this.#directorTimer);
+    this.#directorTimer?.stop();
     if (this.#isSettled) return;
     const error = StatusError.from(thrown);
     const reason = error === this.#peeker.failure ? reasonOfRequest(error) : 'director';
@@ -260,19 +266,35 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   #createStreams(parameters: StreamParameters): void {
-    const { primary, secondaries = [], callOptions = {} } = parameters;
+    const { primary, secondaries, callOptions = {} } = parameters;
     if (this.#finalizer !== undefined) this.#call.captureScope();
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
     this.#primary = this.#createStream(primary, callOptions, PRIMARY);
-    for (const secondary of secondaries) this.#createStream(secondary, callOptions, SECONDARY);
+    if (secondaries !== undefined) this.#createSecondaries(secondaries, callOptions);
     this.#shadows = Shadows.of(this.#call, parameters, callOptions, this.#limits.maxShadowBytes);
-    const starting = this.#shadows === undefined ? 0 : 1;
-    this.#phase = { name: 'opening', remaining: this.#streams.length + starting };
+    // Of a quorum the call waits for enough, and for shadows until they have been started.
+    const remaining = this.#quorum === undefined ? this.#streams.length : 2;
+    this.#phase = { name: 'opening', remaining: this.#shadows === undefined ? remaining : remaining + 1 };
+  }
+
+  #createSecondaries(secondaries: Secondaries, callOptions: CallOptions): void {
+    if (isQuorum(secondaries)) {
+      const create = (destination: Destination, bytes: MemberBytes): DestinationStream =>
+        this.#createStream(destination, callOptions, MEMBER, bytes);
+      this.#quorum = new Quorum(this.#call, secondaries, create, this.#limits.maxShadowBytes);
+    } else {
+      for (const secondary of secondaries) this.#createStream(secondary, callOptions, SECONDARY);
+    }
   }
 
   /** Counted at once: if the next one cannot be made, those that were are cancelled, and told so. */
-  #createStream(destination: Destination, callOptions: CallOptions, role: Role): DestinationStream {
-    const stream = new DestinationStream(this, this.#call, destination, callOptions, role);
+  #createStream(
+    destination: Destination,
+    callOptions: CallOptions,
+    role: Role,
+    bytes?: MemberBytes,
+  ): DestinationStream {
+    const stream = new DestinationStream(this, this.#call, destination, callOptions, role, bytes);
     this.#streams.push(stream);
     if (role.holdsStatus) this.#running++;
     return stream;
@@ -286,20 +308,24 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     if (this.#shadows === undefined) return;
     // Behind the others, which they must not delay; but before any of them is poured into.
     this.#shadows.start();
-    this.#onOneOpen();
+    this.#onOneLess();
   }
 
-  /** A stream is open, or has failed: once all are, the request is poured. */
-  #onOneOpen(): void {
+  /** A stream is open, or has failed. */
+  #onOneOpen({ role }: DestinationStream): void {
+    if (role !== MEMBER || this.#quorum?.takeBeginning()) this.#onOneLess();
+  }
+
+  /** Once there is nothing more to wait for, the request is poured. */
+  #onOneLess(): void {
     if (this.#phase.name === 'opening' && --this.#phase.remaining === 0) this.#pour();
   }
 
   /** Sends what has been peeked at, and lets the client go on. */
   #pour(): void {
-    const fanout = new RequestFanout(this.#call, this.#streams);
+    const fanout = new RequestFanout(this.#call, this.#streams, this.#quorum, this.#shadows);
     this.#phase = { name: 'pouring', fanout };
     fanout.begin();
-    this.#shadows?.begin();
     const held = this.#peeker.take();
     if (held !== undefined) this.#push(fanout, held);
     if (this.#isSettled) return;
@@ -315,17 +341,10 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     fanout.push(chunk);
-    if (this.#shadows === undefined) return;
-    this.#shadows.push(chunk);
-    if (!fanout.full) this.#shadows.judgeLag();
   }
 
-  /** A destination has room again, or takes no more. */
   #onRoom(stream: DestinationStream): void {
-    if (this.#phase.name !== 'pouring') return;
-    const { fanout } = this.#phase;
-    fanout.drained(stream);
-    if (this.#shadows !== undefined && !fanout.full) this.#shadows.judgeLag();
+    if (this.#phase.name === 'pouring') this.#phase.fanout.drained(stream);
   }
 
   #end(fanout: RequestFanout): void {
@@ -337,7 +356,6 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     fanout.end();
-    this.#shadows?.finishRequest();
   }
 
   /** The request is no sequence of messages, or one is too long. */
@@ -346,31 +364,22 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.onCancel({ error, reason: reasonOfRequest(error) });
   }
 
-  /** Keeps what the primary ended with, to send it on as it is. */
-  #keepTrailers(trailers: HeaderList, failure: Failure | undefined): void {
-    const contentType = headerValue(trailers, 'content-type');
-    // Only a Trailers-Only response has one there.
-    if (contentType !== undefined) this.#call.responseContentType = contentType;
-    if (failure === undefined) {
-      this.#call.setTrailerList(trailers[0]?.startsWith(':') ? trailersOf(trailers) : trailers);
-    }
-  }
-
   #settle(): void {
     if (this.#isSettled) return;
+    const isComplete = this.#phase.name === 'pouring' && this.#phase.fanout.isComplete;
     this.#phase = SETTLED;
     const failures = {
       client: this.#clientFailure,
       primary: this.#primaryFailure,
-      secondary: this.#secondaryFailure,
+      secondary: this.#secondaryFailure ?? this.#quorum?.failure,
       finalizer: undefined,
     };
     const failure = decisiveFailure(failures);
     if (this.#running > 0) {
-      const reason = failure ?? callEnded();
-      for (const stream of this.#streams) stream.cancel(reason);
+      if (failure === undefined && isComplete) this.#quorum?.outlive();
+      else for (const stream of this.#streams) stream.cancel(failure ?? callEnded());
     }
-    this.#shadows?.leave(failure ?? callEnded());
+    this.#shadows?.leave(isComplete, failure ?? callEnded());
     if (this.#finalizer === undefined) {
       this.#tell(failure);
       return;
@@ -384,9 +393,4 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#call.settle(failure);
     this.#onSettled?.(failure?.error);
   }
-}
-
-/** Whether a director's answer is one, as far as the types' word is worth: it is the application's. */
-function isParameters(answer: StreamParameters | Promise<StreamParameters>): answer is StreamParameters {
-  return (answer as Partial<StreamParameters> | null | undefined)?.primary !== undefined;
 }

@@ -16,3 +16,10 @@ export const SECONDARY: Role = {
   holdsClientBack: true,
   holdsStatus: true,
 };
+/** A secondary of a {@link Quorum}, which says what it holds. */
+export const MEMBER: Role = {
+  name: 'secondary',
+  answers: false,
+  holdsClientBack: false,
+  holdsStatus: true,
+};

@@ -1,32 +1,30 @@
 import type { Account, Held, Holder } from '../port/account.js';
-
-/**
- * What a running shadow takes besides the bytes that wait for it: measured (`bench/idle.ts`), a pair of streams is 18 KiB
- * on node:http2 and 5 KiB on the engine. Small calls to one that stands still would else be as many as come in its grace.
- */
-const SHADOW_BYTES = 8 * 1024;
+import { chargedSize, type HeaderList } from '../port/headers.js';
 
 let total = 0;
-let running = 0;
 
 /** How many bytes the process holds for shadows. */
 export function shadowBytes(): number {
   return total;
 }
 
-/** Whether one more may run, where so many bytes may be held for all of them. */
-export function isRoomForShadow(maxShadowBytes: number): boolean {
-  return total + (running + 1) * SHADOW_BYTES <= maxShadowBytes;
+/** What the objects of a call take, about: those of its streams, too. */
+const CALL_BYTES = 8192;
+
+/**
+ * A call is kept after its end for one of its streams: its client has nothing of it open any more, and could begin
+ * others without end.
+ *
+ * @returns what is to be given to {@link releaseCall}
+ */
+export function holdCall(headers: HeaderList): number {
+  const bytes = CALL_BYTES + chargedSize(headers);
+  total += bytes;
+  return bytes;
 }
 
-/** A shadow begins to run. */
-export function onShadowBegan(): void {
-  running++;
-}
-
-/** It runs no more. */
-export function onShadowEnded(): void {
-  running--;
+export function releaseCall(bytes: number): void {
+  total -= bytes;
 }
 
 /**

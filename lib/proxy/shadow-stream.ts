@@ -1,18 +1,20 @@
 import { tellOnlooker } from '../call/hooks.js';
-import type { Failure, ShadowOutcome, ShadowResult, ShadowState } from '../call/outcome.js';
+import type { Failure, ShadowResult, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { type CallReceiver, ClientCall } from '../client/client-call.js';
 import { type ClientConn, toClientConn } from '../client/client-conn.js';
-import { Code, type StatusError } from '../grpc/status.js';
+import type { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
 import type { ServerCall } from '../server/server-call.js';
+import type { OutlivingStream } from './afterlife.js';
 import type { Destination, ShadowDestination } from './director.js';
 import { expired, lagged } from './failures.js';
 import type { FirstMessageReplacement } from './first-message.js';
 import { contextOf, observationOf, replacementOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
 import type { Observation } from './response-observer.js';
-import { isRoomForShadow, onShadowBegan, onShadowEnded, ShadowBytes, shadowBytes } from './shadow-bytes.js';
+import { ShadowBytes, shadowBytes } from './shadow-bytes.js';
+import { resultOf, tellShadowEnd } from './shadow-end.js';
 import { graceOf, maxLagOf } from './shadow-options.js';
 
 /** Who is told of a {@link ShadowStream}'s end. */
@@ -27,7 +29,7 @@ interface ShadowEnd {
 }
 
 /** A call's stream to one of its shadows: it holds nobody back, and may go on after the call. */
-export class ShadowStream implements CallReceiver {
+export class ShadowStream implements CallReceiver, OutlivingStream {
   readonly #owner: ShadowOwner;
   readonly #stream: ServerCall;
   readonly #conn: ClientConn;
@@ -41,7 +43,6 @@ export class ShadowStream implements CallReceiver {
   readonly #maxShadowBytes: number;
   readonly #graceMilliseconds: number;
   #graceTimer: NodeJS.Timeout | undefined;
-  #isRunning = false;
   #end: ShadowEnd | undefined;
 
   /**
@@ -89,13 +90,7 @@ export class ShadowStream implements CallReceiver {
   }
 
   start(): void {
-    if (isRoomForShadow(this.#maxShadowBytes)) {
-      onShadowBegan();
-      this.#isRunning = true;
-      this.#call.start();
-    } else {
-      this.#drop('too many shadows run already');
-    }
+    this.#call.start();
   }
 
   /** Sends what comes before the client's first byte. */
@@ -124,14 +119,13 @@ export class ShadowStream implements CallReceiver {
     }
   }
 
-  /** The call has ended, and this has all of its request, or will have: it may go on for its grace. */
   outlive(): void {
     const grace = this.#graceMilliseconds;
     this.#graceTimer = setTimeout(() => this.#cut('expired', expired(this.#conn.target, grace)), grace);
     this.#call.watchEnd();
+    if (shadowBytes() > this.#maxShadowBytes) this.#dropForAll();
   }
 
-  /** Ends the stream with RST_STREAM(CANCEL), if it has not ended. */
   cancel(reason: Failure): void {
     if (this.#end !== undefined) return;
     this.#call.cancel();
@@ -180,8 +174,12 @@ export class ShadowStream implements CallReceiver {
     if (shadowBytes() <= this.#maxShadowBytes || this.#held.bytes <= before) return;
     this.#call.forgetSent();
     if (shadowBytes() > this.#maxShadowBytes && this.#held.bytes > before) {
-      this.#drop(`${shadowBytes()} bytes wait for all shadows, where ${this.#maxShadowBytes} may`);
+      this.#dropForAll();
     }
+  }
+
+  #dropForAll(): void {
+    this.#drop(`${shadowBytes()} bytes are held for all shadows, where ${this.#maxShadowBytes} may be`);
   }
 
   #drop(why: string): void {
@@ -196,29 +194,18 @@ export class ShadowStream implements CallReceiver {
   }
 
   #onFailed(failure: Failure, trailers: HeaderList | undefined): void {
-    const { error, reason } = failure;
-    const isCancelled = reason === 'deadline' || (reason === 'director' && error.code === Code.CANCELLED);
-    this.#conclude(isCancelled ? 'cancelled' : 'error', failure, trailers);
-    this.tell(error);
+    this.#conclude(resultOf(failure), failure, trailers);
+    this.tell(failure.error);
   }
 
   /** The one way out. */
   #conclude(result: ShadowResult, failure: Failure | undefined, trailers: HeaderList | undefined): void {
     if (this.#end !== undefined) return;
     this.#end = { result, failure };
-    if (this.#isRunning) onShadowEnded();
     clearTimeout(this.#graceTimer);
     this.#request.drop();
     this.#observation?.status(failure?.error, trailers);
-    this.#tellObserver(result);
+    tellShadowEnd(this.#stream, this.state, result);
     this.#owner.onShadowEnded(this);
-  }
-
-  #tellObserver(result: ShadowResult): void {
-    const { observer } = this.#stream.owner;
-    if (observer === undefined) return;
-    const { method, context } = this.#stream;
-    const outcome: ShadowOutcome = { ...this.state, result, method, context };
-    this.#stream.inScope(() => tellOnlooker(() => observer.onShadow?.(outcome)));
   }
 }

@@ -3,7 +3,7 @@ import type { Failure, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { StatusError } from '../grpc/status.js';
 import type { ServerCall } from '../server/server-call.js';
-import type { Straggler } from '../server/straggler.js';
+import { Afterlife } from './afterlife.js';
 import type { Destination, ShadowDestination, StreamParameters } from './director.js';
 import { errHandlerOf, isSampled } from './shadow-options.js';
 import { type ShadowOwner, ShadowStream } from './shadow-stream.js';
@@ -12,16 +12,10 @@ import { type ShadowOwner, ShadowStream } from './shadow-stream.js';
  * The shadows of one call. Nothing of them reaches the call: what goes wrong with one, in its options, its handlers or
  * here, ends that one alone.
  */
-export class Shadows implements Straggler, ShadowOwner {
-  previous: Straggler | undefined;
-  next: Straggler | undefined;
+export class Shadows implements ShadowOwner {
   readonly #call: ServerCall;
   readonly #streams: ShadowStream[] = [];
-  #running = 0;
-  /** All of the request has been given to them. */
-  #isComplete = false;
-  /** The server waits for them. */
-  #isAwaited = false;
+  #afterlife: Afterlife | undefined;
 
   private constructor(call: ServerCall) {
     this.#call = call;
@@ -51,7 +45,7 @@ export class Shadows implements Straggler, ShadowOwner {
           errHandler = errHandlerOf(shadow);
           if (!isSampled(shadow)) continue;
           all ??= new Shadows(call);
-          all.#add(new ShadowStream(all, call, shadow, errHandler, callOptions, maxShadowBytes));
+          all.#streams.push(new ShadowStream(all, call, shadow, errHandler, callOptions, maxShadowBytes));
         } catch (thrown) {
           refuse(call, errHandler, thrown);
         }
@@ -93,7 +87,6 @@ export class Shadows implements Straggler, ShadowOwner {
 
   /** Half-closes them. */
   finishRequest(): void {
-    this.#isComplete = true;
     this.#each((stream) => stream.finishRequest());
   }
 
@@ -102,43 +95,24 @@ export class Shadows implements Straggler, ShadowOwner {
     for (const stream of this.#streams) stream.tell(error);
   }
 
-  /** The call has ended: those that have all of its request may go on, and the others are cancelled for this reason. */
-  leave(reason: Failure): void {
-    if (!this.#isComplete) {
-      this.#cancel(reason);
+  /**
+   * The call has ended.
+   *
+   * @param isComplete whether they have been given all of the request, so that they may go on
+   * @param reason what they are cancelled for otherwise
+   */
+  leave(isComplete: boolean, reason: Failure): void {
+    if (!isComplete) {
+      for (const stream of this.#streams) stream.cancel(reason);
       return;
     }
     this.judgeLag();
-    if (this.#running === 0) return;
-    const isOver = this.#call.owner.awaitStraggler(this);
-    if (isOver !== undefined) {
-      this.#cancel(isOver);
-      return;
-    }
-    this.#isAwaited = true;
-    this.#each((stream) => stream.outlive());
-  }
-
-  /** The server ends. */
-  end(failure: Failure): void {
-    this.#isAwaited = false;
-    this.#cancel(failure);
+    this.#afterlife = new Afterlife(this.#call, this.#streams);
+    this.#afterlife.begin();
   }
 
   onShadowEnded(): void {
-    this.#running--;
-    if (this.#running > 0 || !this.#isAwaited) return;
-    this.#isAwaited = false;
-    this.#call.owner.onStragglerEnded(this);
-  }
-
-  #add(stream: ShadowStream): void {
-    this.#streams.push(stream);
-    this.#running++;
-  }
-
-  #cancel(reason: Failure): void {
-    for (const stream of this.#streams) stream.cancel(reason);
+    this.#afterlife?.onEnded();
   }
 
   #each(act: (stream: ShadowStream) => void): void {

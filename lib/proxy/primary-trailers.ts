@@ -1,0 +1,14 @@
+import type { Failure } from '../call/outcome.js';
+import { trailersOf } from '../grpc/trailers.js';
+import { type HeaderList, headerValue } from '../port/headers.js';
+import type { ServerCall } from '../server/server-call.js';
+
+/** Keeps what the primary ended with, for the client to get it as it is. */
+export function keepTrailers(call: ServerCall, trailers: HeaderList, failure: Failure | undefined): void {
+  const contentType = headerValue(trailers, 'content-type');
+  // Only a Trailers-Only response has one there.
+  if (contentType !== undefined) call.responseContentType = contentType;
+  if (failure === undefined) {
+    call.setTrailerList(trailers[0]?.startsWith(':') ? trailersOf(trailers) : trailers);
+  }
+}
