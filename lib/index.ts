@@ -70,6 +70,7 @@ export type { StreamHandlers } from './server/handlers.js';
 export { type CloseOptions, Server, type ServerOptions } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
 export type {
+  DialKeepaliveTimes,
   DialLimits,
   KeepaliveTimes,
   PermittedKeepalive,

@@ -1,6 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
 import { checkedAuthority } from '../port/address.js';
 import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
+import { BackendKeepalive } from '../transport/backend-keepalive.js';
 import { checkedLimits, type GivenLimits } from '../transport/check-limits.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
@@ -147,17 +148,20 @@ export function dial(target: string | readonly string[], options: DialOptions = 
   const limits = dialLimits(options);
   const transport = checkedTransport(options.transport ?? 'http2');
   const own = options.authority === undefined ? undefined : checkedAuthority('authority', options.authority);
+  const name = texts.join(',');
+  const keepalive = new BackendKeepalive(name, limits.keepalive);
   const backend: Backend = {
-    name: texts.join(','),
+    name,
     targets,
     authority: own,
     loadBalancing: checkedLoadBalancing(options.loadBalancing ?? 'round_robin'),
     watchHealth: undefined,
     ejectsOutliers: options.outliers !== false,
-    dialerOf: ({ address, serverName }) => createDialer(transport, { address, serverName, tls, limits }),
+    dialerOf: ({ address, serverName }) =>
+      createDialer(transport, { address, serverName, tls, limits, keepalive }),
   };
   const channel = new Channel(backend, limits);
-  return ClientConn.over(channel, backend.name, own ?? authority, () => tls !== undefined);
+  return ClientConn.over(channel, name, own ?? authority, () => tls !== undefined);
 }
 
 /** @throws TypeError or RangeError for one that makes no sense */

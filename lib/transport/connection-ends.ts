@@ -56,6 +56,14 @@ export const TOO_MANY_PINGS = 'too_many_pings';
 /** A client has sent more PINGs than it may. */
 export const PINGED_TOO_OFTEN = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS);
 
+/** A backend has been sent more PINGs than it permits, says its GOAWAY. */
+export const PINGED_BACKEND_TOO_OFTEN: ConnectionEnd = {
+  cause: 'goaway',
+  code: ErrorCode.ENHANCE_YOUR_CALM,
+  text: `GOAWAY ENHANCE_YOUR_CALM, "${TOO_MANY_PINGS}"`,
+  error: undefined,
+};
+
 /** The time to connect is over. */
 export function connectTimeout(milliseconds: number): ConnectionEnd {
   return {
@@ -74,6 +82,7 @@ export function brokenProtocol(code: number, text: string): ConnectionEnd {
 /** The peer has ended it by a GOAWAY, with an error code or because it closes. */
 export function goneAway(code: number, debugData: Buffer | undefined): ConnectionEnd {
   const debug = printable(debugData);
+  if (code === ErrorCode.ENHANCE_YOUR_CALM && debug === TOO_MANY_PINGS) return PINGED_BACKEND_TOO_OFTEN;
   return {
     cause: code === ErrorCode.NO_ERROR ? 'closed' : 'goaway',
     code,

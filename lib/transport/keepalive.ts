@@ -1,59 +1,54 @@
 import type { KeepaliveTimes } from './limits.js';
 
-/**
- * Between two PINGs without a stream's frame in between. Servers on C-core count a PING that comes earlier as a strike
- * ("too_many_pings"): GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS is "300000(5 minutes)" (gRPC's
- * doc/keepalive.md).
- */
-const SILENT_INTERVAL_MILLISECONDS = 300_000;
-
-/** What {@link Keepalive.check} finds: nothing, that a PING is due, or that the peer has not answered one. */
-export type KeepaliveVerdict = 'alive' | 'ping' | 'dead';
+/** What {@link Keepalive.check} finds: nothing, that the peer is to be asked and how, or that it has not answered. */
+export type KeepaliveVerdict = 'alive' | 'ping' | 'settings' | 'dead';
 
 /**
  * The rule by which a silent peer is found dead. It is looked at every so often; the hot path only sets flags.
+ *
+ * It is asked by PING, but by no second one until it has sent a stream's frame: a server counts PINGs that come "too
+ * often" while it sends neither HEADERS nor DATA, and ends the connection with its calls (gRFC A8, "Server Enforcement").
+ * By default it permits one in 5 minutes, where a stream may be silent for hours. In between it is asked by empty
+ * SETTINGS, which are acknowledged as well (RFC 9113 section 6.5.3), and which nobody counts so strictly.
  */
 export class Keepalive {
   /** Set when anything is received. */
   heard = true;
-  /**
-   * Set when a stream's frame is received, what gRPC servers want to see between two PINGs, and when a stream is opened:
-   * the peer owes it an answer.
-   */
+  /** Set when a stream's frame is received. */
   active = true;
   readonly #times: KeepaliveTimes;
-  #heardAt = performance.now();
-  #pingedAt = Number.NEGATIVE_INFINITY;
+  #lookedAt = performance.now();
+  /** Since when it has been silent, at most: the last look before the one that found something received. */
+  #silentSince = this.#lookedAt;
+  #askedAt = 0;
   #isAnswerDue = false;
 
   constructor(times: KeepaliveTimes) {
     this.#times = times;
   }
 
-  /** The peer has acknowledged a PING. */
-  onAnswer(): void {
-    this.#isAnswerDue = false;
-  }
-
   /**
-   * @param isNeeded whether anything depends on the peer; if not, it may be silent for ever
+   * @param isNeeded whether anything depends on the peer; if not, it is not asked
    * @param soon the silence after which it is asked, once, where that is to be sooner than the times say
    */
   check(now: number, isNeeded: boolean, soon = Infinity): KeepaliveVerdict {
-    if (this.heard || !isNeeded) {
+    const lastLook = this.#lookedAt;
+    this.#lookedAt = now;
+    if (this.heard) {
       this.heard = false;
-      this.#heardAt = now;
+      this.#silentSince = lastLook;
       this.#isAnswerDue = false;
       return 'alive';
     }
-    if (this.#isAnswerDue) return now - this.#pingedAt >= this.#times.timeoutMilliseconds ? 'dead' : 'alive';
-    const silence = now - this.#heardAt;
-    if (silence < soon) {
-      if (silence < this.#times.timeMilliseconds) return 'alive';
-      if (!this.active && now - this.#pingedAt < SILENT_INTERVAL_MILLISECONDS) return 'alive';
-    }
-    this.#pingedAt = now;
+    const { timeMilliseconds, timeoutMilliseconds } = this.#times;
+    // Needed or not: calls that are given up before the time is over would never let it be found out.
+    if (this.#isAnswerDue) return now - this.#askedAt >= timeoutMilliseconds ? 'dead' : 'alive';
+    // The silence counts from before there was a call: "it is important to not reset the keepalive time when a
+    // connection becomes active" (gRFC A8).
+    if (!isNeeded || now - this.#silentSince < Math.min(timeMilliseconds, soon)) return 'alive';
+    this.#askedAt = now;
     this.#isAnswerDue = true;
+    if (!this.active) return 'settings';
     this.active = false;
     return 'ping';
   }

@@ -12,12 +12,18 @@ export const STREAM_WINDOW = 256 * 1024;
  */
 export const CONNECTION_WINDOW = 2 * 1024 * 1024;
 
-/** When a silent peer is asked by PING whether it lives, in milliseconds. */
+/** When a silent peer is asked, by PING or SETTINGS, whether it lives; in milliseconds. */
 export interface KeepaliveTimes {
   /** The silence after which it is asked. */
   readonly timeMilliseconds: number;
   /** How long it has to answer. */
   readonly timeoutMilliseconds: number;
+}
+
+/** When a silent backend is asked. */
+export interface DialKeepaliveTimes extends KeepaliveTimes {
+  /** Whether it is asked also while no call runs. */
+  readonly withoutCalls: boolean;
 }
 
 /** The PINGs that a client may send (gRFC A8, Server Enforcement). */
@@ -115,6 +121,12 @@ export interface ServerLimits extends TransportLimits {
 /** What a backend may cost, and what may be asked of it. */
 export interface DialLimits extends TransportLimits {
   /**
+   * When a silent backend is asked whether it lives. Default: after 10 s, with 10 s for the answer, while calls run: one
+   * that stands still is found within their sum. When a backend ends a connection with GOAWAY, `too_many_pings`, the time
+   * is doubled for further ones (gRFC A8). Below 10 s it warns.
+   */
+  readonly keepalive: DialKeepaliveTimes;
+  /**
    * From the start of a connection attempt to the peer's SETTINGS, TLS included; default 20 s ("MIN_CONNECT_TIMEOUT",
    * gRPC's connection-backoff.md).
    */
@@ -188,6 +200,6 @@ export const DEFAULT_DIAL_LIMITS: DialLimits = {
   resolutionIntervalMilliseconds: 5_000,
   resets: { burst: 500, perSecond: 30 },
   // "client keepalive time ≥ 10 s" is what gRFC A8 allows at least; calls wait for what it finds.
-  keepalive: { timeMilliseconds: 10_000, timeoutMilliseconds: 10_000 },
+  keepalive: { timeMilliseconds: 10_000, timeoutMilliseconds: 10_000, withoutCalls: false },
   idleTimeoutMilliseconds: 30 * 60_000,
 };

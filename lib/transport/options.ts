@@ -1,5 +1,6 @@
 import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { DialAddress } from '../port/address.js';
+import type { BackendKeepalive } from './backend-keepalive.js';
 import type { DialLimits, ServerLimits } from './limits.js';
 
 /** How connections to a backend are made. */
@@ -10,6 +11,8 @@ export interface DialerOptions {
   /** TLS, with these options of `tls.connect()`; undefined: cleartext by prior knowledge (h2c). */
   readonly tls: ConnectionOptions | undefined;
   readonly limits: DialLimits;
+  /** What holds in place of the limits' own, since it changes. */
+  readonly keepalive: BackendKeepalive;
 }
 
 /** How connections of clients are taken. */

@@ -118,10 +118,11 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
   private onConnected(socket: Socket): void {
     // The socket is about to fail if it does not speak HTTP/2.
     if (this.isOver || (isTls(socket) && !speaksHttp2(socket))) return;
-    const { limits } = this.options;
+    const { keepalive } = this.options;
+    const limits = { ...this.options.limits, keepalive: keepalive.times };
     const { account } = NOBODYS;
     const connection = new Connection(socket, account, limits, this.firstStreamId, (made) => {
-      this.role = new ClientRole(made, limits, this);
+      this.role = new ClientRole(made, limits, keepalive, this);
       return this.role;
     });
     this.connection = connection;

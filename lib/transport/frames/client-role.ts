@@ -3,6 +3,8 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
+import type { BackendKeepalive } from '../backend-keepalive.js';
+import { PINGED_BACKEND_TOO_OFTEN } from '../connection-ends.js';
 import type { DialLimits } from '../limits.js';
 import { ResetBudget } from '../reset-budget.js';
 import { ConnectionError } from './frame.js';
@@ -38,6 +40,7 @@ export class ClientRole implements Role {
   constructor(
     private readonly connection: RoleConnection,
     private readonly limits: DialLimits,
+    private readonly keepalive: BackendKeepalive,
     private readonly owner: ConnectionOwner,
   ) {
     this.resets = new ResetBudget(limits.resets);
@@ -52,6 +55,12 @@ export class ClientRole implements Role {
   get hasRoom(): boolean {
     const { connection } = this;
     return connection.takesStreams && connection.streams.size < this.maxStreams;
+  }
+
+  /** Also of a backend that allows no streams, calls may wait for some. */
+  get isPeerNeeded(): boolean {
+    const { streams, peer } = this.connection;
+    return streams.size > 0 || this.limits.keepalive.withoutCalls || peer.maxConcurrentStreams === 0;
   }
 
   openStream(): FrameStream {
@@ -83,7 +92,6 @@ export class ClientRole implements Role {
 
   onStreamOpened(): void {
     this.reference();
-    this.connection.liveness.onStreamFrame();
     if (this.connection.identifiers.hasNext) return;
     // "A client that is unable to establish a new stream identifier can establish a new connection for new
     // streams" (section 5.1.1).
@@ -134,6 +142,8 @@ export class ClientRole implements Role {
 
   /** Section 6.8: streams above the last one that the server names "have not been" processed, and never will. */
   onGoAway(lastStreamId: number, end: ConnectionEnd): void {
+    // Before those are told that may make the next connection.
+    if (end === PINGED_BACKEND_TOO_OFTEN) this.keepalive.onTooManyPings(this.limits.keepalive);
     const refused = this.connection.streams.values().filter((stream) => stream.id > lastStreamId);
     const reset: StreamReset = {
       code: ErrorCode.REFUSED_STREAM,

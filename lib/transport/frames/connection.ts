@@ -123,6 +123,10 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
     return this.role.handshakeTimeoutMilliseconds;
   }
 
+  get isPeerNeeded(): boolean {
+    return this.role.isPeerNeeded;
+  }
+
   get isInsideFrame(): boolean {
     return this.reader.isInsideFrame;
   }
@@ -249,6 +253,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
     const verdict = this.liveness.check(now, this);
     if (verdict === 'ok') return;
     if (verdict === 'ping') this.writer.writePing(0, PROBE, 0);
+    else if (verdict === 'settings') this.writer.writeSettings([]);
     else if (verdict === 'idle') this.role.shutDown('max_idle');
     else if (verdict.code === ErrorCode.NO_ERROR) this.destroy(verdict);
     else this.fail(verdict, verdict.text);

@@ -4,14 +4,15 @@ import { brokenProtocol, NOT_ALIVE } from '../connection-ends.js';
 import { Keepalive } from '../keepalive.js';
 import type { TransportLimits } from '../limits.js';
 
-/** What is to be done about a connection: nothing, a PING, a close as it is not used, or an end. */
-export type Verdict = 'ok' | 'ping' | 'idle' | ConnectionEnd;
+/** What is to be done about a connection: nothing, a PING or SETTINGS, a close as it is not used, or an end. */
+export type Verdict = 'ok' | 'ping' | 'settings' | 'idle' | ConnectionEnd;
 
 /** What is looked at. */
 export interface Watched {
   readonly isClient: boolean;
   readonly streams: { readonly size: number };
-  readonly peer: { readonly maxConcurrentStreams: number };
+  /** Whether anything depends on the peer. */
+  readonly isPeerNeeded: boolean;
   /** The peer's SETTINGS have come, for which it has this time. */
   readonly hasSettings: boolean;
   readonly handshakeTimeoutMilliseconds: number;
@@ -52,17 +53,13 @@ export class Liveness {
     this.keepalive.heard = true;
   }
 
-  /** A stream's HEADERS or DATA have been received, or a stream was opened that they are due on. */
+  /** A stream's HEADERS or DATA have been received. */
   onStreamFrame(): void {
     this.keepalive.active = true;
   }
 
   onSettingsAcknowledged(): void {
     this.settingsAcknowledged = true;
-  }
-
-  onPingAcknowledged(): void {
-    this.keepalive.onAnswer();
   }
 
   check(now: number, connection: Watched): Verdict {
@@ -107,16 +104,12 @@ export class Liveness {
   }
 
   private checkUse(now: number, connection: Watched): Verdict {
-    const isUsed = connection.streams.size > 0;
-    // A client must be there even when nothing runs: nobody else would ever close its connection. Of a backend that
-    // allows no streams, calls may wait for some.
-    const isNeeded = isUsed || !connection.isClient || connection.peer.maxConcurrentStreams === 0;
-    const verdict = this.keepalive.check(now, isNeeded);
+    const verdict = this.keepalive.check(now, connection.isPeerNeeded);
     if (verdict === 'dead') return NOT_ALIVE;
     // When a connection to a backend is of no use any more is the pool's to say.
-    if (isUsed || connection.isClient) this.idleSince = NEVER;
+    if (connection.streams.size > 0 || connection.isClient) this.idleSince = NEVER;
     else if (this.idleSince === NEVER) this.idleSince = now;
     else if (now - this.idleSince >= this.limits.idleTimeoutMilliseconds) return 'idle';
-    return verdict === 'ping' ? 'ping' : 'ok';
+    return verdict === 'alive' ? 'ok' : verdict;
   }
 }

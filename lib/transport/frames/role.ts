@@ -37,6 +37,8 @@ export interface Role {
   sendReset(streamId: number, code: number): void;
   /** The peer sends more frames than it may of those that move nothing. */
   onFlood(what: string): void;
+  /** Whether anything depends on the peer; if not, it may be silent for ever. */
+  readonly isPeerNeeded: boolean;
   /** Called every so often. */
   check(now: number): void;
   /** This side has opened a stream. */

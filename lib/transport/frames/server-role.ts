@@ -23,6 +23,8 @@ const SHUTDOWN = Buffer.from('shutdown');
 /** A connection as a server: it takes the streams that the client opens. */
 export class ServerRole implements Role {
   readonly isClient = false;
+  /** A client must be there even when nothing runs: nobody else would ever close its connection. */
+  readonly isPeerNeeded = true;
   readonly handshakeTimeoutMilliseconds: number;
   readonly settings: readonly (readonly [number, number])[];
   private readonly age: ConnectionAge;

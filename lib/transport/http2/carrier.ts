@@ -45,8 +45,6 @@ export class Carrier {
   readonly stallTimeout: number;
   /** The streams that are paused, or have more to send than can be sent. */
   readonly waiting = new Set<WaitingStream>();
-  /** A stream has been opened here since this was looked at last. */
-  hasOpened = false;
   /** How many streams are running. */
   streamCount = 0;
   /** A stream has been given HEADERS or DATA to send since this was set to false. */
@@ -94,9 +92,9 @@ export class Carrier {
     for (const stream of this.waiting) stream.check(now);
   }
 
-  /** Whether the peer has sent GOAWAY. */
-  get isGoingAway(): boolean {
-    return this.#goaway !== undefined;
+  /** What the peer has said by GOAWAY. */
+  get farewell(): ConnectionEnd | undefined {
+    return this.#goaway?.end;
   }
 
   /** The stream was above the last one that the peer named in its GOAWAY: "not processed" (RFC 9113 section 6.8). */

@@ -3,7 +3,8 @@ import type { Socket } from 'node:net';
 import type { ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { Stream } from '../../port/stream.js';
-import { CLOSED_HERE, connectTimeout } from '../connection-ends.js';
+import { CLOSED_HERE, connectTimeout, PINGED_BACKEND_TOO_OFTEN } from '../connection-ends.js';
+import type { DialKeepaliveTimes } from '../limits.js';
 import type { DialerOptions } from '../options.js';
 import { ResetBudget } from '../reset-budget.js';
 import type { Watchdog } from '../watchdog.js';
@@ -19,6 +20,7 @@ import { closeWith } from './stream-resets.js';
 export class Http2ClientConnection extends Connection implements Dial {
   readonly #options: DialerOptions;
   readonly #watchdog: Watchdog;
+  readonly #keepalive: DialKeepaliveTimes;
   readonly #timer: NodeJS.Timeout;
   /** What the peer may be sent in RST_STREAM frames. */
   readonly #resets: ResetBudget<{ readonly node: Http2Stream; readonly code: number }>;
@@ -35,6 +37,7 @@ export class Http2ClientConnection extends Connection implements Dial {
     this.#options = options;
     this.#resets = new ResetBudget(options.limits.resets);
     this.#watchdog = watchdog;
+    this.#keepalive = options.keepalive.times;
     const { connectTimeoutMilliseconds } = options.limits;
     this.#timer = setTimeout(
       () => this.#giveUp(connectTimeout(connectTimeoutMilliseconds)),
@@ -90,11 +93,13 @@ export class Http2ClientConnection extends Connection implements Dial {
       return;
     }
     clearTimeout(this.#timer);
-    const { stallTimeoutMilliseconds, keepalive } = this.#options.limits;
+    const { stallTimeoutMilliseconds } = this.#options.limits;
     const carrier = this.open(session, this.#socket!, stallTimeoutMilliseconds);
     // Calls may wait for a peer that allows no streams.
-    const isNeeded = (): boolean => carrier.streamCount > 0 || this.maxConcurrentStreams === 0;
-    const watch = new SessionWatch(carrier, keepalive, isNeeded, () => this.#sendWithheld());
+    const { withoutCalls } = this.#keepalive;
+    const isNeeded = (): boolean =>
+      carrier.streamCount > 0 || withoutCalls || this.maxConcurrentStreams === 0;
+    const watch = new SessionWatch(carrier, this.#keepalive, isNeeded, () => this.#sendWithheld());
     this.#watchdog.add(watch);
     carrier.socket.once('close', () => this.#watchdog.remove(watch));
     session.unref();
@@ -106,6 +111,14 @@ export class Http2ClientConnection extends Connection implements Dial {
     // The socket tells of its own end, if it came to one.
     if (this.#socket === undefined) this.#onClosed();
     else this.#socket.destroy();
+  }
+
+  override onGoaway(): void {
+    // Before those are told that may make the next connection.
+    if (this.carrier?.farewell === PINGED_BACKEND_TOO_OFTEN) {
+      this.#options.keepalive.onTooManyPings(this.#keepalive);
+    }
+    super.onGoaway();
   }
 
   override onOutOfStreams(): void {

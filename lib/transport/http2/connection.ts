@@ -69,7 +69,6 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
     if (carrier === undefined) throw new Error('the connection is not open: it has no room');
     // An idle connection doesn't keep the process alive.
     if (carrier.streamCount === 0) carrier.session.ref();
-    carrier.hasOpened = true;
     const stream = this.createStream(carrier);
     this.#idsLeft--;
     if (this.#idsLeft === 0) setImmediate(() => this.onOutOfStreams());

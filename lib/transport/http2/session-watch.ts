@@ -54,9 +54,11 @@ export class SessionWatch implements Checked {
   #livedAt = UNKNOWN;
   /** `bytesWritten` when SETTINGS were submitted as a probe. */
   #probedAt: number | undefined;
-  /** A PING is under way. */
+  /** The peer has sent a PING since this was looked at last. */
+  #isPinged = false;
+  /** A PING, or SETTINGS, are under way. */
   #isAsked = false;
-  /** `bytesRead` when a PING was answered last: what has come since may be the beginning of a frame. */
+  /** `bytesRead` when such was answered last: what has come since may be the beginning of a frame. */
   #wholeAt = 0;
   readonly #frameTimeout: number;
   /** When the session was first seen closed. */
@@ -82,7 +84,7 @@ export class SessionWatch implements Checked {
     this.#isNeeded = isNeeded;
     // Its frames are the only ones that show neither here nor at a stream.
     carrier.session.on('ping', () => {
-      carrier.heard = true;
+      this.#isPinged = true;
     });
   }
 
@@ -92,10 +94,10 @@ export class SessionWatch implements Checked {
       this.#checkEnd(session, socket, now);
       return;
     }
-    const heard = this.#carrier.heard;
+    if (this.#carrier.heard) this.#keepalive.active = true;
+    const heard = this.#carrier.heard || this.#isPinged;
     this.#carrier.heard = false;
-    if (heard || this.#carrier.hasOpened) this.#keepalive.active = true;
-    this.#carrier.hasOpened = false;
+    this.#isPinged = false;
     this.#carrier.checkStreams(now);
     this.#onLook();
     if (heard || socket.bytesRead !== this.#bytesRead || this.#hasOutputMoved(session, socket)) {
@@ -108,15 +110,9 @@ export class SessionWatch implements Checked {
       return;
     }
     const soon = socket.bytesRead === this.#wholeAt ? Infinity : this.#frameTimeout;
-    switch (this.#keepalive.check(now, this.#isNeeded(), soon)) {
-      case 'dead':
-        this.#end(NOT_ALIVE);
-        break;
-      case 'ping':
-        this.#ask(session);
-        break;
-      case 'alive':
-    }
+    const verdict = this.#keepalive.check(now, this.#isNeeded(), soon);
+    if (verdict === 'dead') this.#end(NOT_ALIVE);
+    else if (verdict !== 'alive') this.#ask(session, verdict);
   }
 
   #end(end: ConnectionEnd): void {
@@ -133,23 +129,17 @@ export class SessionWatch implements Checked {
     }
   }
 
-  /** A PING, unless the session is closing: Node sends none then. SETTINGS are acknowledged as well. */
-  #ask(session: Http2Session): void {
+  #ask(session: Http2Session, by: 'ping' | 'settings'): void {
     this.#isAsked = true;
-    if (session.closed) {
-      session.settings({}, (error) => {
-        if (error === null) this.#keepalive.onAnswer();
-      });
-    } else {
-      session.ping((error) => {
-        if (error !== null) return;
-        this.#keepalive.onAnswer();
-        this.#wholeAt = this.#carrier.socket.bytesRead;
-      });
-    }
+    const onAnswer = (error: Error | null): void => {
+      if (error === null) this.#wholeAt = this.#carrier.socket.bytesRead;
+    };
+    // Node sends no PING on a session that is closing.
+    if (by === 'ping' && !session.closed) session.ping(onAnswer);
+    else session.settings({}, onAnswer);
   }
 
-  /** The peer is slow, not dead: what was stuck, the PING with it, has begun to go out. */
+  /** The peer is slow, not dead: what was stuck, the question with it, has begun to go out. */
   #hasOutputMoved(session: Http2Session, socket: Socket): boolean {
     if (!this.#isAsked) return false;
     const hasMoved = this.#blockedAt !== undefined && socket.bytesWritten !== this.#blockedAt;

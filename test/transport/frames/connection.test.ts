@@ -191,11 +191,13 @@ t.test('an idle connection does not keep the process alive, one that is being ma
     JSON.stringify(new URL(`../../../lib/transport/${path}`, import.meta.url).href);
   const script = `
     import { FramesDialer } from ${module('frames/dialer.js')};
+    import { BackendKeepalive } from ${module('backend-keepalive.js')};
     import { DEFAULT_DIAL_LIMITS } from ${module('limits.js')};
     const dialer = new FramesDialer({
       address: ${JSON.stringify(server.target)},
       tls: undefined,
       limits: DEFAULT_DIAL_LIMITS,
+      keepalive: new BackendKeepalive('the backend', DEFAULT_DIAL_LIMITS.keepalive),
     });
     const connection = dialer.dial({
       onReady() {

@@ -10,6 +10,8 @@ import type { ConnectionEnd } from '../../../lib/port/connection-end.js';
 import { type HeaderList, headerValue } from '../../../lib/port/headers.js';
 import { keep } from '../../../lib/port/lent-memory.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
+import { BackendKeepalive } from '../../../lib/transport/backend-keepalive.js';
+import { checkedLimits, type GivenLimits } from '../../../lib/transport/check-limits.js';
 import { FramesDialer } from '../../../lib/transport/frames/dialer.js';
 import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
 import {
@@ -24,7 +26,7 @@ import { FrameBackend, type OnConnection } from '../../support/frame-backend.js'
 
 /** Options as tests give them: what they leave out is as it is by default. */
 interface Limited<Limits> {
-  readonly limits?: Partial<Limits> | undefined;
+  readonly limits?: GivenLimits<Limits> | undefined;
 }
 export type ServerOptions = Limited<ServerLimits> & Partial<Pick<ServerTransportOptions, 'tls'>>;
 export type ClientOptions = Limited<DialLimits> &
@@ -272,7 +274,7 @@ export async function startServer(
 ): Promise<{ transport: ServerTransport; address: ListenAddress & { port: number; host: string } }> {
   const transport = new FramesServerTransport(acceptor, {
     tls: options.tls,
-    limits: { ...DEFAULT_SERVER_LIMITS, ...options.limits },
+    limits: checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits'),
   });
   const address = await transport.listen(LOOPBACK);
   t.teardown(() => transport.destroy());
@@ -280,12 +282,14 @@ export async function startServer(
 }
 
 export function startClient(t: Test, address: DialAddress, options: ClientOptions = {}): TestClient {
+  const limits = checkedLimits(options.limits, DEFAULT_DIAL_LIMITS, 'limits');
   const client = new TestClient(
     {
       address,
       serverName: 'host' in address && net.isIP(address.host) === 0 ? address.host : undefined,
       tls: options.tls,
-      limits: { ...DEFAULT_DIAL_LIMITS, ...options.limits },
+      limits,
+      keepalive: new BackendKeepalive('the backend', limits.keepalive),
     },
     options.firstStreamId,
   );

@@ -283,7 +283,7 @@ for (const [wireName, wire] of Object.entries(WIRES)) {
 
 const IMPATIENT: DialLimits = {
   ...DEFAULT_DIAL_LIMITS,
-  keepalive: { timeMilliseconds: 50, timeoutMilliseconds: 50 },
+  keepalive: { timeMilliseconds: 50, timeoutMilliseconds: 50, withoutCalls: false },
 };
 
 t.test('a silent backend is found by keepalive', async (t) => {

@@ -3,6 +3,7 @@ import type { ClientConnection, ConnectionOwner } from '../../../lib/port/connec
 import type { ConnectionEnd } from '../../../lib/port/connection-end.js';
 import type { HeaderList } from '../../../lib/port/headers.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
+import { BackendKeepalive } from '../../../lib/transport/backend-keepalive.js';
 import { Http2Dialer } from '../../../lib/transport/http2/dialer.js';
 import { DEFAULT_DIAL_LIMITS } from '../../../lib/transport/limits.js';
 import type { DialerOptions } from '../../../lib/transport/options.js';
@@ -167,11 +168,13 @@ export function request(connection: ClientConnection, endStream = false, more: H
 }
 
 export function dialer(port: number, options: Partial<DialerOptions> = {}): Http2Dialer {
+  const { limits = DEFAULT_DIAL_LIMITS } = options;
   return new Http2Dialer({
     address: { host: '127.0.0.1', port },
     serverName: undefined,
     tls: undefined,
-    limits: DEFAULT_DIAL_LIMITS,
+    limits,
+    keepalive: new BackendKeepalive('the backend', limits.keepalive),
     ...options,
   });
 }

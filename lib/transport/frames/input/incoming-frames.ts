@@ -169,7 +169,6 @@ export class IncomingFrames implements FrameHandler {
   }
 
   onPingAcknowledged(payload: Buffer, start: number): void {
-    this.liveness.onPingAcknowledged();
     this.guard.onIdleFrame();
     this.connection.role.onPingAcknowledged(payload, start);
   }
