@@ -11,11 +11,17 @@ import { nodeIsAtLeast } from './node-version.js';
 import { ENDED_SILENTLY } from './session-end.js';
 
 /**
- * How often sessions are looked at, in milliseconds. One that Node has silently ended is found at the third look after
- * that (one that saw it live, one that asks, one that finds no answer), and calls should not wait for 2 s; one that
- * closes has until the second look for its peer's FIN, and should be gone within a second.
+ * How often sessions are looked at, in milliseconds. One that Node has silently ended is found at the second look after
+ * that, if not at the first, and calls should not wait for a second; one that closes has until the second look for its
+ * peer's FIN, and should be gone within a second.
  */
 const CHECK_INTERVAL = 400;
+
+/** How long a probe has to leave, which it does in the same turn; in milliseconds. */
+const PROBE_TIME = 20;
+
+/** Probes that a peer has not acknowledged: Node ends a session with ten SETTINGS on their way. */
+const MAX_PROBES = 4;
 
 const UNKNOWN = -1;
 
@@ -52,8 +58,8 @@ export class SessionWatch implements Checked {
   #blockedAt: number | undefined;
   /** `bytesRead` when the session was last known to live: it can only have been ended by what came after. */
   #livedAt = UNKNOWN;
-  /** `bytesWritten` when SETTINGS were submitted as a probe. */
-  #probedAt: number | undefined;
+  /** How many probes have not been acknowledged. */
+  #probes = 0;
   /** The peer has sent a PING since this was looked at last. */
   #isPinged = false;
   /** A PING, or SETTINGS, are under way. */
@@ -105,9 +111,11 @@ export class SessionWatch implements Checked {
       this.#isAsked = false;
     }
     this.#bytesRead = socket.bytesRead;
-    if (hasZombies && this.#isZombie(session, socket, heard)) {
-      this.#end(ENDED_SILENTLY);
-      return;
+    if (hasZombies) {
+      if (heard) this.#livedAt = UNKNOWN;
+      else if (socket.bytesRead !== this.#livedAt && this.#probes < MAX_PROBES && this.#isNeeded()) {
+        this.#probe(session, socket);
+      }
     }
     const soon = socket.bytesRead === this.#wholeAt ? Infinity : this.#frameTimeout;
     const verdict = this.#keepalive.check(now, this.#isNeeded(), soon);
@@ -151,27 +159,20 @@ export class SessionWatch implements Checked {
   /**
    * Asks nghttp2, not the peer: SETTINGS leave at once as long as it has not ended the session, unless output is
    * blocked. Once it has, it writes and reads nothing. Only what has been received can make it do so, hence there is
-   * one probe in each silence at most.
+   * one probe in each silence, and one more where something other than the acknowledgement has come since.
    */
-  #isZombie(session: Http2Session, socket: Socket, heard: boolean): boolean {
+  #probe(session: Http2Session, socket: Socket): void {
     const { bytesRead, bytesWritten } = socket;
-    if (heard) {
-      this.#probedAt = undefined;
-      // Something may have come after that.
-      this.#livedAt = UNKNOWN;
-      return false;
-    }
-    if (this.#probedAt !== undefined) {
-      const isDumb = bytesWritten === this.#probedAt && bytesRead === this.#livedAt;
-      this.#probedAt = undefined;
-      this.#livedAt = bytesRead;
-      return isDumb && !isBlocked(socket);
-    }
-    if (bytesRead === this.#livedAt || !this.#isNeeded() || session.pendingSettingsAck) return false;
     this.#livedAt = bytesRead;
-    this.#probedAt = bytesWritten;
-    session.settings({});
-    return false;
+    this.#probes++;
+    session.settings({}, () => {
+      this.#probes--;
+      this.#livedAt = socket.bytesRead;
+    });
+    setTimeout(() => {
+      if (session.destroyed || socket.bytesWritten !== bytesWritten || socket.bytesRead !== bytesRead) return;
+      if (!isBlocked(socket)) this.#end(ENDED_SILENTLY);
+    }, PROBE_TIME).unref();
   }
 }
 

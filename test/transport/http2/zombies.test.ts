@@ -16,6 +16,9 @@ import {
 import type { FramePeer } from '../../support/frame-peer.js';
 import { connected, frameBackend, request, WIRES } from './fixtures.js';
 
+// They mostly wait.
+t.jobs = 16;
+
 /** What node:http2 ends a session for; on Node 20 without a word. */
 const VIOLATIONS: Record<string, (backend: FramePeer) => void> = {
   'DATA before HEADERS': (backend) => backend.send(data(1, Buffer.from('x'))),
@@ -27,7 +30,7 @@ const VIOLATIONS: Record<string, (backend: FramePeer) => void> = {
 
 for (const [name, violate] of Object.entries(VIOLATIONS)) {
   for (const [wireName, wire] of Object.entries(WIRES)) {
-    t.test(`calls end within 2 s of ${name}, ${wireName}`, async (t) => {
+    t.test(`calls end within a second of ${name}, ${wireName}`, { buffered: true }, async (t) => {
       const port = await frameBackend(
         t,
         async (backend) => {
@@ -41,7 +44,7 @@ for (const [name, violate] of Object.entries(VIOLATIONS)) {
       const begun = performance.now();
       const { received } = request(connection);
       const reset = await received.reset();
-      t.ok(performance.now() - begun < 2000, `${Math.round(performance.now() - begun)} ms`);
+      t.ok(performance.now() - begun < 1000, `${Math.round(performance.now() - begun)} ms`);
       t.equal(reset.code, ErrorCode.CANCEL);
       t.equal(reset.by, 'local');
       t.equal(reset.lost?.cause, 'protocol');
@@ -52,7 +55,33 @@ for (const [name, violate] of Object.entries(VIOLATIONS)) {
 }
 
 for (const [wireName, wire] of Object.entries(WIRES)) {
-  t.test(`a silent stream is left alone, ${wireName}`, async (t) => {
+  t.test(`also after a silence in which the backend was well, ${wireName}`, { buffered: true }, async (t) => {
+    let violated = 0;
+    const port = await frameBackend(
+      t,
+      async (backend) => {
+        await backend.first(1, FrameType.HEADERS);
+        // Past the first looks; on Node 20 there is a probe then, which is not acknowledged before.
+        backend.send(windowUpdate(0, 1));
+        backend.acknowledges = false;
+        await new Promise((resolve) => setTimeout(resolve, 1000));
+        violated = performance.now();
+        backend.send(ping(Buffer.alloc(7)));
+      },
+      [],
+      wire,
+    );
+    const { owner, connection } = await connected(port, wire.dialOptions);
+    const { received } = request(connection);
+    const reset = await received.reset();
+    t.ok(performance.now() - violated < 1000, `${Math.round(performance.now() - violated)} ms`);
+    t.equal(reset.lost?.cause, 'protocol');
+    await owner.end();
+  });
+}
+
+for (const [wireName, wire] of Object.entries(WIRES)) {
+  t.test(`a silent stream is left alone, ${wireName}`, { buffered: true }, async (t) => {
     const { promise, resolve } = deferred();
     const port = await frameBackend(
       t,
@@ -80,7 +109,7 @@ for (const [wireName, wire] of Object.entries(WIRES)) {
 }
 
 for (const [wireName, wire] of Object.entries(WIRES)) {
-  t.test(`a backend that reads nothing is no zombie, ${wireName}`, async (t) => {
+  t.test(`a backend that reads nothing is no zombie, ${wireName}`, { buffered: true }, async (t) => {
     const port = await frameBackend(
       t,
       async (backend) => {
