@@ -47,6 +47,15 @@ export { Code, StatusError } from './grpc/status.js';
 export type { ListenAddress } from './port/address.js';
 export type { HeaderList } from './port/headers.js';
 export type { Rate } from './port/rate.js';
+export { compareResponses } from './proxy/compare/compare-responses.js';
+export type { CompareOptions, DecodeInfo } from './proxy/compare/settings.js';
+export type {
+  ComparedMessage,
+  ComparedResponse,
+  ResponseDifference,
+  ResponseVerdict,
+} from './proxy/compare/verdict.js';
+export { type MethodCounts, type ResultCounts, VerdictCounts } from './proxy/compare/verdict-counts.js';
 export type {
   Destination,
   ErrorVerdict,

@@ -20,3 +20,24 @@ export const SHADOW_DEFAULTS = {
   /** Every call. */
   percent: 100,
 } as const;
+
+/** What comparing responses may cost. */
+export const COMPARE_LIMITS = {
+  /** How many messages one side may be ahead of another: 10 000 small ones take 5 MB. */
+  maxOutstanding: 10_000,
+  /** What one answer's messages may hold while they wait for the other's, to tell where in a message they differ. */
+  heldBytes: 64 * 1024,
+  /** The same where nothing can be said without all of a message: it is to be inflated, or decoded. */
+  wholeBytes: DEFAULT_MAX_MESSAGE_BYTES,
+  /** What all comparisons of the process may hold together. */
+  totalBytes: 64 * 1024 * 1024,
+  /** Longer texts in verdicts are cut. */
+  maxShownCharacters: 200,
+  /** Decoded values are walked through this far: for some 10 ms. */
+  maxValues: 100_000,
+  maxDepth: 100,
+  /** Of the places where a baseline's message differs, so many are remembered for as long as it is compared. */
+  maxPlaces: 1000,
+  /** Methods that are counted apart. */
+  maxMethods: 1000,
+};

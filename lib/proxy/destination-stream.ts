@@ -11,7 +11,7 @@ import type { FirstMessageReplacement } from './first-message.js';
 import { contextOf, observationOf, replacementOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
 import type { MemberBytes } from './member-bytes.js';
-import type { Observation } from './response-observer.js';
+import type { Observation } from './observation.js';
 import type { Role } from './role.js';
 
 const NOTHING = Buffer.alloc(0);
@@ -70,11 +70,11 @@ export class DestinationStream implements CallReceiver {
     // Each property is read once, here: it is the application's, and may be anything.
     const { conn, ctx, msg, observer, errHandler } = destination;
     this.#errHandler = errHandler;
+    this.#conn = toClientConn(conn);
     this.#replacement = replacementOf(msg, callOptions);
-    this.#observation = observationOf(observer, callOptions, stream);
+    this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
     if (errHandler !== undefined) stream.captureScope();
     const context = contextOf(ctx, stream);
-    this.#conn = toClientConn(conn);
     const inheritsEnd = stream.endsWith(context);
     this.#call = new ClientCall(this.#conn, context, callOptions, this, bytes ?? stream, inheritsEnd);
     if (bytes !== undefined) this.#lagging = new LaggingRequest(this.#call, bytes);
@@ -146,7 +146,7 @@ export class DestinationStream implements CallReceiver {
     this.#failure = reason;
     this.#call.cancel();
     this.#lagging?.drop();
-    this.#observation?.status(reason.error, undefined);
+    this.#observation?.status(reason, undefined);
   }
 
   /** Ends the stream with RST_STREAM(CANCEL) if it has not ended, for what counts as its own failure. */
@@ -216,7 +216,7 @@ export class DestinationStream implements CallReceiver {
     this.ended = true;
     this.#failure = failure;
     this.#lagging?.drop();
-    this.#observation?.status(failure?.error, trailers);
+    this.#observation?.status(failure, trailers);
     this.#owner.onEnded(this);
   }
 

@@ -3,7 +3,7 @@ import type { CallOptions } from '../client/call-options.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { Destination } from './director.js';
 import { FirstMessageReplacement } from './first-message.js';
-import { Observation } from './response-observer.js';
+import { Observation } from './observation.js';
 
 // What the application gives of a destination, checked: it may be anything.
 
@@ -27,9 +27,17 @@ export function observationOf(
   observer: Destination['observer'],
   callOptions: CallOptions,
   stream: ServerCall,
+  target: string,
+  role: string,
 ): Observation | undefined {
   const { onHeaders, onTrailers, onFinish } = callOptions;
   if (observer === undefined && (onHeaders ?? onTrailers ?? onFinish) === undefined) return undefined;
   stream.captureScope();
-  return new Observation(observer, callOptions, (hook) => stream.inScope(hook));
+  return new Observation(observer, callOptions, {
+    call: stream,
+    method: stream.method,
+    target,
+    role,
+    inScope: (hook) => stream.inScope(hook),
+  });
 }

@@ -1,10 +1,7 @@
-import { tellOnlooker } from '../call/hooks.js';
-import type { CallOptions } from '../client/call-options.js';
-import { MessageParser } from '../grpc/framing.js';
-import { Metadata } from '../grpc/metadata.js';
+import type { Failure } from '../call/outcome.js';
+import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
-import { keep } from '../port/lent-memory.js';
 
 /**
  * Sees what a destination answers, to compare answers or vote on them. It is called as things come; payloads are
@@ -21,65 +18,41 @@ export interface ResponseObserver {
 }
 
 /** Runs a hook in the async context of its call. */
-type Scope = <T>(hook: () => T) => T;
+export type Scope = <T>(hook: () => T) => T;
 
-/** Feeds the onlookers at one response: the destination's observer, and the hooks of the call options. */
-export class Observation {
-  #observer: ResponseObserver | undefined;
-  readonly #onHeaders: CallOptions['onHeaders'];
-  readonly #onTrailers: CallOptions['onTrailers'];
-  readonly #onFinish: CallOptions['onFinish'];
-  readonly #inScope: Scope;
-  readonly #parser: MessageParser | undefined;
+/** A response that is watched, and whose it is. */
+export interface WatchedResponse {
+  /** The same for all responses of one call, and for no other's. */
+  readonly call: object;
+  /** `/service/method`. */
+  readonly method: string;
+  /** The target that the destination was dialled by. */
+  readonly target: string;
+  readonly role: string;
+  readonly inScope: Scope;
+}
 
-  constructor(observer: ResponseObserver | undefined, hooks: CallOptions, inScope: Scope) {
-    this.#observer = observer;
-    this.#onHeaders = hooks.onHeaders;
-    this.#onTrailers = hooks.onTrailers;
-    this.#onFinish = hooks.onFinish;
-    this.#inScope = inScope;
-    if (observer !== undefined && observer.onMessage !== undefined) {
-      // The response's own limit has been applied before.
-      this.#parser = new MessageParser(
-        (payload, compressed) => this.#tell((observer) => observer.onMessage?.(payload, compressed)),
-        Number.POSITIVE_INFINITY,
-      );
-    }
+/** What this package itself sees of one response: all of it, as it came. Its methods do not throw. */
+export interface ResponseWatcher {
+  onHeaders(headers: HeaderList): void;
+  /** Whole messages in the end, but cut anywhere; lent. */
+  onData(chunk: Buffer): void;
+  /** As the end of a `ClientCall`; without trailers the backend did not come to its end. */
+  onEnd(failure: Failure | undefined, trailers: HeaderList | undefined): void;
+}
+
+/** Stands in the place of a destination's observer, has that one behind it, and watches every call's response. */
+export abstract class ResponseWatch implements ResponseObserver {
+  /** What the destination had before. */
+  readonly observer: ResponseObserver | undefined;
+
+  constructor(observer: ResponseObserver | undefined) {
+    this.observer = observer;
   }
 
-  headers(headers: HeaderList): void {
-    const onHeaders = this.#onHeaders;
-    if (onHeaders !== undefined) this.#call(() => onHeaders(Metadata.fromHeaders(headers)));
-    this.#tell((observer) => observer.onHeaders?.(Metadata.fromHeaders(headers)));
-  }
+  /** Never there: what is told is told to the watcher. */
+  onStatus?(error: StatusError | undefined, trailers: Metadata): void;
 
-  data(chunk: Buffer): void {
-    if (this.#observer !== undefined) this.#parser?.push(keep(chunk));
-  }
-
-  status(error: StatusError | undefined, trailers: HeaderList | undefined): void {
-    const onTrailers = this.#onTrailers;
-    const onFinish = this.#onFinish;
-    if (onTrailers !== undefined && trailers !== undefined) {
-      this.#call(() => onTrailers(Metadata.fromHeaders(trailers)));
-    }
-    if (onFinish !== undefined) this.#call(() => onFinish(error));
-    this.#tell((observer) => observer.onStatus?.(error, Metadata.fromHeaders(trailers ?? [])));
-    this.#observer = undefined;
-  }
-
-  #tell(call: (observer: ResponseObserver) => unknown): void {
-    const observer = this.#observer;
-    if (observer === undefined) return;
-    this.#call(
-      () => call(observer),
-      () => {
-        this.#observer = undefined;
-      },
-    );
-  }
-
-  #call(hook: () => unknown, onFailed?: () => void): void {
-    this.#inScope(() => tellOnlooker(hook, onFailed));
-  }
+  /** A response begins; undefined: it is nothing to be watched. */
+  abstract watch(response: WatchedResponse): ResponseWatcher | undefined;
 }

@@ -12,7 +12,7 @@ import { expired, lagged } from './failures.js';
 import type { FirstMessageReplacement } from './first-message.js';
 import { contextOf, observationOf, replacementOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
-import type { Observation } from './response-observer.js';
+import type { Observation } from './observation.js';
 import { ShadowBytes, shadowBytes } from './shadow-bytes.js';
 import { resultOf, tellShadowEnd } from './shadow-end.js';
 import { graceOf, maxLagOf } from './shadow-options.js';
@@ -66,9 +66,9 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#maxLagBytes = maxLagOf(maxLagBytes);
     this.#graceMilliseconds = graceOf(graceMilliseconds);
     this.#replacement = replacementOf(msg, callOptions);
-    this.#observation = observationOf(observer, callOptions, stream);
-    const context = contextOf(ctx, stream);
     this.#conn = toClientConn(conn);
+    this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
+    const context = contextOf(ctx, stream);
     this.#held = new ShadowBytes(stream.account);
     const inheritsEnd = stream.endsWith(context);
     this.#call = new ClientCall(this.#conn, context, callOptions, this, this.#held, inheritsEnd);
@@ -204,7 +204,7 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#end = { result, failure };
     clearTimeout(this.#graceTimer);
     this.#request.drop();
-    this.#observation?.status(failure?.error, trailers);
+    this.#observation?.status(failure, trailers);
     tellShadowEnd(this.#stream, this.state, result);
     this.#owner.onShadowEnded(this);
   }

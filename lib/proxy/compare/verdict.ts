@@ -1,0 +1,88 @@
+import type { Code } from '../../grpc/status.js';
+
+/** What a comparison says of one destination's answer, once. */
+export type ResponseVerdict = ComparedResponse &
+  (
+    | {
+        /** Nothing that is compared differs. */
+        readonly result: 'same';
+        readonly at?: undefined;
+      }
+    | ({
+        /**
+         * `different`: and not where the baseline differs, if there is one. `noise`: only there. Either tells the first
+         * such difference.
+         */
+        readonly result: 'different' | 'noise';
+      } & ResponseDifference)
+    | {
+        /** It cannot be known: an answer was cut off, or a bound was reached. */
+        readonly result: 'inconclusive';
+        readonly reason: string;
+        readonly at?: undefined;
+      }
+  );
+
+/** Whose answer was compared with the primary's. */
+export interface ComparedResponse {
+  /** `/service/method` of the call. */
+  readonly method: string;
+  /** The target that the destination was dialled by. */
+  readonly target: string;
+  /** The destination's role; `baseline` for the one that says what is noise. */
+  readonly role: string;
+}
+
+/** Where two answers differ, and what the primary and the other one have there. Texts are cut to 200 characters. */
+export type ResponseDifference =
+  | {
+      readonly at: 'status';
+      readonly primary: Code;
+      readonly other: Code;
+    }
+  | {
+      readonly at: 'message';
+      /** Which message, from 0. */
+      readonly index: number;
+      /**
+       * Of values that were decoded: the place, as `items[3].id`; empty for the whole. Unset where the bytes were
+       * compared.
+       */
+      readonly path?: string;
+      /**
+       * The first byte that differs, from 0, of the content without compression. Unset where it is not known: messages
+       * over 64 KiB are not held, nor many at once.
+       */
+      readonly offset?: number;
+      /** Why the bytes were compared though there is a `decode`, or the content could not be. */
+      readonly reason?: string;
+      readonly primary: ComparedMessage;
+      readonly other: ComparedMessage;
+    }
+  | {
+      /** One has more messages; `index` is the first that the other lacks. */
+      readonly at: 'messages';
+      readonly index: number;
+      readonly primary: number;
+      readonly other: number;
+    }
+  | {
+      readonly at: 'headers' | 'trailers';
+      /** The field. */
+      readonly name: string;
+      /** Its values, in order; empty if there is none. */
+      readonly primary: readonly string[];
+      readonly other: readonly string[];
+    };
+
+/** A message in a verdict. */
+export interface ComparedMessage {
+  /** Its bytes, as they came. */
+  readonly length: number;
+  /** Its Compressed-Flag. */
+  readonly compressed: boolean;
+  /** The first 128 bits of the SHA-256 of these bytes, in hexadecimal; where there is neither a path nor an offset. */
+  readonly digest?: string;
+  /** What is at the path, as text. */
+  readonly value?: string;
+}
