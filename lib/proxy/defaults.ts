@@ -25,8 +25,11 @@ export const SHADOW_DEFAULTS = {
 export const COMPARE_LIMITS = {
   /** How many messages one side may be ahead of another: 10 000 small ones take 5 MB. */
   maxOutstanding: 10_000,
-  /** What one answer's messages may hold while they wait for the other's, to tell where in a message they differ. */
-  heldBytes: 64 * 1024,
+  /**
+   * What one answer's messages may hold while they wait for the other's, to tell where in a message they differ: as much
+   * as a stream's window, beyond which large messages are not worth it.
+   */
+  heldBytes: 256 * 1024,
   /** The same where nothing can be said without all of a message: it is to be inflated, or decoded. */
   wholeBytes: DEFAULT_MAX_MESSAGE_BYTES,
   /** What all comparisons of the process may hold together. */

@@ -51,7 +51,7 @@ export type ResponseDifference =
       readonly path?: string;
       /**
        * The first byte that differs, from 0, of the content without compression. Unset where it is not known: messages
-       * over 64 KiB are not held, nor many at once.
+       * over 256 KiB are not held, nor many at once.
        */
       readonly offset?: number;
       /** Why the bytes were compared though there is a `decode`, or the content could not be. */

@@ -22,10 +22,12 @@ interface Script {
 
 const ENCODING = 'gzip';
 
+const LARGE = 'x'.repeat(270_000);
+
 const contents = fc.oneof(
   { weight: 9, arbitrary: fc.constantFrom('', 'a', 'b', 'abc', 'abd', 'ab') },
   // Beyond what is held of a message, and beyond what is held of an answer.
-  { weight: 1, arbitrary: fc.constantFrom('x'.repeat(70_000), `${'x'.repeat(69_999)}y`, 'z'.repeat(40_000)) },
+  { weight: 1, arbitrary: fc.constantFrom(LARGE, `${LARGE.slice(1)}y`, 'z'.repeat(90_000)) },
 );
 
 function script(mayCut: boolean, mayCompress: boolean): fc.Arbitrary<Script> {

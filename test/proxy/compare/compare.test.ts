@@ -64,7 +64,7 @@ t.test('large messages are compared by digest, whatever they are cut into', asyn
     ] as const) {
       const bytes = encodeMessage(payload);
       for (let at = 0; at < bytes.length; at += size) answer.data(bytes.subarray(at, at + size));
-      t.ok(call.memory.held < 66_000, `${call.memory.held} bytes are held`);
+      t.ok(call.memory.held < 263_000, `${call.memory.held} bytes are held`);
     }
     const { verdict } = call;
     if (verdict.result !== 'different' || verdict.at !== 'message') throw new Error('no difference');
