@@ -135,21 +135,61 @@ t.test('where all are full, they get more connections, each up to maxConnections
 t.test(
   'one call that waits gets a connection where there can be one more, whoever’s turn it is',
   async (t) => {
-    const world = new FakeAddresses(t, [A, B], {}, { maxConnections: 2 });
+    const world = new FakeAddresses(t, [A, B, C], {}, { maxConnections: 2 });
     world.call();
     await world.ready(1);
-    t.equal(world.spread(world.calls(2)).none, 1);
-    await world.ready(1);
-    const other = world.to(A).length === 2 ? B : A;
-    for (let attempt = 2; attempt <= 5; attempt++) {
+    world.calls(2);
+    for (const full of [A, B])
+      while (world.to(full).length < 2) {
+        world.call();
+        if (world.to(C).length > 1) world.lastTo(C).end(REFUSED);
+        await world.ready(1);
+        await world.clock.advance(10_000, 1000);
+      }
+    for (let attempt = 0; attempt < 6; attempt++) {
+      const { length } = world.to(C);
       const call = world.call();
-      t.equal(world.to(other).length, attempt);
-      world.lastTo(other).end(REFUSED);
+      t.equal(world.to(C).length, length + 1);
+      world.lastTo(C).end(REFUSED);
       world.channel.stopWaiting(call);
-      await world.clock.advance(10_000, 1000);
+      await world.clock.advance(20_000, 1000);
     }
   },
 );
+
+t.test(
+  'a call that waits dials the address whose backoff is over first, also if that has failed last',
+  async (t) => {
+    const world = new FakeAddresses(t, [A, B]);
+    world.call(true);
+    for (let i = 0; i < 5; i++) {
+      const { length } = world.to(A);
+      world.lastTo(A).end(REFUSED);
+      while (world.to(A).length === length) await world.clock.advance(100);
+    }
+    world.lastTo(A).end(REFUSED);
+    await world.clock.advance(100);
+    world.lastTo(B).end(REFUSED);
+    const [ofA, ofB] = [world.to(A).length, world.to(B).length];
+    await world.clock.advance(1_400);
+    t.same([world.to(A).length, world.to(B).length], [ofA, ofB + 1]);
+  },
+);
+
+t.test('a call that was refused where nothing is left has another connection made at once', async (t) => {
+  const world = new FakeAddresses(t, [A, B]);
+  const call = world.call();
+  world.lastTo(A).end(REFUSED);
+  world.lastTo(B).ready();
+  await ticked();
+  const refusing = call.connection!;
+  call.end();
+  refusing.hasAnswered = true;
+  refusing.end(CLOSED);
+  await ticked();
+  world.channel.waitRefused(call, refusing);
+  t.equal(world.to(B).length, 2);
+});
 
 t.test('full addresses get more connections while another is being dialled', async (t) => {
   const world = new FakeAddresses(t, [A, B]);

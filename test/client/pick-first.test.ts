@@ -163,6 +163,36 @@ t.test('an address that is used gets more connections when it is full; it stays 
   t.equal(new Set(world.dialled).size, 1);
 });
 
+t.test('one that has been let go of is not taken for ready when it says so', async (t) => {
+  const world = pickFirst(t);
+  world.call();
+  await world.clock.advance(500);
+  const [first, second] = world.dialled as [string, string];
+  world.lastTo(second).ready();
+  await ticked();
+  t.ok(world.lastTo(first).isDestroyed);
+  world.lastTo(first).ready();
+  await ticked();
+  const states = world.channel.addresses.map(({ address, state }) => `${address} ${state.name}`);
+  t.ok(states.includes(`${first} IDLE`), states.join());
+});
+
+t.test('an address that may have no connection now is passed over at once', async (t) => {
+  const world = new FakeAddresses(t, ADDRESSES, { loadBalancing: 'pick_first' }, { maxConnections: 1 });
+  for (let used = 0; used < 2; used++) {
+    world.call();
+    await world.ready();
+    const last = world.lastTo(world.dialled.at(-1)!);
+    last.hasAnswered = true;
+    last.goAway();
+    await ticked();
+  }
+  const call = world.call();
+  t.equal(new Set(world.dialled).size, 3);
+  await world.ready();
+  t.ok(call.connection);
+});
+
 t.test('the families are tried in turns, the first at random', async (t) => {
   const addresses = (count: number, host: (i: number) => string) =>
     Array.from({ length: count }, (_, i) => ({
