@@ -79,9 +79,18 @@ export function brokenProtocol(code: number, text: string): ConnectionEnd {
   return { cause: 'protocol', code, text: `${errorCodeName(code)}: ${text}`, error: undefined };
 }
 
-/** The peer has ended it by a GOAWAY, with an error code or because it closes. */
-export function goneAway(code: number, debugData: Buffer | undefined): ConnectionEnd {
+/**
+ * The peer has ended it by a GOAWAY, with an error code or because it closes.
+ *
+ * @param before what it has said by one before, if that is known: the second need not repeat why
+ */
+export function goneAway(
+  code: number,
+  debugData: Buffer | undefined,
+  before: ConnectionEnd | undefined,
+): ConnectionEnd {
   const debug = printable(debugData);
+  if (debug === '' && before?.code === code) return before;
   if (code === ErrorCode.ENHANCE_YOUR_CALM && debug === TOO_MANY_PINGS) return PINGED_BACKEND_TOO_OFTEN;
   return {
     cause: code === ErrorCode.NO_ERROR ? 'closed' : 'goaway',

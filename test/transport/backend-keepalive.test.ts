@@ -34,12 +34,12 @@ t.test('what is longer than that stays as it is', async (t) => {
 });
 
 t.test('only the code and the text together mean it', async (t) => {
-  t.equal(goneAway(11, Buffer.from('too_many_pings')), PINGED_BACKEND_TOO_OFTEN);
+  t.equal(goneAway(11, Buffer.from('too_many_pings'), undefined), PINGED_BACKEND_TOO_OFTEN);
   for (const [code, text] of [
     [0, 'too_many_pings'],
     [11, 'too_many_pings!'],
     [11, ''],
   ] as const) {
-    t.not(goneAway(code, Buffer.from(text)), PINGED_BACKEND_TOO_OFTEN);
+    t.not(goneAway(code, Buffer.from(text), undefined), PINGED_BACKEND_TOO_OFTEN);
   }
 });

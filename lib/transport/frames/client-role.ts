@@ -224,7 +224,7 @@ export class ClientRole implements Role {
     if (this.connection.isDead || this.connection.streams.size > 0) return;
     // Somebody may wait for it: the process must not end before the connection has.
     this.reference();
-    this.connection.closeGracefully();
+    this.connection.closeGracefully('');
   }
 
   private tellEnd(end: ConnectionEnd): void {

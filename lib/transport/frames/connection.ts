@@ -74,7 +74,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
   private holding: Set<FrameStream> | undefined = undefined;
   private socketError: Error | undefined = undefined;
   /** What the peer's GOAWAY has said: that it is about to close the connection. */
-  private farewell: ConnectionEnd | undefined = undefined;
+  farewell: ConnectionEnd | undefined = undefined;
   /** Why the connection is of no use any more. */
   private end: ConnectionEnd | undefined = undefined;
   private stallsCheckedAt = performance.now();
@@ -204,10 +204,10 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
     if (this.phase < Phase.GOING_AWAY) this.phase = Phase.GOING_AWAY;
   }
 
-  closeGracefully(): void {
+  closeGracefully(debug: string): void {
     if (this.phase === Phase.DEAD) return;
     // "Endpoints SHOULD always send a GOAWAY frame before closing a connection" (section 6.8).
-    this.sendGoAway(ErrorCode.NO_ERROR, '');
+    this.sendGoAway(ErrorCode.NO_ERROR, debug);
     this.stop(this.farewell ?? CLOSED_HERE);
     linger(this.socket);
   }
@@ -254,7 +254,6 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
     if (verdict === 'ok') return;
     if (verdict === 'ping') this.writer.writePing(0, PROBE, 0);
     else if (verdict === 'settings') this.writer.writeSettings([]);
-    else if (verdict === 'idle') this.role.shutDown('max_idle');
     else if (verdict.code === ErrorCode.NO_ERROR) this.destroy(verdict);
     else this.fail(verdict, verdict.text);
   }

@@ -4,13 +4,11 @@ import { brokenProtocol, NOT_ALIVE } from '../connection-ends.js';
 import { Keepalive } from '../keepalive.js';
 import type { TransportLimits } from '../limits.js';
 
-/** What is to be done about a connection: nothing, a PING or SETTINGS, a close as it is not used, or an end. */
-export type Verdict = 'ok' | 'ping' | 'settings' | 'idle' | ConnectionEnd;
+/** What is to be done about a connection: nothing, a PING or SETTINGS, or an end. */
+export type Verdict = 'ok' | 'ping' | 'settings' | ConnectionEnd;
 
 /** What is looked at. */
 export interface Watched {
-  readonly isClient: boolean;
-  readonly streams: { readonly size: number };
   /** Whether anything depends on the peer. */
   readonly isPeerNeeded: boolean;
   /** The peer's SETTINGS have come, for which it has this time. */
@@ -42,7 +40,6 @@ export class Liveness {
   private settingsAcknowledged = false;
   private blockedSince = NEVER;
   private slowSince = NEVER;
-  private idleSince = NEVER;
 
   constructor(private readonly limits: TransportLimits) {
     this.keepalive = new Keepalive(limits.keepalive);
@@ -69,7 +66,7 @@ export class Liveness {
     return (
       this.checkOutput(now, connection.writer) ??
       this.checkInput(now, connection) ??
-      this.checkUse(now, connection)
+      this.checkPeer(now, connection)
     );
   }
 
@@ -103,13 +100,9 @@ export class Liveness {
     return undefined;
   }
 
-  private checkUse(now: number, connection: Watched): Verdict {
+  private checkPeer(now: number, connection: Watched): Verdict {
     const verdict = this.keepalive.check(now, connection.isPeerNeeded);
     if (verdict === 'dead') return NOT_ALIVE;
-    // When a connection to a backend is of no use any more is the pool's to say.
-    if (connection.streams.size > 0 || connection.isClient) this.idleSince = NEVER;
-    else if (this.idleSince === NEVER) this.idleSince = now;
-    else if (now - this.idleSince >= this.limits.idleTimeoutMilliseconds) return 'idle';
     return verdict === 'alive' ? 'ok' : verdict;
   }
 }

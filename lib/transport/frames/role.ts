@@ -27,12 +27,8 @@ export interface Role {
     endStream: boolean,
     fault: FieldFault,
   ): void;
-  /**
-   * Takes no more streams, and closes once those that run have ended.
-   *
-   * @param debug what the peer is told as the reason
-   */
-  shutDown(debug?: string): void;
+  /** Takes no more streams, and closes once those that run have ended. */
+  shutDown(): void;
   /** Sends RST_STREAM, or keeps it back. */
   sendReset(streamId: number, code: number): void;
   /** The peer sends more frames than it may of those that move nothing. */
@@ -78,8 +74,12 @@ export interface RoleConnection extends StreamOwner {
   readonly isGoingAway: boolean;
   /** No new streams. */
   goAway(): void;
-  /** Closes the connection whose work is done. */
-  closeGracefully(): void;
+  /**
+   * Closes the connection whose work is done.
+   *
+   * @param debug what the peer is told as the reason
+   */
+  closeGracefully(debug: string): void;
   /** A connection error (section 5.4.1). */
   fail(end: ConnectionEnd, debug: string): void;
   /** Ends everything at once. */

@@ -3,6 +3,7 @@ import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import { ConnectionAge } from '../connection-age.js';
 import { TOO_MANY_PINGS, TOO_OLD } from '../connection-ends.js';
+import { ConnectionUse } from '../connection-use.js';
 import type { ServerLimits } from '../limits.js';
 import { PingStrikes } from '../ping-strikes.js';
 import { ConnectionError, MAX_31_BITS } from './frame.js';
@@ -28,6 +29,9 @@ export class ServerRole implements Role {
   readonly handshakeTimeoutMilliseconds: number;
   readonly settings: readonly (readonly [number, number])[];
   private readonly age: ConnectionAge;
+  private readonly use: ConnectionUse;
+  /** What the client is told as the reason of a shutdown. */
+  private farewell = '';
   private readonly pingStrikes: PingStrikes | undefined;
   private isShuttingDown = false;
   private shutdownTimer: NodeJS.Timeout | undefined = undefined;
@@ -43,6 +47,7 @@ export class ServerRole implements Role {
     this.handshakeTimeoutMilliseconds = limits.handshakeTimeoutMilliseconds;
     this.pingStrikes = PingStrikes.of(limits.permitKeepalive);
     this.age = new ConnectionAge(limits);
+    this.use = new ConnectionUse(limits.idleTimeoutMilliseconds);
   }
 
   /**
@@ -53,6 +58,7 @@ export class ServerRole implements Role {
     const { connection } = this;
     if (connection.isDead || this.isShuttingDown) return;
     this.isShuttingDown = true;
+    this.farewell = debug;
     if (!connection.hasSettings) {
       this.finishShutDown();
       return;
@@ -70,8 +76,9 @@ export class ServerRole implements Role {
     if (connection.isDead || identifiers.lastAccepted !== MAX_31_BITS) return;
     identifiers.lastAccepted = identifiers.lastOfPeer;
     connection.goAway();
+    this.age.onLastGoaway();
     if (connection.streams.size > 0) {
-      connection.writer.writeGoAway(identifiers.lastAccepted, ErrorCode.NO_ERROR, '');
+      connection.writer.writeGoAway(identifiers.lastAccepted, ErrorCode.NO_ERROR, this.farewell);
     }
     this.closeIfDone();
   }
@@ -145,9 +152,15 @@ export class ServerRole implements Role {
   }
 
   check(now: number): void {
+    const { connection } = this;
     const age = this.age.at(now);
     if (age === 'old') this.shutDown('max_age');
-    else if (age === 'over') this.connection.destroy(TOO_OLD);
+    else if (age === 'over') connection.destroy(TOO_OLD);
+    else if (
+      connection.hasSettings &&
+      this.use.isIdleAt(now, connection.streams.size, connection.identifiers.lastOfPeer)
+    )
+      this.shutDown('max_idle');
   }
 
   onStreamOpened(): void {}
@@ -182,6 +195,6 @@ export class ServerRole implements Role {
   }
 
   private closeIfDone(): void {
-    if (this.connection.streams.size === 0) this.connection.closeGracefully();
+    if (this.connection.streams.size === 0) this.connection.closeGracefully(this.farewell);
   }
 }

@@ -47,6 +47,8 @@ export class Carrier {
   readonly waiting = new Set<WaitingStream>();
   /** How many streams are running. */
   streamCount = 0;
+  /** How many have been opened. */
+  openedCount = 0;
   /** A stream has been given HEADERS or DATA to send since this was set to false. */
   hasSentContent = false;
   /** Set when a frame of a stream comes in; cleared by who looks. */
@@ -73,7 +75,7 @@ export class Carrier {
     this.account = account;
     rememberPeer(socket);
     session.on('goaway', (code: number, lastStreamId: number, data?: Buffer) => {
-      this.#goaway = { code, lastStreamId, end: goneAway(code, data) };
+      this.#goaway = { code, lastStreamId, end: goneAway(code, data, this.#goaway?.end) };
       owner.onGoaway();
     });
     // Before Node's own listener destroys the session, so that its streams know at their end.

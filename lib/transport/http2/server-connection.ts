@@ -5,6 +5,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { ConnectionAge } from '../connection-age.js';
 import { CLOSED_HERE, OVERDRAWN, PINGED_TOO_OFTEN, TOO_MANY_PINGS, TOO_OLD } from '../connection-ends.js';
+import { ConnectionUse } from '../connection-use.js';
 import { CONNECTION_WINDOW, type ServerLimits } from '../limits.js';
 import { PingStrikes } from '../ping-strikes.js';
 import type { Checked } from '../watchdog.js';
@@ -23,6 +24,7 @@ export class ServerConnection implements Checked, CarrierOwner {
   readonly #socket: Socket;
   readonly #limits: ServerLimits;
   readonly #age: ConnectionAge;
+  readonly #use: ConnectionUse;
   readonly #pingStrikes: PingStrikes | undefined;
   /** `bytesWritten` when a PING came last. */
   #writtenAtPing = 0;
@@ -32,7 +34,6 @@ export class ServerConnection implements Checked, CarrierOwner {
   /** The client's SETTINGS have come. */
   #isReady = false;
   #isClosing = false;
-  #idleSince: number | undefined;
 
   /** @param socket TCP's, also below TLS */
   constructor(socket: Socket, limits: ServerLimits) {
@@ -40,6 +41,7 @@ export class ServerConnection implements Checked, CarrierOwner {
     this.#limits = limits;
     this.#pingStrikes = PingStrikes.of(limits.permitKeepalive);
     this.#age = new ConnectionAge(limits);
+    this.#use = new ConnectionUse(limits.idleTimeoutMilliseconds);
   }
 
   /** TLS, if there is any, is done, and Node has begun the session. */
@@ -75,6 +77,7 @@ export class ServerConnection implements Checked, CarrierOwner {
       return;
     }
     this.#carrier.closesHere = true;
+    this.#age.onLastGoaway();
     if (debug !== undefined && !this.#carrier.session.destroyed)
       this.#carrier.session.goaway(ErrorCode.NO_ERROR, undefined, Buffer.from(debug));
     // One GOAWAY, not the two that RFC 9113 section 6.8 advises: nghttp2 takes no new streams after the first
@@ -110,7 +113,7 @@ export class ServerConnection implements Checked, CarrierOwner {
   }
 
   check(now: number): void {
-    const { handshakeTimeoutMilliseconds, idleTimeoutMilliseconds } = this.#limits;
+    const { handshakeTimeoutMilliseconds } = this.#limits;
     if (!this.#isReady && now - this.#acceptedAt >= handshakeTimeoutMilliseconds) {
       this.destroy();
       return;
@@ -121,10 +124,9 @@ export class ServerConnection implements Checked, CarrierOwner {
     const age = this.#age.at(now);
     if (age === 'old') this.shutDown('max_age');
     else if (age === 'over') this.#end(TOO_OLD);
-    if (!this.#isClosing && this.#isReady) {
-      if (this.#carrier?.streamCount !== 0) this.#idleSince = undefined;
-      else if (this.#idleSince === undefined) this.#idleSince = now;
-      else if (now - this.#idleSince >= idleTimeoutMilliseconds) this.shutDown('max_idle');
+    else if (this.#carrier !== undefined && this.#isReady && !this.#isClosing) {
+      const { streamCount, openedCount } = this.#carrier;
+      if (this.#use.isIdleAt(now, streamCount, openedCount)) this.shutDown('max_idle');
     }
   }
 

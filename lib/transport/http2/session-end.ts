@@ -34,7 +34,7 @@ export function endOfError(error: NodeJS.ErrnoException | undefined, isConnected
   if (error === undefined || !code.startsWith('ERR_HTTP2_')) return endOfSocket(error, isConnected);
   if (code === 'ERR_HTTP2_SESSION_ERROR') {
     // "Session closed with error code N": the peer's GOAWAY, when nobody listened for it.
-    return { ...goneAway(Number(/\d+/.exec(error.message)?.[0] ?? 0), undefined), error };
+    return { ...goneAway(Number(/\d+/.exec(error.message)?.[0] ?? 0), undefined, undefined), error };
   }
   if (code === 'ERR_HTTP2_ERROR' || code === 'ERR_HTTP2_TOO_MANY_INVALID_FRAMES') {
     const known = CODE_OF_NGHTTP2[error.errno ?? 0] ?? ErrorCode.PROTOCOL_ERROR;

@@ -45,6 +45,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   constructor(carrier: Carrier) {
     this.carrier = carrier;
     carrier.streamCount++;
+    carrier.openedCount++;
   }
 
   abstract sendHeaders(headers: HeaderList, endStream: boolean): void;

@@ -36,6 +36,8 @@ export interface ConnectionParts {
   readonly guard: FloodGuard;
   readonly liveness: Liveness;
   readonly role: Role;
+  /** What the peer has said by GOAWAY. */
+  readonly farewell: ConnectionEnd | undefined;
   /** A stream error (section 5.4.2) on a stream that has no receiver. */
   refuse(streamId: number, code: number): void;
   /** The peer's SETTINGS have come. */
@@ -175,7 +177,7 @@ export class IncomingFrames implements FrameHandler {
 
   onGoAway(lastStreamId: number, code: number, debugData: Buffer): void {
     this.guard.onIdleFrame();
-    this.connection.onGoAway(lastStreamId, goneAway(code, debugData));
+    this.connection.onGoAway(lastStreamId, goneAway(code, debugData, this.connection.farewell));
   }
 
   onWindowUpdate(streamId: number, increment: number): void {
