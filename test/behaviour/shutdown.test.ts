@@ -4,7 +4,18 @@ import type { CallOutcome, Server } from '../../lib/index.js';
 import { waitingBehaviour as behaviour, type World } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { requestTo } from '../support/fields.js';
-import { data, errorCode, FrameType, headers, Setting } from '../support/frame.js';
+import {
+  data,
+  END,
+  errorCode,
+  FrameType,
+  headers,
+  PING,
+  Setting,
+  settings,
+  windowUpdate,
+} from '../support/frame.js';
+import type { FramePeer } from '../support/frame-peer.js';
 import { respond } from '../support/http2-backend.js';
 import { collectResponse, type Http2Client } from '../support/http2-client.js';
 import { MESSAGE, METHOD, message, status } from '../support/unary.js';
@@ -177,6 +188,62 @@ behaviour(
     t.equal(errorCode(goaway!), 0);
   },
 );
+
+/** What a client goes on to send that never closes its side. */
+const ENDLESS: Record<string, (client: FramePeer, id: number) => void> = {
+  PINGs: (client) => client.send(PING),
+  'WINDOW_UPDATE frames': (client) => client.send(windowUpdate(0, 1)),
+  SETTINGS: (client) => client.send(settings()),
+  calls: (client, id) => client.send(headers(id, requestTo(METHOD), END)),
+  'half of a frame': (client, id) => {
+    if (id === 1) client.send(headers(id, requestTo(METHOD)).subarray(0, 20));
+  },
+};
+
+for (const [what, send] of Object.entries(ENDLESS)) {
+  behaviour(`close(): a client that goes on to send ${what} is gone as soon`, async (t, world) => {
+    const { server, port } = await world.serve({ unknownServiceHandler: () => {} });
+    const client = await world.frameClient(port);
+    client.socket.allowHalfOpen = true;
+    await client.roundTrip();
+    let id = -1;
+    const timer = setInterval(() => {
+      id += 2;
+      send(client, id);
+    }, 2);
+    t.teardown(() => clearInterval(timer));
+    await eventually('it has begun', () => id >= 1);
+    const started = performance.now();
+    await within(3000, 'close()', server.close());
+    t.ok(performance.now() - started < 1500, `${performance.now() - started} ms`);
+  });
+}
+
+behaviour('close(): a client that never takes its answers, which are complete', async (t, world) => {
+  // Without a time it is waited for; with one it is not.
+  const { server, port } = await world.serve({
+    unknownServiceHandler: (stream) => stream.sendMessage(LARGE),
+    limits: { maxHeldBytes: Infinity, maxHeldBytesPerConnection: Infinity },
+  });
+  const client = await world.frameClient(port);
+  client.send(headers(1, requestTo(METHOD), END));
+  await client.first(1, FrameType.DATA);
+  client.socket.pause();
+  const started = performance.now();
+  await close(server);
+  t.ok(performance.now() - started >= TIMEOUT - 1);
+});
+
+behaviour('close() can be given a time later', async (t, world) => {
+  const { port, server } = await proxyToSilent(world);
+  const client = world.http2Client(port);
+  const waiting = client.call(METHOD, MESSAGE);
+  await arrived(client);
+  const first = server.close();
+  await close(server);
+  await first;
+  t.equal(status(await waiting), '14');
+});
 
 behaviour('close(): a TLS handshake that is never finished', async (t, world) => {
   const { port, server } = await world.serve(TLS.serverOptions);
