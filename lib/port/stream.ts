@@ -67,6 +67,8 @@ export interface StreamReset {
   readonly text: string | undefined;
   /** Set when the stream was lost with its connection: what became of that. */
   readonly lost: ConnectionEnd | undefined;
+  /** Set when it is certain that nothing of the stream has left this process, not even its HEADERS. */
+  readonly isUnsent?: true;
 }
 
 /** What a {@link Stream} delivers. Calls come one at a time, and never from inside a method of the stream. */

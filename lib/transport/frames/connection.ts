@@ -213,6 +213,8 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
   }
 
   private sendGoAway(code: number, debug: string): void {
+    // To this side its calls are lost: what a peer that reads nothing has not been given of them must not arrive yet.
+    if (this.isClient && this.streams.size > 0 && this.writer.blocked) this.writer.drop();
     this.writer.writeGoAway(this.identifiers.lastOfPeer, code, debug);
     this.writer.end();
   }
@@ -238,9 +240,12 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
   private loseStreams(end: ConnectionEnd): void {
     const by = end.cause === 'protocol' || end.cause === 'local' ? 'local' : 'peer';
     const loss: StreamReset = { code: ErrorCode.CANCEL, by, text: undefined, lost: end };
+    const unsent: StreamReset = { ...loss, isUnsent: true };
     const streams = this.streams.values();
     this.streams.clear();
-    for (const stream of streams) stream.receiveLoss(loss);
+    for (const stream of streams) {
+      stream.receiveLoss(!this.isClient || this.writer.hasGiven(stream.openedIn) ? loss : unsent);
+    }
     for (const stream of this.holding ?? []) stream.receiveLoss(loss);
     this.holding = undefined;
   }
@@ -308,6 +313,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
 
   onStreamOpened(stream: FrameStream): void {
     stream.id = this.identifiers.take();
+    stream.openedIn = this.writer.filled;
     this.streams.set(stream.id, stream);
     this.role.onStreamOpened();
   }

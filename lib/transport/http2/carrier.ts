@@ -26,6 +26,8 @@ export interface CarrierOwner {
 export interface WaitingStream {
   /** Counts what it holds, and ends it if its peer has taken nothing for too long. */
   check(now: number): void;
+  /** The session is about to be lost: what has not been sent by now never will be. */
+  onLosing(): void;
 }
 
 interface Goaway {
@@ -43,7 +45,7 @@ export class Carrier {
   readonly account: Account;
   /** How long a stream may have something to send and move nothing, in milliseconds. */
   readonly stallTimeout: number;
-  /** The streams that are paused, or have more to send than can be sent. */
+  /** The streams that are paused, have more to send than can be sent, or may not even have been opened. */
   readonly waiting = new Set<WaitingStream>();
   /** How many streams are running. */
   streamCount = 0;
@@ -76,10 +78,17 @@ export class Carrier {
     rememberPeer(socket);
     session.on('goaway', (code: number, lastStreamId: number, data?: Buffer) => {
       this.#goaway = { code, lastStreamId, end: goneAway(code, data, this.#goaway?.end) };
+      // Node is about to destroy the session, without a further word.
+      if (code !== ErrorCode.NO_ERROR) this.#tellLosing();
       owner.onGoaway();
     });
     // Before Node's own listener destroys the session, so that its streams know at their end.
-    socket.prependListener('error', (error) => this.onError(error));
+    socket.prependListener('error', (error) => {
+      this.onError(error);
+      // Over TLS there are errors that end nothing.
+      if (socket.destroyed) this.#tellLosing();
+    });
+    socket.prependListener('close', () => this.#tellLosing());
     // It would be thrown without a listener.
     session.on('error', (error) => this.onError(error));
   }
@@ -116,6 +125,11 @@ export class Carrier {
   /** Says why the session is about to end, unless that is known already. */
   decideEnd(end: ConnectionEnd): void {
     this.#end ??= end;
+    this.#tellLosing();
+  }
+
+  #tellLosing(): void {
+    for (const stream of this.waiting) stream.onLosing();
   }
 
   /** Whether this side has ended the session by such a code, which then is its streams', too. */

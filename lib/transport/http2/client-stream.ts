@@ -1,4 +1,4 @@
-import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
+import http2, { type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
 import type { HeaderList } from '../../port/headers.js';
 import { sendFields } from './fields.js';
 import { NodeStream } from './stream.js';
@@ -22,6 +22,7 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
     const session = this.carrier.session as ClientHttp2Session;
     try {
       this.adopt(sendFields(headers, 'request', (fields) => session.request(fields, { endStream })));
+      this.carrier.waiting.add(this);
     } catch (error) {
       // On later versions of Node, the stream tells of it by its `error`.
       if (session.destroyed || session.closed) this.refuse();
@@ -51,6 +52,13 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
   override error(error: NodeJS.ErrnoException): void {
     super.error(error);
     if (error.code === 'ERR_HTTP2_OUT_OF_STREAMS') this.carrier.owner.onOutOfStreams();
+  }
+
+  /** nghttp2 knows a stream from when it sends its HEADERS on; what it sends is written to the socket in the same turn. */
+  override onLosing(): void {
+    const { node } = this;
+    if (node === undefined || node.closed || node.destroyed || this.#responded) return;
+    this.isUnsent = node.state.state === http2.constants.NGHTTP2_STREAM_STATE_IDLE;
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { Http2Stream } from 'node:http2';
+import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { StreamReset } from '../../port/stream.js';
 
@@ -8,7 +9,13 @@ export function neverSent(failure: string | undefined): StreamReset {
     failure === 'ERR_HTTP2_OUT_OF_STREAMS'
       ? 'the connection has no stream identifier left'
       : 'the connection closed before the request was sent';
-  return { code: ErrorCode.REFUSED_STREAM, by: 'local', text, lost: undefined };
+  return { code: ErrorCode.REFUSED_STREAM, by: 'local', text, lost: undefined, isUnsent: true };
+}
+
+/** A stream whose session has ended so. */
+export function lostWith(lost: ConnectionEnd): StreamReset {
+  const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause);
+  return { code: ErrorCode.CANCEL, by: byPeer ? 'peer' : 'local', text: undefined, lost };
 }
 
 /**

@@ -9,7 +9,7 @@ import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
 import { sendFields, toHeaderList } from './fields.js';
 import { StreamBacklog } from './stream-backlog.js';
-import { closeWith, destroyLater, hasEndStream, neverSent } from './stream-resets.js';
+import { closeWith, destroyLater, hasEndStream, lostWith, neverSent } from './stream-resets.js';
 
 const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
@@ -35,6 +35,8 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   /** Nothing more is delivered: it has ended, or was reset by this side. */
   protected isDone = false;
   protected receivedTrailers: HeaderList | undefined;
+  /** The session was lost before the stream's HEADERS were sent, for certain. */
+  protected isUnsent = false;
   /** The error that ended the node stream. */
   #failure: NodeJS.ErrnoException | undefined;
   /** It has been resumed once: only then are there listeners, and something to pause. */
@@ -155,6 +157,8 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     this.carrier.waiting.delete(this);
     this.#backlog.rest();
   }
+
+  onLosing(): void {}
 
   #endStalled(node: S): void {
     const code = ErrorCode.ENHANCE_YOUR_CALM;
@@ -318,6 +322,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     const code = node.rstCode ?? ErrorCode.CANCEL;
     const failure = this.#failure?.code;
     if (node.id === undefined) return neverSent(failure);
+    if (this.isUnsent) return { ...lostWith(this.carrier.end), isUnsent: true };
     if (code === ErrorCode.REFUSED_STREAM || (session.destroyed && this.carrier.wasRefused(node.id))) {
       return { code: ErrorCode.REFUSED_STREAM, by: 'peer', text: undefined, lost: undefined };
     }
@@ -325,9 +330,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     const failed = failure !== undefined && failure !== 'ERR_HTTP2_STREAM_ERROR';
     const isSessions = failed || code === ErrorCode.NO_ERROR || code === ErrorCode.CANCEL;
     if (session.destroyed && (isSessions || this.carrier.wasEndedBy(code))) {
-      const lost = this.carrier.end;
-      const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause);
-      return { code: ErrorCode.CANCEL, by: byPeer ? 'peer' : 'local', text: undefined, lost };
+      return lostWith(this.carrier.end);
     }
     if (failed) return { code, by: 'local', text: this.#failure?.message, lost: undefined };
     return { code, by: 'peer', text: undefined, lost: undefined };

@@ -48,6 +48,11 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   hasSentContent = false;
   /** So much output waits for the peer that nothing more of it is read. */
   isReadingPaused = false;
+  /** How many buffers have been filled before {@link buffer}, and how many the socket has been given, none dropped. */
+  filled = 0;
+  private given = 0;
+  /** The first one that was dropped. */
+  private dropped = Number.POSITIVE_INFINITY;
 
   /** What the socket has not been given, because it is backed up. */
   private readonly waiting: WaitingOutput;
@@ -55,7 +60,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   private lent: Buffer[] = [];
   private scheduled = false;
   private ended = false;
-  private readonly onWritten = (): void => this.checkSocket();
+  private readonly onWritten = (error?: Error | null): void => this.checkSocket(error);
 
   private source: OutputSource | undefined = undefined;
 
@@ -206,9 +211,22 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     this.socket.pause();
   }
 
+  /** Whether the socket has been given the buffer before which so many were {@link filled}, or might have been. */
+  hasGiven(filled: number): boolean {
+    return filled < this.given && filled < this.dropped;
+  }
+
+  /** Drops what the socket has not been given: its frames are of no use any more. */
+  drop(): void {
+    this.dropped = this.given;
+    this.waiting.clear();
+    this.length = 0;
+  }
+
   /** Writes what there is, and half-closes the connection. */
   end(): void {
     if (this.ended) return;
+    this.given = ++this.filled;
     for (const buffer of this.waiting.take()) this.socket.write(buffer);
     if (this.length > 0) this.socket.write(this.buffer.subarray(0, this.length));
     this.socket.end();
@@ -249,10 +267,12 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     const { buffer, length } = this;
     this.buffer = NOTHING;
     this.length = 0;
+    this.filled++;
     if (this.blocked) {
       if (!this.waiting.add(buffer, length)) outputBuffers.release(buffer);
       return;
     }
+    this.given = this.filled;
     if (this.lent.length > 0 && 2 * length < buffer.length) {
       // The socket will keep this, too, for a while: not a whole buffer for a few octets.
       this.socket.write(Buffer.from(buffer.subarray(0, length)), this.onWritten);
@@ -272,7 +292,9 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   }
 
   /** A write is done, perhaps one that was done at once. */
-  private checkSocket(): void {
+  private checkSocket(error: Error | null | undefined): void {
+    // The socket is broken, which it is about to tell: nothing more leaves this process. (Node 20 has no error here.)
+    if (error || this.socket.destroyed) return;
     this.hasMoved = true;
     if (this.socket.writableLength === 0 && this.lent.length > 0) {
       for (const buffer of this.lent) outputBuffers.release(buffer);
@@ -281,6 +303,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
     if (!this.blocked || this.ended || this.socket.writableLength > 0) return;
     this.blocked = false;
     for (const buffer of this.waiting.take()) this.socket.write(buffer, this.onWritten);
+    this.given = this.filled;
     this.blocked = this.socket.writableLength >= SOCKET_BACKLOG;
     this.schedule();
   }

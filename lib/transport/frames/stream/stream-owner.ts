@@ -6,6 +6,8 @@ import type { SendingStream, StreamScheduler, StreamWriter } from './sending.js'
 /** A stream as its connection knows it. */
 export interface OwnedStream extends SendingStream {
   id: number;
+  /** How many buffers of output were full when it was opened, by which it is known whether its HEADERS have left. */
+  openedIn: number;
 }
 
 /** What a stream needs of its connection. */

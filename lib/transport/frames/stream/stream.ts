@@ -32,9 +32,8 @@ export class FrameStream implements IncomingStream, SendingStream {
   private delivery: number = Delivery.PAUSED;
   /** What waits for the receiver. */
   private inbox: Waiting | undefined = undefined;
-
   outbox: Waiting | undefined = undefined;
-
+  openedIn = 0;
   inLine = false;
   before: SendingStream | undefined = undefined;
   behind: SendingStream | undefined = undefined;
