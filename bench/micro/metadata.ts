@@ -26,7 +26,12 @@ function requestOf(fields: number): HeaderList {
 
 /** From the client's request to that to a backend. */
 export function registerMetadata(): void {
-  const line = { scheme: 'http', authority: 'backend:50051', deadline: now() + 10_000 };
+  const line = {
+    scheme: 'http',
+    authority: 'backend:50051',
+    deadline: now() + 10_000,
+    previousAttempts: undefined,
+  };
   for (const fields of [2, 20]) {
     const headers = requestOf(fields);
     const context = CallContext.ofRequest('/bench.Bench/Call', headers, {} as Socket, undefined);

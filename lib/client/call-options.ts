@@ -1,6 +1,7 @@
 import type { CallContext } from '../call/context.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
+import type { RetryPolicy } from './retry-policy.js';
 
 /**
  * How the calls to backends are made. `onHeaders`, `onTrailers` and `onFinish` are called for each destination; one of
@@ -24,6 +25,8 @@ export interface CallOptions {
   readonly maxReceiveMessageBytes?: number | undefined;
   /** Metadata that is added to each call, a token say; what it throws fails the call. */
   readonly credentials?: ((ctx: CallContext) => Metadata | Promise<Metadata>) | undefined;
+  /** When the call to the primary is tried again that its backend has failed; by default never. */
+  readonly retry?: RetryPolicy | undefined;
   /** Called with the metadata of the response headers. */
   readonly onHeaders?: ((metadata: Metadata) => void) | undefined;
   /** Called with the metadata of the trailers, whatever the status. */

@@ -1,75 +1,61 @@
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { now } from '../call/clock.js';
-import type { CallContext } from '../call/context.js';
 import { earlierDeadline } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import type { Failure, FailureReason } from '../call/outcome.js';
 import type { Metadata } from '../grpc/metadata.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
-import { codeFromErrorCode } from '../grpc/status-mapping.js';
 import { withoutContentLength } from '../grpc/trailers.js';
 import type { Holder } from '../port/account.js';
 import { checkedAuthority } from '../port/address.js';
-import { ErrorCode, errorCodeName } from '../port/error-code.js';
+import { ErrorCode } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { Stream, StreamReceiver, StreamReset } from '../port/stream.js';
-import type { CallOptions } from './call-options.js';
+import type { CallReceiver } from './call-receiver.js';
+import type { CallRoute } from './call-route.js';
 import type { ClientShare } from './channel/lanes.js';
 import type { PickedConnection } from './channel/picker.js';
 import type { WaitingCall } from './channel/waiting-calls.js';
-import type { ClientConn } from './client-conn.js';
+import type { OutgoingRequest } from './outgoing-request.js';
 import { requestHeaders } from './request-headers.js';
 import { hasGrpcContentType, missingStatus, notGrpc } from './response-check.js';
 import { SentData } from './sent-data.js';
-import { connectionLost } from './unavailable.js';
-
-/** What a {@link ClientCall} delivers; `onOpen` and the two ends may come from inside its `start`. */
-export interface CallReceiver {
-  /** The request's HEADERS are out: data can be sent. */
-  onOpen(): void;
-  /** The stream could not be opened: the call is over, and the backend knows nothing of it. */
-  onOpenFailed(failure: Failure): void;
-  /** The response headers. Not called for a Trailers-Only response. */
-  onHeaders(headers: HeaderList): void;
-  /** DATA of the response: whole messages in the end, but cut anywhere. */
-  onData(chunk: Buffer): void;
-  /** `sendData` may be called again after it returned false. */
-  onDrain(): void;
-  /**
-   * The call is over; a failure of undefined is OK. `trailers` is the list that the backend ended it with; without
-   * one the proxy made the error itself.
-   */
-  onFinish(failure: Failure | undefined, trailers: HeaderList | undefined): void;
-}
+import { streamFailure } from './stream-failure.js';
 
 /**
- * One call to a backend: waits for a connection, retries a stream that the backend refused, and turns the end of
- * the HTTP/2 stream into a gRPC status.
+ * One call to a backend: waits for connections, makes one attempt after another as long as that may be of use, and turns
+ * the end of the HTTP/2 stream into a gRPC status.
+ *
+ *     waiting ──────→ attempting ──────→ over        a call that no backend has seen waits again,
+ *      ↑   ↑ ↖ unseen ───┘   │                        one that a backend has failed backs off first,
+ *      │   └── backing off ←─┘ failed                 if its policy says so
  */
 export class ClientCall implements WaitingCall, StreamReceiver {
   /** How many streams have been opened for it. */
   attempts = 0;
   /** Whose call it is. */
   readonly client: ClientShare;
-  readonly #conn: ClientConn;
-  readonly #context: CallContext;
+  readonly #route: CallRoute;
+  readonly #request: OutgoingRequest;
   /** The application's options are read once, when the call is made: they may be anything. */
   readonly waitForReady: boolean;
   readonly #authority: string | undefined;
-  readonly #makeCredentials: CallOptions['credentials'];
   readonly #receiver: CallReceiver;
   readonly #scanner: MessageScanner;
   /** What the attempt that runs was given. */
   #picked: PickedConnection | undefined;
   #stream: Stream | undefined;
-  /** What has been sent, while a refused stream can still be retried. */
+  /** What has been sent, while it may have to be sent again. */
   readonly #sent: SentData;
   readonly #holder: Holder;
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
-  readonly #watchesEnd: boolean;
   #endWatch: EndWatch | undefined;
+  /** Runs while it backs off. */
+  #backoffTimer: NodeJS.Timeout | undefined;
+  /** A backend has refused a stream of it. */
+  #wasRefused = false;
   /** The response's HTTP status is an error, and its trailers may say more. Its messages are nobody's. */
   #httpError: StatusError | undefined;
   /** `sendData` has returned false, and `onDrain` has not been called since. */
@@ -78,34 +64,24 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #isCounted = false;
   #done = false;
 
-  /**
-   * @param holder whom what is held for it is charged to
-   * @param inheritsEnd whether the receiver sees to the context's deadline and cancellation
-   */
-  constructor(
-    conn: ClientConn,
-    context: CallContext,
-    options: CallOptions,
-    receiver: CallReceiver,
-    holder: Holder,
-    inheritsEnd: boolean,
-  ) {
+  /** @param holder whom what is held for it is charged to */
+  constructor(route: CallRoute, request: OutgoingRequest, receiver: CallReceiver, holder: Holder) {
+    const { context, options, retries } = request;
     this.#holder = holder;
-    this.client = conn.channel.shareOf(holder.account);
-    this.#sent = new SentData(holder);
-    this.#conn = conn;
-    this.#context = context;
+    this.client = route.channel.shareOf(holder.account);
+    this.#sent = new SentData(holder, retries === undefined ? 'for a moment' : 'until dropped');
+    this.#route = route;
+    this.#request = request;
     this.waitForReady = options.waitForReady === true;
-    this.#authority = authorityOf(options, context);
-    this.#makeCredentials = options.credentials;
+    this.#authority = authorityOf(request);
     this.#receiver = receiver;
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
-    const deadline = options.deadline === undefined ? undefined : Number(options.deadline);
+    const given = options.deadline;
+    const deadline = given === undefined ? undefined : Number(given);
     if (Number.isNaN(deadline)) {
       throw new TypeError('callOptions.deadline must be a Date or milliseconds since the epoch');
     }
     this.#deadline = earlierDeadline(context.deadline, deadline);
-    this.#watchesEnd = !inheritsEnd || this.#deadline !== context.deadline;
   }
 
   /** Complete messages of the response so far. */
@@ -115,7 +91,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   /** Opens the stream. */
   start(): void {
-    if (this.#watchesEnd) this.#watchEnd();
+    const { context, inheritsEnd } = this.#request;
+    if (!inheritsEnd || this.#deadline !== context.deadline) this.#watchEnd();
     if (!this.#done) this.#begin();
   }
 
@@ -123,7 +100,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   sendData(chunk: Buffer, endStream: boolean): boolean {
     if (this.#done) return true;
     this.#sent.add(chunk, endStream);
-    // Without a stream, a retry is waiting for its connection.
+    // Without a stream, the next attempt is waited for.
     const hasRoom = this.#stream?.sendData(chunk, endStream) ?? false;
     if (!hasRoom) this.#holdsBack = true;
     return hasRoom;
@@ -172,20 +149,25 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   onUnavailable(failure: Failure): void {
-    this.#finish(failure, undefined);
+    this.#failAttempt(failure);
   }
 
   onHeaders(received: HeaderList, endStream: boolean): void {
-    this.#sent.drop();
     const headers = withoutContentLength(received);
     if (endStream) {
       this.#onTrailers(headers);
       return;
     }
-    const error = notGrpc(this.#conn.target, headers);
+    const error = notGrpc(this.#route.target, headers);
+    if (error !== undefined && !hasGrpcContentType(headers)) {
+      this.#failAttempt({ error, reason: 'backend_protocol' });
+      return;
+    }
+    // "An RPC becomes committed in two scenarios: 1. The client receives Response-Headers" (gRFC A6); the other is that
+    // more has been sent than is kept.
+    this.#sent.drop();
     if (error === undefined) this.#receiver.onHeaders(headers);
-    else if (hasGrpcContentType(headers)) this.#httpError = error;
-    else this.#fail(error, 'backend_protocol');
+    else this.#httpError = error;
   }
 
   onData(chunk: Buffer): void {
@@ -201,18 +183,18 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   onEnd(): void {
     // "Response → (Response-Headers *Length-Prefixed-Message Trailers) / Trailers-Only" (PROTOCOL-HTTP2).
-    const text = `${this.#conn.target} ended the response without trailers`;
-    this.#fail(this.#httpError ?? StatusError.withoutStack(Code.INTERNAL, text), 'backend_protocol');
+    const text = `${this.#route.target} ended the response without trailers`;
+    const error = this.#httpError ?? StatusError.withoutStack(Code.INTERNAL, text);
+    this.#failAttempt({ error, reason: 'backend_protocol' });
   }
 
   onReset(reset: StreamReset): void {
-    if (this.#httpError !== undefined) {
-      this.#fail(this.#httpError, 'backend_protocol');
-    } else if (reset.code === ErrorCode.REFUSED_STREAM && this.#sent.complete && this.attempts === 1) {
-      this.#retry(reset);
-    } else {
-      this.#finish(this.#failureOf(reset), undefined);
-    }
+    const failure: Failure =
+      this.#httpError === undefined
+        ? streamFailure(this.#route.target, reset)
+        : { error: this.#httpError, reason: 'backend_protocol' };
+    if (this.#isUnseen(reset)) this.#repeat(failure);
+    else this.#failAttempt(failure);
   }
 
   onDrain(): void {
@@ -221,36 +203,21 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#receiver.onDrain();
   }
 
-  #endAttempt(failure: Failure | undefined): void {
-    this.#picked?.onCallEnded(failure);
-    this.#picked = undefined;
-  }
-
   #begin(): void {
-    const failure = this.#conn.channel.begin();
+    const failure = this.#route.channel.begin();
     if (failure !== undefined) {
       this.#finish(failure, undefined);
       return;
     }
     this.#isCounted = true;
-    const credentials = this.#makeCredentials;
+    const { credentials } = this.#request;
     if (credentials === undefined) this.#open();
     else void this.#openWithCredentials(credentials);
   }
 
-  #open(): void {
-    const connection = this.#conn.channel.pick(this.client);
-    if (connection !== undefined) {
-      this.onConnection(connection);
-      return;
-    }
-    const failure = this.#conn.channel.wait(this);
-    if (failure !== undefined) this.#finish(failure, undefined);
-  }
-
-  async #openWithCredentials(credentials: NonNullable<CallOptions['credentials']>): Promise<void> {
+  async #openWithCredentials(credentials: () => Metadata | Promise<Metadata>): Promise<void> {
     try {
-      this.#credentials = await credentials(this.#context);
+      this.#credentials = await credentials();
     } catch (error) {
       this.#fail(StatusError.from(error), 'director');
       return;
@@ -258,36 +225,67 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     if (!this.#done) this.#open();
   }
 
-  /**
-   * The backend says that its application has not seen the call: such a call is tried again once, without being asked
-   * (gRFC A6, transparent retries).
-   */
-  #retry(reset: StreamReset): void {
-    const { connection } = this.#picked!;
-    this.#endAttempt(this.#failureOf(reset));
-    this.#sent.keep();
-    this.#stream = undefined;
-    const failure = this.#conn.channel.waitRefused(this, connection);
-    if (failure !== undefined) this.#finish(failure, undefined);
+  #open(): void {
+    const { channel } = this.#route;
+    const picked = channel.pick(this.client);
+    if (picked !== undefined) {
+      this.onConnection(picked);
+      return;
+    }
+    const failure = channel.wait(this);
+    if (failure !== undefined) this.#failAttempt(failure);
   }
 
-  #failureOf({ code, by, text, lost }: StreamReset): Failure {
-    const { target } = this.#conn;
-    if (lost !== undefined) return connectionLost(target, lost);
-    const name = errorCodeName(code);
-    const status = codeFromErrorCode(code);
-    if (by === 'peer') {
-      const why = text === undefined ? name : `${name}, ${text}`;
-      return {
-        error: StatusError.withoutStack(status, `${target} reset the stream: ${why}`),
-        reason: 'backend_reset',
-      };
+  /**
+   * Whether no application of the backend has seen an attempt, and it can be made again without being asked (gRFC A6,
+   * "Transparent Retries"): "until a success occurs, or the RPC's deadline passes" where it "never leaves the client", and
+   * once where it was refused.
+   */
+  #isUnseen({ code, isUnsent }: StreamReset): boolean {
+    if (!this.#sent.complete) return false;
+    if (isUnsent) return true;
+    if (code !== ErrorCode.REFUSED_STREAM || this.#wasRefused) return false;
+    this.#wasRefused = true;
+    return true;
+  }
+
+  /** Waits for another connection; the channel sees to it that this is no loop. */
+  #repeat(failure: Failure): void {
+    const { connection } = this.#picked!;
+    this.#leaveAttempt(failure);
+    const refusal = this.#route.channel.waitRefused(this, connection);
+    if (refusal !== undefined) this.#failAttempt(refusal);
+  }
+
+  /** The attempt has failed, and the call with it unless its policy gives it another. */
+  #failAttempt(failure: Failure, trailers?: HeaderList): void {
+    const { retries } = this.#request;
+    if (retries === undefined || this.#done) {
+      this.#finish(failure, trailers);
+      return;
     }
-    const why = text === undefined ? name : `${text} (${name})`;
-    return {
-      error: StatusError.withoutStack(status, `the stream to ${target} failed: ${why}`),
-      reason: code === ErrorCode.ENHANCE_YOUR_CALM ? 'limit' : 'backend_protocol',
-    };
+    const isRepeatable = this.#sent.complete && this.#route.channel.state.name !== 'SHUTDOWN';
+    const wait = retries.next(failure, trailers, isRepeatable);
+    if (wait === undefined) {
+      this.#finish(failure, trailers);
+      return;
+    }
+    this.#leaveAttempt(failure);
+    this.#backoffTimer = setTimeout(() => this.#open(), wait);
+  }
+
+  /** There will be another attempt: what comes meanwhile is kept for it. */
+  #leaveAttempt(failure: Failure): void {
+    this.#endAttempt(failure);
+    if (this.#stream === undefined) return;
+    this.#sent.keep();
+    this.#stream.reset(ErrorCode.CANCEL);
+    this.#stream = undefined;
+  }
+
+  #endAttempt(failure: Failure | undefined): void {
+    this.#picked?.onCallEnded(failure);
+    this.#picked = undefined;
   }
 
   /** Undefined if the context or the credentials, which are the application's, are nonsense; then the call is over. */
@@ -297,10 +295,15 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#onDeadline();
       return undefined;
     }
-    const authority = this.#authority ?? byDefault;
-    const line = { scheme: this.#conn.scheme, authority, deadline: this.#deadline };
+    const { context, retries } = this.#request;
+    const line = {
+      scheme: this.#route.scheme,
+      authority: this.#authority ?? byDefault,
+      deadline: this.#deadline,
+      previousAttempts: retries?.previousAttempts,
+    };
     try {
-      return requestHeaders(this.#context, line, this.#credentials);
+      return requestHeaders(context, line, this.#credentials);
     } catch (error) {
       this.#fail(
         new StatusError(Code.INTERNAL, `cannot make the request headers: ${StatusError.from(error).message}`),
@@ -312,7 +315,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   #watchEnd(): void {
     this.#endWatch = new EndWatch(
-      { signals: this.#context.ownSignals, deadline: this.#deadline },
+      { signals: this.#request.context.ownSignals, deadline: this.#deadline },
       () => this.#onDeadline(),
       () => this.#fail(cancelledByContext(), 'director'),
     );
@@ -328,20 +331,21 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     const hasStatus = headerValue(trailers, 'grpc-status') !== undefined;
     const told = hasStatus ? StatusError.fromTrailers(trailers) : undefined;
     if (told !== undefined) {
-      this.#finish({ error: told, reason: 'backend_status' }, trailers);
+      this.#failAttempt({ error: told, reason: 'backend_status' }, trailers);
       return;
     }
-    const error = this.#httpError ?? (hasStatus ? undefined : missingStatus(this.#conn.target, trailers));
+    const error = this.#httpError ?? (hasStatus ? undefined : missingStatus(this.#route.target, trailers));
     if (error !== undefined) {
-      this.#finish({ error, reason: 'backend_protocol' }, trailers);
+      this.#failAttempt({ error, reason: 'backend_protocol' }, trailers);
       return;
     }
     try {
       this.#scanner.end();
     } catch (truncated) {
-      this.#finish({ error: truncated as StatusError, reason: 'backend_protocol' }, trailers);
+      this.#failAttempt({ error: truncated as StatusError, reason: 'backend_protocol' }, trailers);
       return;
     }
+    this.#request.retries?.onSuccess();
     this.#finish(undefined, trailers);
   }
 
@@ -349,6 +353,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#fail(error, error.code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'backend_protocol');
   }
 
+  /** Ends the call, whatever its policy says. */
   #fail(error: StatusError, reason: FailureReason): void {
     this.#finish({ error, reason }, undefined);
   }
@@ -364,12 +369,13 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#done = true;
     if (this.attempts > 0) this.client.streams--;
     this.#endAttempt(failure);
-    if (this.#isCounted) this.#conn.channel.end();
+    if (this.#isCounted) this.#route.channel.end();
     this.#sent.drop();
     this.#endWatch?.stop();
+    if (this.#backoffTimer !== undefined) clearTimeout(this.#backoffTimer);
     // Without effect on a stream that has ended on both sides; else the backend must know that nobody listens.
     if (this.#stream !== undefined) this.#stream.reset(ErrorCode.CANCEL);
-    else this.#conn.channel.stopWaiting(this);
+    else this.#route.channel.stopWaiting(this);
   }
 }
 
@@ -380,10 +386,8 @@ const LEFT: Failure = {
 };
 
 /** @throws TypeError for an `authority` that cannot be sent: the connection, which is others' too, could break by it */
-function authorityOf(
-  { authority, preserveAuthority }: CallOptions,
-  context: CallContext,
-): string | undefined {
+function authorityOf({ options, context }: OutgoingRequest): string | undefined {
+  const { authority, preserveAuthority } = options;
   if (authority !== undefined) return checkedAuthority('callOptions.authority', authority);
   return preserveAuthority === true ? context.authority : undefined;
 }

@@ -12,6 +12,7 @@ import { checkedTransport, createDialer } from '../transport/transports.js';
 import { type Backend, LOAD_BALANCING, type LoadBalancing } from './channel/backend.js';
 import { Channel } from './channel/channel.js';
 import type { AddressState, ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
+import { RetryThrottle } from './retry-throttle.js';
 
 /** How connections to a backend are made. */
 export interface DialOptions {
@@ -53,6 +54,8 @@ export class ClientConn {
   readonly authority: string | undefined;
   /** @internal */
   readonly channel: Channel;
+  /** @internal What holds the retries of its calls back. */
+  retryThrottle = new RetryThrottle();
   readonly #isSecure: () => boolean;
 
   private constructor(

@@ -2,7 +2,7 @@ import type { Holder } from '../port/account.js';
 import { keepLong } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 
-/** A call that has sent more than this is not retried: what it sent would have to be held. */
+/** A call that has sent more than this is not tried again: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;
 
 /** A refusal comes within a round trip or two. What is held for longer than one to two of these only keeps memory. */
@@ -14,9 +14,13 @@ const MIN_CHARGE = 1024;
 /** What a chunk takes besides its octets. */
 const CHUNK_BYTES = 128;
 
-/** What a call has sent so far, as it was sent, to be sent again if the backend refuses the stream. */
+/** How long what a call has sent is held at most; either way no longer than until its answer begins. */
+export type HoldTime = 'for a moment' | 'until dropped';
+
+/** What a call has sent so far, as it was sent, to be sent again at the next attempt, if there is one. */
 export class SentData {
   readonly #holder: Holder;
+  readonly #time: HoldTime;
   #chunks: Buffer[] | undefined;
   #heldBytes = 0;
   #uncharged = 0;
@@ -34,9 +38,13 @@ export class SentData {
   #listed = false;
   #since = 0;
 
-  /** @param holder whom what it holds is charged to */
-  constructor(holder: Holder) {
+  /**
+   * @param holder whom what it holds is charged to
+   * @param time a retry policy may take long to be of use; without one only a refusal is waited for
+   */
+  constructor(holder: Holder, time: HoldTime) {
     this.#holder = holder;
+    this.#time = time;
   }
 
   /** Whether {@link replay} would send all of it. */
@@ -62,8 +70,8 @@ export class SentData {
   }
 
   /**
-   * Keeps all of it, and all that is added, for the retry that is under way; backpressure is the bound then.
-   * Without this a request could lose what came while the retry waited for its connection.
+   * Keeps all of it, and all that is added, until the attempt to come; backpressure is the bound then. Without this a
+   * request could lose what came meanwhile.
    */
   keep(): void {
     this.#kept = true;
@@ -75,16 +83,18 @@ export class SentData {
     if (!this.#kept) this.drop();
   }
 
-  /** Sends it on another stream, and lets go of it; false if that is full now. */
+  /** Sends it on another stream, and lets go of it if it has become too much; false if the stream is full now. */
   replay(stream: Stream): boolean {
+    this.#kept = false;
     let room = true;
     for (const chunk of this.#chunks ?? []) room = stream.sendData(chunk, false);
     if (this.#ended) stream.sendData(Buffer.alloc(0), true);
-    this.drop();
+    if (!this.complete) this.drop();
+    else if (this.#chunks !== undefined) this.#enlist();
     return room;
   }
 
-  /** Lets go of it: there will be no retry. */
+  /** Lets go of it: there will be no further attempt. */
   drop(): void {
     this.#chunks = undefined;
     if (this.#heldBytes > 0) {
@@ -106,7 +116,7 @@ export class SentData {
   }
 
   #enlist(): void {
-    if (this.#kept) return;
+    if (this.#listed || this.#kept || this.#time === 'until dropped') return;
     this.#listed = true;
     this.#since = SentData.#period;
     this.#older = SentData.#newest;

@@ -1,14 +1,16 @@
 import { whenSettled } from '../call/hooks.js';
 import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
-import { type CallReceiver, ClientCall } from '../client/client-call.js';
+import type { CallReceiver } from '../client/call-receiver.js';
+import { ClientCall } from '../client/client-call.js';
 import { type ClientConn, toClientConn } from '../client/client-conn.js';
+import { Retries } from '../client/retries.js';
 import { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { Destination, ErrorVerdict } from './director.js';
 import type { FirstMessageReplacement } from './first-message.js';
-import { contextOf, observationOf, replacementOf } from './given-destination.js';
+import { contextOf, observationOf, replacementOf, requestOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
 import type { MemberBytes } from './member-bytes.js';
 import type { Observation } from './observation.js';
@@ -74,9 +76,9 @@ export class DestinationStream implements CallReceiver {
     this.#replacement = replacementOf(msg, callOptions);
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
     if (errHandler !== undefined) stream.captureScope();
-    const context = contextOf(ctx, stream);
-    const inheritsEnd = stream.endsWith(context);
-    this.#call = new ClientCall(this.#conn, context, callOptions, this, bytes ?? stream, inheritsEnd);
+    const retries = role.answers ? Retries.by(callOptions.retry, this.#conn.retryThrottle) : undefined;
+    const request = requestOf(contextOf(ctx, stream), callOptions, stream, retries);
+    this.#call = new ClientCall(this.#conn, request, this, bytes ?? stream);
     if (bytes !== undefined) this.#lagging = new LaggingRequest(this.#call, bytes);
   }
 

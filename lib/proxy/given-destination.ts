@@ -1,5 +1,7 @@
 import { CallContext } from '../call/context.js';
 import type { CallOptions } from '../client/call-options.js';
+import type { OutgoingRequest } from '../client/outgoing-request.js';
+import type { Retries } from '../client/retries.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { Destination } from './director.js';
 import { FirstMessageReplacement } from './first-message.js';
@@ -20,6 +22,23 @@ export function replacementOf(
   { maxSendMessageBytes }: CallOptions,
 ): FirstMessageReplacement | undefined {
   return msg === undefined ? undefined : new FirstMessageReplacement(msg, maxSendMessageBytes);
+}
+
+/** What the call to the destination is to do. @param retries undefined: it is tried again only where nobody has seen it */
+export function requestOf(
+  context: CallContext,
+  options: CallOptions,
+  stream: ServerCall,
+  retries: Retries | undefined,
+): OutgoingRequest {
+  const { credentials } = options;
+  return {
+    context,
+    options,
+    credentials: credentials === undefined ? undefined : () => credentials(context),
+    inheritsEnd: stream.endsWith(context),
+    retries,
+  };
 }
 
 /** Keeps the scope of the call if anybody looks on. */

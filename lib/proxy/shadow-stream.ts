@@ -1,7 +1,8 @@
 import { tellOnlooker } from '../call/hooks.js';
 import type { Failure, ShadowResult, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
-import { type CallReceiver, ClientCall } from '../client/client-call.js';
+import type { CallReceiver } from '../client/call-receiver.js';
+import { ClientCall } from '../client/client-call.js';
 import { type ClientConn, toClientConn } from '../client/client-conn.js';
 import type { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
@@ -10,7 +11,7 @@ import type { OutlivingStream } from './afterlife.js';
 import type { Destination, ShadowDestination } from './director.js';
 import { expired, lagged } from './failures.js';
 import type { FirstMessageReplacement } from './first-message.js';
-import { contextOf, observationOf, replacementOf } from './given-destination.js';
+import { contextOf, observationOf, replacementOf, requestOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
 import type { Observation } from './observation.js';
 import { ShadowBytes, shadowBytes } from './shadow-bytes.js';
@@ -68,10 +69,9 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#replacement = replacementOf(msg, callOptions);
     this.#conn = toClientConn(conn);
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
-    const context = contextOf(ctx, stream);
     this.#held = new ShadowBytes(stream.account);
-    const inheritsEnd = stream.endsWith(context);
-    this.#call = new ClientCall(this.#conn, context, callOptions, this, this.#held, inheritsEnd);
+    const request = requestOf(contextOf(ctx, stream), callOptions, stream, undefined);
+    this.#call = new ClientCall(this.#conn, request, this, this.#held);
     this.#request = new LaggingRequest(this.#call, this.#held);
   }
 

@@ -52,6 +52,7 @@ behaviour('an answer whose properties throw when they are read: UNKNOWN with tha
       'onHeaders',
       'onTrailers',
       'preserveAuthority',
+      'retry',
       'waitForReady',
     ].map((name) => (primary: Destination) => ({ primary, callOptions: withTrap({}, name) })),
     (primary) => ({ primary: { ...primary, observer: withTrap({}, 'onMessage') } }),
@@ -99,6 +100,7 @@ behaviour('call options that are nonsense: UNKNOWN, and say which', async (t, wo
     ['maxSendMessageBytes', [null, NaN, -1, '7', {}, Symbol('s'), 7n], limit],
     ['deadline', [NaN, 'soon', {}, new Date('never')], deadline],
     ['deadline', [Symbol('s'), Object.create(null)], /convert/],
+    ['retry', [null, 7, 'often', {}, [], Object.create(null)], /^callOptions\.retry/],
   ];
   for (const [name, values, text] of options) {
     for (const value of values) {

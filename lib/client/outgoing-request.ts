@@ -1,0 +1,33 @@
+import type { Metadata } from '../grpc/metadata.js';
+import type { HeaderList } from '../port/headers.js';
+import type { CallOptions } from './call-options.js';
+import type { Retries } from './retries.js';
+
+/** What a request carries: a `CallContext`, or what a call has that nobody sent here. */
+export interface RequestContext {
+  /** `/service/method`. */
+  readonly method: string;
+  /** The fields that go with the request, but for those that belong to the connection it came on. */
+  readonly headers: HeaderList;
+  /** Whether {@link metadata} takes the place of the metadata among {@link headers}. */
+  readonly hasOwnMetadata: boolean;
+  readonly metadata: Metadata;
+  /** The authority that was asked for. */
+  readonly authority: string | undefined;
+  /** When the call must have ended, as milliseconds since the epoch; undefined: never. */
+  readonly deadline: number | undefined;
+  /** What cancels it. */
+  readonly ownSignals: readonly AbortSignal[];
+}
+
+/** What a `ClientCall` is to do. */
+export interface OutgoingRequest {
+  readonly context: RequestContext;
+  readonly options: Omit<CallOptions, 'credentials' | 'retry'>;
+  /** Metadata that is added, asked for once; what it throws fails the call. */
+  readonly credentials: (() => Metadata | Promise<Metadata>) | undefined;
+  /** Whether the receiver sees to the context's deadline and cancellation. */
+  readonly inheritsEnd: boolean;
+  /** Whether a call that a backend has failed is tried again; undefined: never, unless no backend has seen it. */
+  readonly retries: Retries | undefined;
+}
