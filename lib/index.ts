@@ -48,6 +48,7 @@ export { MessageScanner } from './grpc/scanner.js';
 export { Code, StatusError } from './grpc/status.js';
 export type { ListenAddress } from './port/address.js';
 export type { HeaderList } from './port/headers.js';
+export type { PeerCertificate, SubjectAltName } from './port/peer-certificate.js';
 export type { Rate } from './port/rate.js';
 export { compareResponses } from './proxy/compare/compare-responses.js';
 export type { CompareOptions, DecodeInfo } from './proxy/compare/settings.js';

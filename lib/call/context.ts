@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { Metadata } from '../grpc/metadata.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
+import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificate.js';
 import { Cancellation } from './cancellation.js';
 import { now } from './clock.js';
 
@@ -13,7 +14,7 @@ export class CallContext {
   readonly method: string;
   /** The request's header list as it came in, pseudo-header fields included. Not to be changed. */
   readonly headers: HeaderList;
-  /** The connection's socket; a `tls.TLSSocket` has the client's certificate. To look at, not to use. */
+  /** The connection's socket. To look at, not to use; for the client's certificate ask {@link peerCertificate}. */
   readonly socket: Socket;
   /** When the call must have ended, as milliseconds since the epoch, on a clock that is never set back; undefined: never. */
   readonly deadline: number | undefined;
@@ -77,6 +78,15 @@ export class CallContext {
   get peer(): string {
     this.#shared.peer ??= peerAddress(this.socket);
     return this.#shared.peer;
+  }
+
+  /**
+   * The certificate that the client has shown and that has been verified, with mutual TLS; the same object for all calls
+   * of a connection, also once that is closed. Undefined without one: over cleartext, and for a certificate that nobody
+   * vouches for, which a server with `rejectUnauthorized: false` lets in: anybody can make one for any name.
+   */
+  get peerCertificate(): PeerCertificate | undefined {
+    return peerCertificateOf(this.socket);
   }
 
   /**

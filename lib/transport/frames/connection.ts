@@ -6,7 +6,7 @@ import { type HeaderList, headerListSize } from '../../port/headers.js';
 import type { StreamReset } from '../../port/stream.js';
 import { brokenProtocol, CLOSED_BY_PEER, CLOSED_HERE, endOfSocket, OVERDRAWN } from '../connection-ends.js';
 import { STREAM_WINDOW, type TransportLimits } from '../limits.js';
-import { rememberPeer } from '../peer-address.js';
+import { rememberPeer } from '../remember-peer.js';
 import type { Checked } from '../watchdog.js';
 import { LINGER_MILLISECONDS, linger } from './closing.js';
 import { FloodGuard } from './flood-guard.js';

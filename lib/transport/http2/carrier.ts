@@ -5,7 +5,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { Stream } from '../../port/stream.js';
 import { CLOSED_HERE, goneAway } from '../connection-ends.js';
-import { rememberPeer } from '../peer-address.js';
+import { rememberPeer } from '../remember-peer.js';
 import { endOfError } from './session-end.js';
 
 /** Who is told of a {@link Carrier}'s streams and their end. */
