@@ -5,7 +5,16 @@ import t from 'tap';
 const MEMBERS: Record<string, readonly [file: string, members: readonly string[]]> = {
   Server: [
     'server/server',
-    ['constructor', 'register', 'listen', 'attach', 'close', '[Symbol.asyncDispose]', 'destroy'],
+    [
+      'constructor',
+      'register',
+      'listen',
+      'attach',
+      'setSecureContext',
+      'close',
+      '[Symbol.asyncDispose]',
+      'destroy',
+    ],
   ],
   ServerStream: [
     'server/server-stream',
@@ -32,6 +41,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'get state',
       'connect',
       'waitForStateChange',
+      'setSecureContext',
       'close',
       '[Symbol.asyncDispose]',
       'destroy',
@@ -48,6 +58,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'get metadata',
       'get authority',
       'get peer',
+      'get peerCertificate',
       'get signal',
       'withMetadata',
       'withMethod',

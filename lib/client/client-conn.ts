@@ -1,8 +1,9 @@
-import type { ConnectionOptions } from 'node:tls';
+import type { ConnectionOptions, SecureContextOptions } from 'node:tls';
 import { checkedAuthority } from '../port/address.js';
 import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
 import { BackendKeepalive } from '../transport/backend-keepalive.js';
 import { checkedLimits, type GivenLimits } from '../transport/check-limits.js';
+import { ClientTls } from '../transport/client-tls.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import { isClientHttp2Session } from '../transport/http2/session-connection.js';
 import { SessionDialer } from '../transport/http2/session-dialer.js';
@@ -57,17 +58,20 @@ export class ClientConn {
   /** @internal What holds the retries of its calls back. */
   retryThrottle = new RetryThrottle();
   readonly #isSecure: () => boolean;
+  readonly #tls: ClientTls | undefined;
 
   private constructor(
     target: string,
     authority: string | undefined,
     channel: Channel,
     isSecure: () => boolean,
+    tls: ClientTls | undefined,
   ) {
     this.target = target;
     this.authority = authority;
     this.channel = channel;
     this.#isSecure = isSecure;
+    this.#tls = tls;
   }
 
   /** @internal For {@link dial}; `isSecure` is asked once there is a connection. */
@@ -76,8 +80,9 @@ export class ClientConn {
     target: string,
     authority: string | undefined,
     isSecure: () => boolean,
+    tls?: ClientTls,
   ): ClientConn {
-    return new ClientConn(target, authority, channel, isSecure);
+    return new ClientConn(target, authority, channel, isSecure, tls);
   }
 
   /** `https` over TLS, else `http`; of a session that is connecting it is known once it is connected. */
@@ -111,6 +116,18 @@ export class ClientConn {
   }
 
   /**
+   * Sets authorities, client certificate, key and the like for the next handshakes; what is not given stays as it is, and
+   * connections go on as they are.
+   *
+   * @throws Error that says what is wrong (a key of another certificate, say), and for connections without TLS, or over a
+   *   session of yours; TypeError for an option that is no `tls.SecureContextOptions`; then everything stays as it is
+   */
+  setSecureContext(options: SecureContextOptions): void {
+    if (this.#tls === undefined) throw new Error(`TLS to ${this.target} is not made here`);
+    this.#tls.replace(options);
+  }
+
+  /**
    * Fails new calls, and those that wait for a connection, with UNAVAILABLE, lets running ones finish, and closes the
    * connections; resolves when that is done.
    */
@@ -137,7 +154,7 @@ export class ClientConn {
  *   gRPC's naming.md `dns:[//NAMESERVER[:PORT]/]HOST[:PORT]`, `ipv4:ADDRESS:PORT,…` and `ipv6:[ADDRESS]:PORT,…`. A name
  *   stands for all of its addresses, and is resolved again and again
  * @throws TypeError for a target that is none of these, or an authority that cannot be sent; TypeError or RangeError for
- *   an option that makes no sense
+ *   an option that makes no sense; Error for a certificate, key or authority of no use
  */
 export function dial(target: string | readonly string[], options: DialOptions = {}): ClientConn {
   const texts = typeof target === 'string' ? [target] : [...target];
@@ -147,7 +164,8 @@ export function dial(target: string | readonly string[], options: DialOptions = 
   if (targets.some((each) => each.scheme !== scheme)) {
     throw new TypeError(`${texts.join(', ')}: all targets of a backend must be with TLS (https://), or none`);
   }
-  const tls = scheme === 'https' ? (options.tls ?? {}) : options.tls;
+  const isSecure = scheme === 'https' || options.tls !== undefined;
+  const tls = isSecure ? new ClientTls(options.tls ?? {}) : undefined;
   const limits = dialLimits(options);
   const transport = checkedTransport(options.transport ?? 'http2');
   const own = options.authority === undefined ? undefined : checkedAuthority('authority', options.authority);
@@ -164,7 +182,7 @@ export function dial(target: string | readonly string[], options: DialOptions = 
       createDialer(transport, { address, serverName, tls, limits, keepalive }),
   };
   const channel = new Channel(backend, limits);
-  return ClientConn.over(channel, name, own ?? authority, () => tls !== undefined);
+  return ClientConn.over(channel, name, own ?? authority, () => isSecure, tls);
 }
 
 /** @throws TypeError or RangeError for one that makes no sense */
@@ -200,7 +218,7 @@ export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn 
     const limits = { ...DEFAULT_DIAL_LIMITS, maxConnections: 2 };
     const dialer = new SessionDialer(conn);
     // node:http2 fills in the authority that the session was connected with.
-    const at: BackendAddress[] = [{ address: { path: name }, authority: undefined, serverName: undefined }];
+    const at: BackendAddress[] = [{ address: { path: name }, authority: undefined, serverName: '' }];
     const backend: Backend = {
       name,
       targets: [{ scheme: 'http', authority: '', at }],

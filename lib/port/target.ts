@@ -6,8 +6,8 @@ export interface BackendAddress {
   readonly address: DialAddress;
   /** What `:authority` says by default; undefined leaves it to the transport. */
   readonly authority: string | undefined;
-  /** The name that a certificate must be for; undefined: the address itself. */
-  readonly serverName: string | undefined;
+  /** Whom a certificate must be for: a name, or an IP address. */
+  readonly serverName: string;
 }
 
 /** A name that stands for addresses. */
@@ -36,6 +36,9 @@ const DNS_PORT = 53;
 /** What may stand in a name (RFC 3986 section 3.2.2): it goes to backends as their `:authority`. */
 const NAME = /^[\w.~!$&'()*+,;=%-]+$/;
 
+/** What is at a unix socket is on this machine. */
+const UNIX_NAME = 'localhost';
+
 const FORMS =
   'http://HOST:PORT, https://HOST:PORT, unix:/PATH, HOST:PORT, dns:///HOST:PORT, ipv4:ADDRESS:PORT or ipv6:[ADDRESS]:PORT';
 
@@ -51,7 +54,7 @@ export function parseTarget(text: string): Target {
   const rest = text.slice(colon + 1);
   switch (text.slice(0, colon)) {
     case 'unix':
-      return known([{ path: unixPath(text, FORMS) }], 'localhost');
+      return known([{ path: unixPath(text, FORMS) }], UNIX_NAME);
     case 'ipv4':
       return known(rest.split(',').map((part) => addressOf(part, text, net.isIPv4)));
     case 'ipv6':
@@ -132,7 +135,7 @@ function known(addresses: readonly DialAddress[], authority?: string): Target {
   const at = addresses.map((address) => ({
     address,
     authority: authority ?? formatAddress(address),
-    serverName: undefined,
+    serverName: 'host' in address ? address.host : UNIX_NAME,
   }));
   return { scheme: 'http', authority: authority ?? formatAddress(addresses[0]!), at };
 }

@@ -1,4 +1,4 @@
-import type { TlsOptions } from 'node:tls';
+import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
@@ -15,6 +15,7 @@ import { checkedLimits, type GivenLimits } from '../transport/check-limits.js';
 import type { NodeHttp2Server } from '../transport/http2/node-types.js';
 import { Http2ServerTransport } from '../transport/http2/server-transport.js';
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../transport/limits.js';
+import { ServerTls } from '../transport/server-tls.js';
 import type { TransportName } from '../transport/transport-name.js';
 import { createServerTransport } from '../transport/transports.js';
 import { SERVER_DEFAULTS } from './defaults.js';
@@ -58,6 +59,7 @@ export class Server {
   readonly #interceptors: readonly StreamInterceptor[];
   readonly #calls: RunningCalls;
   readonly #limits: ServerLimits;
+  readonly #tls: ServerTls | undefined;
   readonly #transport: ServerTransport;
   readonly #acceptor = {
     onStream: (stream: IncomingStream, headers: HeaderList, endStream: boolean) =>
@@ -66,7 +68,7 @@ export class Server {
   #attached: Http2ServerTransport | undefined;
   #closed: Promise<unknown> | undefined;
 
-  /** @throws TypeError or RangeError for an option that makes no sense */
+  /** @throws TypeError or RangeError for an option that makes no sense; Error for a certificate or key of no use */
   constructor(options: ServerOptions = {}) {
     const {
       transport = SERVER_DEFAULTS.transport,
@@ -76,9 +78,12 @@ export class Server {
     // A copy, made here: what is no list throws now, and not in each call.
     this.#interceptors = [...(options.interceptors ?? [])];
     this.#calls = new RunningCalls(maxReceiveMessageBytes, options.observer);
-    const { tls } = options;
+    this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
     this.#limits = checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits');
-    this.#transport = createServerTransport(transport, this.#acceptor, { tls, limits: this.#limits });
+    this.#transport = createServerTransport(transport, this.#acceptor, {
+      tls: this.#tls,
+      limits: this.#limits,
+    });
   }
 
   /**
@@ -113,6 +118,19 @@ export class Server {
   attach(server: NodeHttp2Server): void {
     this.#attached ??= new Http2ServerTransport(this.#acceptor, { tls: undefined, limits: this.#limits });
     this.#attached.attach(server, (headers) => isGrpcContentType(headerValue(headers, 'content-type')));
+  }
+
+  /**
+   * Sets certificate, key, authorities and the like for the next handshakes, at every address; what is not given stays as
+   * it is, and connections go on as they are. Does not concern an {@link attach}ed server.
+   *
+   * @throws Error that says what is wrong (a key of another certificate, say), and for a server without TLS; TypeError
+   *   for an option that is no `tls.SecureContextOptions`; then everything stays as it is
+   */
+  setSecureContext(options: SecureContextOptions): void {
+    if (this.#tls === undefined)
+      throw new Error('the server speaks no TLS: it was made without the option tls');
+    this.#tls.replace(options);
   }
 
   /**

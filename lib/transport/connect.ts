@@ -4,24 +4,21 @@ import type { DialAddress } from '../port/address.js';
 import { SOCKET_OPTIONS } from './socket-options.js';
 
 /**
- * Begins to connect, by TLS with ALPN if there are options for it. A TLS peer that does not choose HTTP/2 makes the
+ * Begins to connect, by TLS if there are options for it. A TLS peer that does not choose HTTP/2 makes the
  * socket fail with {@link NoHttp2Error}.
  *
- * @param serverName that the certificate must be for; undefined: the address
- * @param session of TLS, to be resumed
- * @throws Error if the TLS options are of no use
+ * @param tlsOptions those of a {@link ClientTls}
+ * @param session of TLS, to be resumed; of these options
+ * @throws Error for options that Node looks at only now (`lookup`, say)
  */
 export function connect(
   address: DialAddress,
-  serverName: string | undefined,
   tlsOptions: tls.ConnectionOptions | undefined,
   session?: Buffer,
 ): Socket {
   if (tlsOptions === undefined) return net.connect({ ...address, ...SOCKET_OPTIONS });
-  // An IP address is no server name (RFC 6066 section 3).
-  const named = serverName === undefined ? {} : { servername: serverName };
   const resumed = session === undefined ? {} : { session };
-  const socket = tls.connect({ ...named, ...resumed, ...tlsOptions, ...address, ALPNProtocols: ['h2'] });
+  const socket = tls.connect({ ...resumed, ...tlsOptions, ...address });
   socket.setNoDelay(true);
   socket.setKeepAlive(true, SOCKET_OPTIONS.keepAliveInitialDelay);
   socket.once('secureConnect', () => {

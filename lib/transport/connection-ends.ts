@@ -1,5 +1,7 @@
 import type { ConnectionEnd, ConnectionEndCause } from '../port/connection-end.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
+import { printable } from './printable.js';
+import { tlsReason } from './tls-reasons.js';
 
 /** The most that is shown of the text that a peer put into its GOAWAY. */
 const MAX_DEBUG_LENGTH = 200;
@@ -89,7 +91,7 @@ export function goneAway(
   debugData: Buffer | undefined,
   before: ConnectionEnd | undefined,
 ): ConnectionEnd {
-  const debug = printable(debugData);
+  const debug = printable(debugData?.toString('latin1', 0, MAX_DEBUG_LENGTH) ?? '', MAX_DEBUG_LENGTH);
   if (debug === '' && before?.code === code) return before;
   if (code === ErrorCode.ENHANCE_YOUR_CALM && debug === TOO_MANY_PINGS) return PINGED_BACKEND_TOO_OFTEN;
   return {
@@ -111,8 +113,26 @@ export function endOfSocket(error: Error | undefined, isConnected: boolean): Con
   }
   // One error for each address of a name, and no message of its own.
   const first = error instanceof AggregateError ? (error.errors[0] as Error | undefined) : error;
-  const { cause, text } = explained((first as NodeJS.ErrnoException | undefined)?.code ?? '', isConnected);
+  const { cause, text } = explained(first ?? error, isConnected);
   return { cause, code: ErrorCode.NO_ERROR, text, error };
+}
+
+/**
+ * The end of a connection whose peer has sent no SETTINGS, from what it would be if it had.
+ *
+ * @param showsCertificate whether the peer has got a client certificate if it asked for one
+ */
+export function beforeSettings(end: ConnectionEnd, showsCertificate: boolean): ConnectionEnd {
+  if (end.cause === 'protocol') {
+    return { ...end, cause: 'settings', text: `the peer does not speak HTTP/2 (${end.text})` };
+  }
+  const told = end === CLOSED_BY_PEER ? CLOSED_BEFORE_SETTINGS : end;
+  const { code } = (told.error ?? {}) as NodeJS.ErrnoException;
+  const isClosed = told === CLOSED_BEFORE_SETTINGS || code === 'ECONNRESET' || code === 'EPIPE';
+  // Where a server on Node does not accept it, it closes without a word.
+  return isClosed && showsCertificate
+    ? { ...told, text: `${told.text}: it may not accept the client certificate` }
+    : told;
 }
 
 interface Explanation {
@@ -133,35 +153,10 @@ const CONNECT_ERRORS: Readonly<Record<string, string>> = {
   EMFILE: 'this process has too many files open',
 };
 
-/** What the checks of a certificate say (OpenSSL's X509_V_ERR_*, and Node's own check of the name). */
-const CERTIFICATE_ERRORS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'the certificate has expired',
-  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
-  CERT_REVOKED: 'the certificate has been revoked',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is for another name',
-  HOSTNAME_MISMATCH: 'the certificate is for another name',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'the certificate is from an unknown authority',
-  UNABLE_TO_GET_ISSUER_CERT: 'the certificate is from an unknown authority',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the certificate is from an unknown authority',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the certificate is from an unknown authority',
-  ERR_NO_HTTP2: 'the peer does not speak HTTP/2 (it did not choose "h2" by ALPN)',
-  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL:
-    'the peer does not speak HTTP/2 (it did not choose "h2" by ALPN)',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'the peer does not speak TLS',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the peer does not speak TLS',
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the peer demands a client certificate',
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the peer does not accept the client certificate',
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'the peer does not accept the client certificate',
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: 'the peer refused the handshake',
-};
-
-function explained(code: string, isConnected: boolean): Explanation {
-  const certificateError = CERTIFICATE_ERRORS[code];
-  if (certificateError !== undefined) return { cause: 'tls', text: `TLS: ${certificateError}` };
-  if (code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_') || code.startsWith('ERR_OSSL_')) {
-    return { cause: 'tls', text: `TLS failed (${code})` };
-  }
+function explained(error: NodeJS.ErrnoException, isConnected: boolean): Explanation {
+  const { code = '' } = error;
+  const reason = tlsReason(error);
+  if (reason !== undefined) return { cause: 'tls', text: `TLS: ${reason}` };
   if (!isConnected) {
     const connectError = CONNECT_ERRORS[code];
     if (connectError !== undefined) return { cause: 'connect', text: connectError };
@@ -175,10 +170,4 @@ function explained(code: string, isConnected: boolean): Explanation {
   if (code === 'ECONNRESET' || code === 'EPIPE') return { cause: 'reset', text: 'it was reset by the peer' };
   if (code === 'ETIMEDOUT') return { cause: 'reset', text: 'the network timed out' };
   return { cause: 'reset', text: code === '' ? 'the connection failed' : `the connection failed (${code})` };
-}
-
-/** A peer's text with nothing in it that a terminal, or a header field, would take for more than a letter. */
-function printable(data: Buffer | undefined): string {
-  if (data === undefined) return '';
-  return data.toString('latin1', 0, MAX_DEBUG_LENGTH).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -14,8 +14,15 @@ export class Listeners {
    */
   async listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
     this.#refuseIfClosed();
-    const giveUp =
-      'path' in address ? await listenAtPath(server, address.path) : await listenAtPort(server, address);
+    let giveUp: () => void;
+    try {
+      giveUp =
+        'path' in address ? await listenAtPath(server, address.path) : await listenAtPort(server, address);
+    } catch (error) {
+      // It tells whoever made it that it will not be used.
+      server.close();
+      throw error;
+    }
     if (this.#closed) {
       giveUp();
       server.close();

@@ -1,10 +1,5 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import tls from 'node:tls';
-import type { Test } from 'tap';
 import { type DialOptions, encodeMessage } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
-import { cert, key } from '../support/certificate.js';
 import { RESPONSE } from '../support/fields.js';
 import { data, END, Flag, FrameType, frame, headers, resetStream, settings } from '../support/frame.js';
 import type { FramePeer } from '../support/frame-peer.js';
@@ -109,34 +104,3 @@ behaviour('a backend that closes before its SETTINGS: the status says so', async
     '14 cannot connect to {}: the peer closed it before it sent HTTP/2 SETTINGS',
   );
 });
-
-behaviour('TLS fails: the status says by which check, and nothing of OpenSSL', async (t, world) => {
-  const port = await tlsServer(t, { key, cert, ALPNProtocols: ['h2'] });
-  const withoutAlpn = await tlsServer(t, {
-    key: key,
-    cert: cert,
-    ALPNProtocols: ['http/1.1'],
-  });
-  const cleartext = await world.frameBackend((connection) => connection.send(settings()));
-  const cases: [port: number, tls: tls.ConnectionOptions, expected: string][] = [
-    [port, {}, 'TLS: the certificate is self-signed'],
-    [port, { ca: cert, servername: 'elsewhere.test' }, 'TLS: the certificate is for another name'],
-    [port, { cert: 'nonsense' }, 'TLS failed (ERR_OSSL_'],
-    [withoutAlpn, { ca: cert }, 'TLS: the peer does not speak HTTP/2 (it did not choose "h2" by ALPN)'],
-    [cleartext.port, { ca: cert }, 'TLS: the peer does not speak TLS'],
-  ];
-  for (const [port, options, expected] of cases) {
-    const status = await statusAt(world, `https://localhost:${port}`, { tls: options });
-    t.ok(status.startsWith(`14 cannot connect to {}: ${expected}`), status);
-    t.notMatch(status, /routines|error:[0-9A-F]{8}|\/(?!2 )|node:/);
-  }
-});
-
-async function tlsServer(t: Test, options: tls.TlsOptions): Promise<number> {
-  const server = tls.createServer(options, (socket) => socket.on('error', () => {}));
-  server.on('tlsClientError', () => {});
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => server.close());
-  return (server.address() as AddressInfo).port;
-}

@@ -198,7 +198,7 @@ t.test('the families are tried in turns, the first at random', async (t) => {
     Array.from({ length: count }, (_, i) => ({
       address: { host: host(i), port: 1 },
       authority: undefined,
-      serverName: undefined,
+      serverName: host(i),
     }));
   const all = [...addresses(5, (i) => `10.0.0.${i}`), ...addresses(3, (i) => `fd00::${i}`)];
   const firsts = new Set<string>();

@@ -15,7 +15,7 @@ function addresses(authority: string, ...at: [host: string, port: number, author
     at: at.map(([host, port, own = authority]) => ({
       address: { host, port },
       authority: own,
-      serverName: undefined,
+      serverName: host,
     })),
   };
 }
@@ -24,7 +24,7 @@ function socket(path: string): Target {
   return {
     scheme: 'http',
     authority: 'localhost',
-    at: [{ address: { path }, authority: 'localhost', serverName: undefined }],
+    at: [{ address: { path }, authority: 'localhost', serverName: 'localhost' }],
   };
 }
 

@@ -5,7 +5,7 @@ import type { ClientConnection, ConnectionOwner } from '../../port/connection.js
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { Stream } from '../../port/stream.js';
 import { connect, speaksHttp2 } from '../connect.js';
-import { CLOSED_BY_PEER, CLOSED_HERE, connectTimeout, endOfSocket } from '../connection-ends.js';
+import { beforeSettings, CLOSED_HERE, connectTimeout, endOfSocket } from '../connection-ends.js';
 import type { DialerOptions } from '../options.js';
 import type { Watchdog } from '../watchdog.js';
 import { ClientRole } from './client-role.js';
@@ -99,19 +99,20 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
   }
 
   onEnded(end: ConnectionEnd): void {
-    this.finish(this.isReady ? end : beforeSettings(end));
+    this.finish(this.isReady ? end : this.beforeSettings(end));
   }
 
   private begin(): void {
     const { address, serverName, tls } = this.options;
-    const socket = connect(address, serverName, tls);
+    const socket = connect(address, tls?.optionsFor(serverName));
     this.socket = socket;
     socket.once(tls === undefined ? 'connect' : 'secureConnect', () => this.onConnected(socket));
     socket.on('error', (error) => {
       this.socketError ??= error;
     });
     socket.once('close', () => {
-      if (this.connection === undefined) this.finish(endOfSocket(this.socketError, false));
+      if (this.connection === undefined)
+        this.finish(this.beforeSettings(endOfSocket(this.socketError, false)));
     });
   }
 
@@ -139,6 +140,10 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
     }
     this.finish(end);
     this.socket?.destroy();
+  }
+
+  private beforeSettings(end: ConnectionEnd): ConnectionEnd {
+    return beforeSettings(end, this.options.tls?.showsCertificate === true);
   }
 
   private finish(end: ConnectionEnd): void {
@@ -173,13 +178,4 @@ function tellNews(connection: FramesClientConnection): void {
 
 function isTls(socket: Socket): socket is TLSSocket {
   return 'encrypted' in socket;
-}
-
-/** The end of a connection whose peer has sent no SETTINGS, from what it would be if it had. */
-function beforeSettings(end: ConnectionEnd): ConnectionEnd {
-  if (end === CLOSED_BY_PEER) {
-    return { ...end, cause: 'settings', text: 'the peer closed it before it sent HTTP/2 SETTINGS' };
-  }
-  if (end.cause !== 'protocol') return end;
-  return { ...end, cause: 'settings', text: `the peer does not speak HTTP/2 (${end.text})` };
 }

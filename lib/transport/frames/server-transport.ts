@@ -51,19 +51,20 @@ export class FramesServerTransport implements ServerTransport {
   }
 
   private createServer(): Server {
-    const { tls: tlsOptions, limits } = this.options;
-    if (tlsOptions === undefined) {
+    const { tls: serverTls, limits } = this.options;
+    if (serverTls === undefined) {
       return net.createServer({ ...SOCKET_OPTIONS }, (socket) => this.accept(socket));
     }
     const server = tls.createServer(
       {
         handshakeTimeout: limits.handshakeTimeoutMilliseconds,
-        ...tlsOptions,
+        ...serverTls.options,
         ALPNProtocols: ['h2'],
         ...SOCKET_OPTIONS,
       } as tls.TlsOptions,
       (socket) => this.acceptTls(socket),
     );
+    serverTls.add(server);
     server.on('connection', (socket: Socket) => this.awaitHandshake(socket));
     // Node only tells of a handshake that fails, or whose time is over.
     server.on('tlsClientError', (_error, socket) => socket.destroy());

@@ -1,6 +1,6 @@
 import type { ClientHttp2Session, SecureClientSessionOptions } from 'node:http2';
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { Agent } from 'http2-wrapper';
 import { connect } from '../connect.js';
 import type { DialerOptions } from '../options.js';
@@ -32,7 +32,7 @@ export class BackendAgent extends Agent {
   readonly #dials = new Map<string, Dial>();
   #dialCount = 0;
   /** The last TLS session, to be resumed by the next connection; the Agent's own cache goes by origin. */
-  #tlsSession: Buffer | undefined;
+  #tlsSession: { readonly session: Buffer; readonly madeBy: ConnectionOptions } | undefined;
 
   constructor(options: DialerOptions) {
     super({ maxSessions: Infinity, maxEmptySessions: Infinity, maxCachedTlsSessions: 1 });
@@ -77,9 +77,12 @@ export class BackendAgent extends Agent {
     const { address, serverName, tls } = this.#options;
     const name = origin.hostname;
     const dial = this.#dials.get(name)!;
-    const socket = connect(address, serverName, tls, this.#tlsSession);
+    const options = tls?.optionsFor(serverName);
+    const last = this.#tlsSession;
+    const socket = connect(address, options, last?.madeBy === options ? last?.session : undefined);
     socket.on('session', (session: Buffer) => {
-      this.#tlsSession = session;
+      if (options !== undefined && options === tls?.optionsFor(serverName))
+        this.#tlsSession = { session, madeBy: options };
     });
     // For TLS the handshake would set it to the real name; the certificate is checked by that all the same.
     Object.defineProperty(socket, 'servername', { get: () => name, set() {} });

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { Stream } from '../../port/stream.js';
-import { CLOSED_HERE, connectTimeout, PINGED_BACKEND_TOO_OFTEN } from '../connection-ends.js';
+import { beforeSettings, CLOSED_HERE, connectTimeout, PINGED_BACKEND_TOO_OFTEN } from '../connection-ends.js';
 import type { DialKeepaliveTimes } from '../limits.js';
 import type { DialerOptions } from '../options.js';
 import { ResetBudget } from '../reset-budget.js';
@@ -12,7 +12,7 @@ import type { Dial } from './backend-agent.js';
 import type { Carrier } from './carrier.js';
 import { Connection } from './connection.js';
 import { destroySession } from './destroy-session.js';
-import { beforeSettings, endOfError } from './session-end.js';
+import { endOfError } from './session-end.js';
 import { SessionWatch } from './session-watch.js';
 import { closeWith } from './stream-resets.js';
 
@@ -169,6 +169,11 @@ export class Http2ClientConnection extends Connection implements Dial {
     clearTimeout(this.#timer);
     const { carrier } = this;
     if (carrier !== undefined) this.ended(carrier.end);
-    else this.ended(this.#givenUp ?? beforeSettings(endOfError(this.#error, this.#isConnected)));
+    else this.ended(this.#givenUp ?? this.#endBeforeSettings());
+  }
+
+  #endBeforeSettings(): ConnectionEnd {
+    const end = endOfError(this.#error, this.#isConnected);
+    return beforeSettings(end, this.#options.tls?.showsCertificate === true);
   }
 }

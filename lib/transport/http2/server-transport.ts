@@ -1,6 +1,8 @@
 import http2, {
+  type Http2SecureServer,
   type Http2Session,
   type IncomingHttpHeaders,
+  type SecureServerOptions,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
@@ -14,6 +16,7 @@ import { CLOSED_HERE } from '../connection-ends.js';
 import { CONNECTION_WINDOW, STREAM_WINDOW } from '../limits.js';
 import { Listeners } from '../listeners.js';
 import type { ServerTransportOptions } from '../options.js';
+import type { ServerTls } from '../server-tls.js';
 import { SOCKET_OPTIONS } from '../socket-options.js';
 import type { Watchdog } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
@@ -113,10 +116,7 @@ export class Http2ServerTransport implements ServerTransport {
   #createServer(): NodeHttp2Server {
     const { tls, limits } = this.#options;
     const options = serverSessionOptions(limits);
-    const server =
-      tls === undefined
-        ? http2.createServer(options)
-        : http2.createSecureServer({ ...tls, ...options, ALPNProtocols: ['h2'] });
+    const server = tls === undefined ? http2.createServer(options) : secureServer(tls, options);
     // Before Node's own listener, which makes a cleartext connection's session, and tells of it.
     server.prependListener('connection', (socket: Socket) => this.#accept(socket));
     server.on('session', (session: ServerHttp2Session) => {
@@ -209,4 +209,10 @@ export class Http2ServerTransport implements ServerTransport {
   #resolveIfClosed(): void {
     if (this.#connections.size === 0) this.#resolveClosed?.();
   }
+}
+
+function secureServer(tls: ServerTls, options: SecureServerOptions): Http2SecureServer {
+  const server = http2.createSecureServer({ ...tls.options, ...options, ALPNProtocols: ['h2'] });
+  tls.add(server);
+  return server;
 }

@@ -1,12 +1,6 @@
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
-import {
-  brokenProtocol,
-  CLOSED_BEFORE_SETTINGS,
-  CLOSED_BY_PEER,
-  endOfSocket,
-  goneAway,
-} from '../connection-ends.js';
+import { brokenProtocol, endOfSocket, goneAway } from '../connection-ends.js';
 
 /** What nghttp2 calls its errors (nghttp2.h, `nghttp2_error`), as the codes that it puts into GOAWAY. */
 const CODE_OF_NGHTTP2: Readonly<Record<number, number>> = {
@@ -41,11 +35,4 @@ export function endOfError(error: NodeJS.ErrnoException | undefined, isConnected
     return { ...brokenProtocol(known, `node:http2 reports "${error.message}"`), error };
   }
   return { ...brokenProtocol(ErrorCode.INTERNAL_ERROR, `node:http2 failed (${code})`), error };
-}
-
-/** The end of a connection whose peer has sent no SETTINGS, from the end it would be if it had. */
-export function beforeSettings(end: ConnectionEnd): ConnectionEnd {
-  if (end === CLOSED_BY_PEER) return CLOSED_BEFORE_SETTINGS;
-  if (end.cause !== 'protocol') return end;
-  return { ...end, cause: 'settings', text: `the peer does not speak HTTP/2 (${end.text})` };
 }

@@ -1,4 +1,4 @@
-import net from 'node:net';
+import type { ConnectionOptions, TlsOptions } from 'node:tls';
 import type { DialAddress, ListenAddress } from '../../../lib/port/address.js';
 import type {
   ClientConnection,
@@ -12,6 +12,7 @@ import { keep } from '../../../lib/port/lent-memory.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
 import { BackendKeepalive } from '../../../lib/transport/backend-keepalive.js';
 import { checkedLimits, type GivenLimits } from '../../../lib/transport/check-limits.js';
+import { ClientTls } from '../../../lib/transport/client-tls.js';
 import { FramesDialer } from '../../../lib/transport/frames/dialer.js';
 import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
 import {
@@ -20,7 +21,8 @@ import {
   type DialLimits,
   type ServerLimits,
 } from '../../../lib/transport/limits.js';
-import type { DialerOptions, ServerTransportOptions } from '../../../lib/transport/options.js';
+import type { DialerOptions } from '../../../lib/transport/options.js';
+import { ServerTls } from '../../../lib/transport/server-tls.js';
 import { REQUEST } from '../../support/fields.js';
 import { FrameBackend, type OnConnection } from '../../support/frame-backend.js';
 
@@ -28,9 +30,11 @@ import { FrameBackend, type OnConnection } from '../../support/frame-backend.js'
 interface Limited<Limits> {
   readonly limits?: GivenLimits<Limits> | undefined;
 }
-export type ServerOptions = Limited<ServerLimits> & Partial<Pick<ServerTransportOptions, 'tls'>>;
-export type ClientOptions = Limited<DialLimits> &
-  Partial<Pick<DialerOptions, 'tls'>> & { readonly firstStreamId?: number };
+export type ServerOptions = Limited<ServerLimits> & { readonly tls?: TlsOptions | undefined };
+export type ClientOptions = Limited<DialLimits> & {
+  readonly tls?: ConnectionOptions | undefined;
+  readonly firstStreamId?: number;
+};
 
 type Test = { teardown(fn: () => unknown): void };
 
@@ -273,7 +277,7 @@ export async function startServer(
   options: ServerOptions = {},
 ): Promise<{ transport: ServerTransport; address: ListenAddress & { port: number; host: string } }> {
   const transport = new FramesServerTransport(acceptor, {
-    tls: options.tls,
+    tls: options.tls && new ServerTls(options.tls),
     limits: checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits'),
   });
   const address = await transport.listen(LOOPBACK);
@@ -286,8 +290,8 @@ export function startClient(t: Test, address: DialAddress, options: ClientOption
   const client = new TestClient(
     {
       address,
-      serverName: 'host' in address && net.isIP(address.host) === 0 ? address.host : undefined,
-      tls: options.tls,
+      serverName: 'host' in address ? address.host : 'localhost',
+      tls: options.tls && new ClientTls(options.tls),
       limits,
       keepalive: new BackendKeepalive('the backend', limits.keepalive),
     },

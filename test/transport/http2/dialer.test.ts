@@ -48,11 +48,10 @@ t.test('failures to connect say which', async (t) => {
       'another name',
       secure,
       { tls: { ...TLS.dialOptions.tls, servername: 'other.test' } },
-      { cause: 'tls', text: 'TLS: the certificate is for another name' },
+      { cause: 'tls', text: /^TLS: the certificate is for another name: not for "other.test"/ },
     ],
     ['no TLS there', closed, TLS.dialOptions, { cause: /^(connect|tls)$/ }],
     ['no ALPN', noAlpn, TLS.dialOptions, { cause: 'tls', text: /did not choose "h2"/ }],
-    ['bad certificate', secure, { tls: { cert: 'nonsense', key: 'nonsense' } }, { cause: 'tls' }],
     [
       'TLS that is silent',
       silent,

@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
+import type { DialOptions } from '../../../lib/client/client-conn.js';
 import type { ClientConnection, ConnectionOwner } from '../../../lib/port/connection.js';
 import type { ConnectionEnd } from '../../../lib/port/connection-end.js';
 import type { HeaderList } from '../../../lib/port/headers.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
 import { BackendKeepalive } from '../../../lib/transport/backend-keepalive.js';
+import { ClientTls } from '../../../lib/transport/client-tls.js';
 import { Http2Dialer } from '../../../lib/transport/http2/dialer.js';
 import { DEFAULT_DIAL_LIMITS } from '../../../lib/transport/limits.js';
 import type { DialerOptions } from '../../../lib/transport/options.js';
@@ -167,12 +169,15 @@ export function request(connection: ClientConnection, endStream = false, more: H
   return { stream, received };
 }
 
-export function dialer(port: number, options: Partial<DialerOptions> = {}): Http2Dialer {
+/** A dialer's options, but for TLS's, which are as Node takes them. */
+export type DialSettings = Partial<Omit<DialerOptions, 'tls'>> & Pick<DialOptions, 'tls'>;
+
+export function dialer(port: number, { tls, ...options }: DialSettings = {}): Http2Dialer {
   const { limits = DEFAULT_DIAL_LIMITS } = options;
   return new Http2Dialer({
     address: { host: '127.0.0.1', port },
-    serverName: undefined,
-    tls: undefined,
+    serverName: '127.0.0.1',
+    tls: tls && new ClientTls(tls),
     limits,
     keepalive: new BackendKeepalive('the backend', limits.keepalive),
     ...options,
@@ -180,14 +185,14 @@ export function dialer(port: number, options: Partial<DialerOptions> = {}): Http
 }
 
 /** A connection that is being made. */
-export function dial(port: number, options: Partial<DialerOptions> = {}) {
+export function dial(port: number, options: DialSettings = {}) {
   const owner = new Owner();
   const connection = call(() => dialer(port, options).dial(owner));
   return { owner, connection };
 }
 
 /** A connection that is ready. */
-export async function connected(port: number, options: Partial<DialerOptions> = {}) {
+export async function connected(port: number, options: DialSettings = {}) {
   const dialled = dial(port, options);
   await dialled.owner.is('ready');
   return dialled;

@@ -6,6 +6,7 @@ import { ErrorCode } from '../../../lib/port/error-code.js';
 import { headerValue } from '../../../lib/port/headers.js';
 import { Http2ServerTransport } from '../../../lib/transport/http2/server-transport.js';
 import { DEFAULT_SERVER_LIMITS, type ServerLimits } from '../../../lib/transport/limits.js';
+import { ServerTls } from '../../../lib/transport/server-tls.js';
 import { REQUEST } from '../../support/fields.js';
 import {
   CLIENT_PREFACE,
@@ -33,7 +34,7 @@ interface Options {
 async function serve(t: Test, options: Options = {}) {
   const acceptor = new Accepted();
   const transport = new Http2ServerTransport(acceptor, {
-    tls: options.tls,
+    tls: options.tls && new ServerTls(options.tls),
     limits: { ...DEFAULT_SERVER_LIMITS, ...options.limits },
   });
   t.teardown(() => transport.destroy());
