@@ -253,6 +253,16 @@ t.test('what a policy lets go of has no name resolved', async (t) => {
   t.equal(world.resolutions, 1);
 });
 
+t.test('pick_first: what looks for an address goes on when all of them change', async (t) => {
+  const world = named(t, [ONE, TWO], 'pick_first');
+  world.channel.connect();
+  await ticked();
+  await world.change([THREE, '10.0.0.4']);
+  t.ok([C, '10.0.0.4:1'].includes(world.dialled.at(-1)!));
+  await world.ready();
+  t.equal(world.channel.state.name, 'READY');
+});
+
 t.test('pick_first: addresses that are added are worth a look when all others have failed', async (t) => {
   const world = named(t, [ONE, TWO], 'pick_first');
   world.call();
