@@ -10,9 +10,11 @@ import { SessionDialer } from '../transport/http2/session-dialer.js';
 import { DEFAULT_DIAL_LIMITS, type DialLimits } from '../transport/limits.js';
 import type { TransportName } from '../transport/transport-name.js';
 import { checkedTransport, createDialer } from '../transport/transports.js';
+import { AddressHealth } from './address-health.js';
 import { type Backend, LOAD_BALANCING, type LoadBalancing } from './channel/backend.js';
 import { Channel } from './channel/channel.js';
 import type { AddressState, ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
+import type { WatchHealth } from './channel/health.js';
 import { RetryThrottle } from './retry-throttle.js';
 
 /** How connections to a backend are made. */
@@ -34,6 +36,11 @@ export interface DialOptions {
    * for 30 s at first and at most 300 s, at most half of the addresses at a time, and never the last one; default true.
    */
   readonly outliers?: boolean | undefined;
+  /**
+   * Lets an address take calls only while its `grpc.health.v1.Health/Watch` says that the service is SERVING (gRFC A17);
+   * the empty name is the server as a whole. An address that does not know the method is fit. Off by default.
+   */
+  readonly healthCheck?: { readonly service: string } | undefined;
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
@@ -176,7 +183,7 @@ export function dial(target: string | readonly string[], options: DialOptions = 
     targets,
     authority: own,
     loadBalancing: checkedLoadBalancing(options.loadBalancing ?? 'round_robin'),
-    watchHealth: undefined,
+    watchHealth: healthWatch(options.healthCheck, name, isSecure ? 'https' : 'http'),
     ejectsOutliers: options.outliers !== false,
     dialerOf: ({ address, serverName }) =>
       createDialer(transport, { address, serverName, tls, limits, keepalive }),
@@ -193,6 +200,18 @@ function dialLimits({ limits, connectTimeoutMilliseconds, maxConnections }: Dial
     'options',
   );
   return checkedLimits(limits, byDefault, 'limits');
+}
+
+/** @throws TypeError for what names no service */
+function healthWatch(
+  healthCheck: DialOptions['healthCheck'],
+  target: string,
+  scheme: 'http' | 'https',
+): WatchHealth | undefined {
+  if (healthCheck === undefined) return undefined;
+  const { service } = healthCheck;
+  if (typeof service !== 'string') throw new TypeError('healthCheck.service must be a string');
+  return (address, onHealth) => new AddressHealth({ target, scheme, service }, address, onHealth);
 }
 
 /** @throws TypeError for an unknown policy */

@@ -102,6 +102,7 @@ export class Endpoint implements Picker, SubchannelOwner {
   /** Lets go of its connections for now, and tells nobody: another address is used. */
   rest(): void {
     this.#subchannel.rest();
+    this.#stopWatching();
   }
 
   /** Takes no more streams; connections close as theirs end. */
@@ -127,11 +128,16 @@ export class Endpoint implements Picker, SubchannelOwner {
     const { name } = this.#subchannel.state;
     if (name === 'ready') {
       this.#healthWatch?.start();
-    } else if (this.#healthWatch !== undefined) {
-      this.#healthWatch.stop();
-      this.#health = CONNECTING;
+    } else {
+      this.#stopWatching();
     }
     this.#owner.onEndpointChanged(this);
+  }
+
+  #stopWatching(): void {
+    if (this.#healthWatch === undefined) return;
+    this.#healthWatch.stop();
+    this.#health = CONNECTING;
   }
 
   #onHealth(health: SubchannelState): void {

@@ -10,7 +10,10 @@ export interface WatchedAddress {
 /** A connection to watch health by. */
 export interface WatchedConnection {
   readonly connection: ClientConnection;
-  onCallBegun(): void;
+  /** What `:authority` says; undefined leaves it to the transport. */
+  readonly authority: string | undefined;
+  /** @param onLeaving the connection takes no more streams, and must not be kept by this one */
+  onCallBegun(onLeaving: () => void): void;
   onCallEnded(): void;
 }
 

@@ -67,8 +67,8 @@ class PooledConnection implements ConnectionOwner, PickedConnection {
   /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
   used = true;
   idleSweeps = 0;
-  /** The streams that watch the backend's health: they are no use of the connection. */
-  watches = 0;
+  /** Set while a stream on it watches the backend's health, which is no use of it: is told when it takes no more. */
+  onLeavingForWatch: (() => void) | undefined;
   readonly #subchannel: Subchannel;
   readonly #owner: SubchannelOwner;
 
@@ -204,11 +204,12 @@ export class Subchannel implements Picker, WatchedAddress {
       if (phase !== 'ready' || !connection.hasRoom) continue;
       return {
         connection,
-        onCallBegun: () => {
-          pooled.watches++;
+        authority: pooled.authority,
+        onCallBegun: (onLeaving) => {
+          pooled.onLeavingForWatch = onLeaving;
         },
         onCallEnded: () => {
-          pooled.watches--;
+          pooled.onLeavingForWatch = undefined;
         },
       };
     }
@@ -349,6 +350,7 @@ export class Subchannel implements Picker, WatchedAddress {
   /** A connection takes no more streams. */
   #leave(pooled: PooledConnection, end: ConnectionEnd): void {
     if (this.#current === pooled) this.#current = undefined;
+    pooled.onLeavingForWatch?.();
     const { lane, startedAt } = pooled;
     const redial = this.#redialOf(lane);
     // Whoever made a backend break the protocol may do so again, and again.
@@ -361,6 +363,7 @@ export class Subchannel implements Picker, WatchedAddress {
   /** A connection is not used any more, which is no failure of the backend's. */
   #retire(pooled: PooledConnection): void {
     if (this.#current === pooled) this.#current = undefined;
+    pooled.onLeavingForWatch?.();
     this.#settle(IDLE);
   }
 
@@ -382,7 +385,8 @@ export class Subchannel implements Picker, WatchedAddress {
     for (const { phase } of this.#connections) if (phase === 'ready') ready++;
     for (const pooled of this.#connections) {
       if (pooled.phase !== 'ready') continue;
-      const isIdle = !pooled.used && pooled.connection.streamCount === pooled.watches;
+      const isIdle =
+        !pooled.used && pooled.connection.streamCount === (pooled.onLeavingForWatch === undefined ? 0 : 1);
       // Who has left must not be remembered for as long as the connection lives.
       if (isIdle || pooled.clients.size > MAX_CLIENTS) pooled.forgetClients();
       pooled.used = false;
