@@ -59,6 +59,13 @@ export class RequestFanout {
     this.#shadows?.finishRequest();
   }
 
+  /** The primary answers: who has all of the request tells of no more room, but need not be waited for any longer. */
+  onAnswered(): void {
+    if (!this.isComplete) return;
+    this.#quorum?.judge(true);
+    this.#shadows?.judgeLag();
+  }
+
   /** The destination has room again, or takes no more: it holds nobody back. */
   drained(destination: DestinationStream): void {
     if (destination.full) {

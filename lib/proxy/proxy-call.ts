@@ -168,7 +168,9 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   onResponseHeaders(headers: HeaderList): void {
-    if (!this.#isSettled) this.#call.sendHeaderList(headers);
+    if (this.#isSettled) return;
+    this.#call.sendHeaderList(headers);
+    if (this.#phase.name === 'pouring') this.#phase.fanout.onAnswered();
   }
 
   onResponseData(chunk: Buffer): void {

@@ -24,7 +24,7 @@ import {
   answer,
   answerOn,
   messageOf,
-  rawShadow,
+  rawQuorum,
   requestOn,
   shadowed,
   wasCancelled,
@@ -52,13 +52,6 @@ async function quorumOf(world: World, need: number, onRequests: readonly OnReque
     members.push({ conn: world.dial(backend.port) });
   }
   return { members, ...(await shadowed(world, { secondaries: { of: members, need } }, { primary })) };
-}
-
-/** Raw backends as a quorum. */
-async function rawQuorum(world: World, need: number, windows: readonly number[], primary?: OnRequest) {
-  const raws = await Promise.all(windows.map((window) => rawShadow(world, window)));
-  const of = raws.map(({ shadow }) => shadow);
-  return { raws, ...(await shadowed(world, { secondaries: { of, need } }, { primary })) };
 }
 
 async function upload(stream: ClientHttp2Stream, body: Buffer): Promise<void> {
@@ -191,12 +184,16 @@ behaviour(
 
 behaviour('the rest of a quorum: its failure after the call is told its error handler', async (t, world) => {
   const { raws, client, shadows, results } = await rawQuorum(world, 1, [2 ** 24, 2 ** 24]);
-  const call = client.call(METHOD, MESSAGE);
+  const call = client.call(METHOD, messageOf(20_000));
   const [first, second] = await Promise.all(raws.map(({ backend }) => backend.accept()));
   await requestOn(first!);
   await requestOn(second!);
   answerOn(second!);
   t.equal(status(await call), '0');
+  await eventually(
+    'the copy for a retry is not the client’s',
+    () => heldBytes() === 0 && shadowBytes() >= 20_000,
+  );
   first!.send(resetStream(1, ErrorCode.INTERNAL_ERROR));
   t.same(await results(), ['error']);
   t.match(raws[0]!.told, [{ code: Code.INTERNAL }]);
@@ -364,6 +361,7 @@ behaviour('a member that is needed again when another fails gets all that has wa
   const rest = upload(stream, body.subarray(10 * CHUNK)).then(() => stream.end());
   await second!.roundTrip();
   t.same(raws[1]!.told, []);
+  await eventually('charged to the client again', () => shadowBytes() === 0 && heldBytes() > 5 * CHUNK);
   second!.send(windowUpdate(1, 2 ** 30));
   t.ok((await requestOn(second!)).equals(body));
   await rest;
@@ -419,4 +417,23 @@ behaviour('members that cannot be opened: the call fails once too few are left',
         /^failed proxying to secondary: 127\.0\.0\.1:\d+: initiate secondary stream: /,
       );
   }
+});
+
+behaviour('once a quorum is impossible, it holds the client back no more', async (t, world) => {
+  const { raws, client } = await rawQuorum(world, 2, [2 ** 30, 0], answer);
+  const stream = client.open(METHOD);
+  const response = collectResponse(stream);
+  const body = messageOf(4 * MIB);
+  let isWhole = false;
+  const uploaded = upload(stream, body).then(() => {
+    isWhole = true;
+    stream.end();
+  });
+  const [first, second] = await Promise.all(raws.map(({ backend }) => backend.accept()));
+  await second!.first(1, FrameType.HEADERS);
+  await eventually('the client is held back', () => heldBytes() > CHUNK);
+  t.notOk(isWhole);
+  first!.send(headers(1, [...RESPONSE, 'grpc-status', '9'], END));
+  await within(5000, 'the upload', uploaded);
+  t.equal(status(await within(3000, 'the call', response)), '13');
 });

@@ -1,51 +1,27 @@
 import http2 from 'node:http2';
-import { Code, type ShadowDestination } from '../../lib/index.js';
+import { Code } from '../../lib/index.js';
 import { shadowBytes } from '../../lib/proxy/shadow-bytes.js';
-import { behaviour, type World } from '../support/behaviour.js';
+import { behaviour } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
 import { eventually } from '../support/eventually.js';
 import { ErrorCode, FrameType, windowUpdate } from '../support/frame.js';
 import { type OnRequest, respond } from '../support/http2-backend.js';
-import { collectResponse } from '../support/http2-client.js';
-import { answerOn, messageOf, rawShadow, requestOn, shadowed, wasCancelled } from '../support/shadowed.js';
+import {
+  answerOn,
+  complete,
+  incomplete,
+  messageOf,
+  rawShadow,
+  requestOn,
+  shadowed,
+  silent,
+  wasCancelled,
+} from '../support/shadowed.js';
 import { MESSAGE, METHOD, status } from '../support/unary.js';
 import { within } from '../support/within.js';
 
 const { NGHTTP2_CANCEL } = http2.constants;
 const KIB = 1024;
-
-/** Takes requests, and answers none. */
-const silent: OnRequest = ({ stream }) => void stream.resume();
-
-/** A call whose request is complete at a shadow that has not answered, and at a primary that does as it is told. */
-async function complete(
-  world: World,
-  more: Omit<ShadowDestination, 'conn'> = {},
-  primary?: OnRequest,
-  timeout?: string,
-) {
-  const raw = await rawShadow(world, 2 ** 24, more);
-  const proxy = await shadowed(world, { shadows: [raw.shadow] }, { primary });
-  const stream = proxy.client.open(METHOD, timeout === undefined ? {} : { 'grpc-timeout': timeout }, true);
-  const response = collectResponse(stream);
-  stream.on('wantTrailers', () => stream.sendTrailers({}));
-  stream.end(MESSAGE);
-  const connection = await raw.backend.accept();
-  await requestOn(connection);
-  return { ...raw, ...proxy, stream, response, connection };
-}
-
-/** A call whose request is not complete, and what has come of it has reached the shadow. */
-async function incomplete(world: World, primary?: OnRequest, timeout?: string) {
-  const raw = await rawShadow(world);
-  const proxy = await shadowed(world, { shadows: [raw.shadow] }, { primary });
-  const stream = proxy.client.open(METHOD, timeout === undefined ? {} : { 'grpc-timeout': timeout }, true);
-  const response = collectResponse(stream);
-  stream.write(MESSAGE);
-  const connection = await raw.backend.accept();
-  await connection.first(1, FrameType.DATA);
-  return { ...raw, ...proxy, stream, response, connection };
-}
 
 behaviour(
   'the call ends and the request was complete: the shadow gets the rest, and may answer',
@@ -154,26 +130,6 @@ behaviour('the primary fails: a complete request goes on, another is cancelled',
   t.same(await half.results(), ['cancelled']);
   answerOn(whole.connection);
   t.same(await whole.results(), ['ok']);
-});
-
-behaviour('the deadline passes: CANCEL, whether the request was complete or not', async (t, world) => {
-  const whole = await complete(world, {}, silent, '300m');
-  const half = await incomplete(world, silent, '300m');
-  t.equal(status(await whole.response), '4');
-  t.equal(status(await half.response), '4');
-  t.equal(await whole.connection.resetCode(1), ErrorCode.CANCEL);
-  t.ok(await wasCancelled(half.connection));
-  t.same(await whole.results(), ['cancelled']);
-  t.same(await half.results(), ['cancelled']);
-  t.match([...whole.shadows, ...half.shadows], Array(2).fill({ failure: { reason: 'deadline' } }));
-});
-
-behaviour('the deadline passes after the end of the call: CANCEL', async (t, world) => {
-  const { connection, response, results, calls } = await complete(world, {}, undefined, '300m');
-  t.equal(status(await response), '0');
-  t.match(calls, [{ shadows: [{ result: 'running' }] }]);
-  t.equal(await connection.resetCode(1), ErrorCode.CANCEL);
-  t.same(await results(), ['cancelled']);
 });
 
 behaviour("a shadow's own signal cancels it, also after the call", async (t, world) => {

@@ -1,11 +1,12 @@
 import type { ClientHttp2Stream } from 'node:http2';
-import { Code } from '../../lib/index.js';
+import { Code, type ShadowOutcome } from '../../lib/index.js';
 import { heldBytes } from '../../lib/port/account.js';
 import { shadowBytes } from '../../lib/proxy/shadow-bytes.js';
-import { behaviour } from '../support/behaviour.js';
+import { behaviour, type World } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
 import { eventually } from '../support/eventually.js';
 import { dataOf, ErrorCode, errorCode, FrameType, settings, windowUpdate } from '../support/frame.js';
+import type { OnRequest } from '../support/http2-backend.js';
 import { collectResponse } from '../support/http2-client.js';
 import {
   answer,
@@ -278,6 +279,77 @@ behaviour(
     }
     await eventually('all have ended', () => shadows.length === 30);
     t.equal(shadows.filter(({ result }) => result === 'ok').length, 30 - dropped);
+    await eventually('nothing is held', () => shadowBytes() === 0);
+  },
+);
+
+/** A call whose request is peeked at before it goes on, to a shadow that takes none of it. */
+async function peekedAt(world: World, primary: OnRequest, window: number, more: object = {}) {
+  const { shadow, told } = await rawShadow(world, 0, more);
+  const main = await world.http2Backend(primary, { settings: { initialWindowSize: window } });
+  const conn = world.dial(main.port);
+  const ended: ShadowOutcome[] = [];
+  const { port } = await world.proxy(
+    async (_ctx, method, peeker) => {
+      await peeker.peek(method === METHOD ? 1 : 2);
+      return { primary: { conn }, shadows: [shadow] };
+    },
+    { observer: { onShadow: (outcome) => void ended.push(outcome) } },
+  );
+  return { told, ended, client: world.http2Client(port) };
+}
+
+/** Its director peeks until the client has half-closed. */
+const WHOLE = '/test.Service/Whole';
+
+behaviour('a shadow is dropped for its lag once the primary has room for more', async (t, world) => {
+  const { told, ended, client } = await peekedAt(world, ({ stream }) => void stream.resume(), 2 ** 24);
+  const stream = client.open(METHOD);
+  void collectResponse(stream);
+  stream.write(messageOf(3 * MIB));
+  await eventually('it has been dropped', () => ended.length === 1);
+  t.match(ended, [{ result: 'lagged' }]);
+  t.match(told, [{ code: Code.RESOURCE_EXHAUSTED }]);
+});
+
+behaviour('a shadow is dropped for its lag once the primary answers', async (t, world) => {
+  const go = deferred();
+  const { told, ended, client } = await peekedAt(
+    world,
+    async ({ stream, body }) => {
+      await body();
+      await go.promise;
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
+    },
+    2 ** 24,
+  );
+  const stream = client.open(WHOLE);
+  void collectResponse(stream);
+  stream.end(messageOf(3 * MIB));
+  await eventually('the shadow has its part', () => shadowBytes() >= 3 * MIB);
+  t.same(told, []);
+  go.resolve();
+  await eventually('it has been dropped', () => ended.length === 1);
+  t.match(ended, [{ result: 'lagged' }]);
+});
+
+behaviour(
+  'a shadow that lags by too much when its client goes does not outlive the call',
+  async (t, world) => {
+    const arrived = deferred();
+    const { told, ended, client } = await peekedAt(world, () => arrived.resolve(), 1000, {
+      maxLagBytes: 100_000,
+    });
+    const stream = client.open(WHOLE, {}, true);
+    void collectResponse(stream);
+    stream.on('wantTrailers', () => stream.sendTrailers({}));
+    stream.end(messageOf(MIB));
+    await arrived.promise;
+    await eventually('the shadow has its part', () => shadowBytes() >= MIB);
+    t.same(told, [], 'the primary has not taken it either');
+    stream.close(ErrorCode.CANCEL);
+    await eventually('it has been dropped', () => ended.length === 1);
+    t.match(ended, [{ result: 'lagged' }]);
     await eventually('nothing is held', () => shadowBytes() === 0);
   },
 );

@@ -245,3 +245,26 @@ behaviour('what a shadow’s handlers throw is a warning, in the scope of the ca
   t.same(events.warnings, Array(3).fill('oops'));
   t.same(events.fatal, []);
 });
+
+behaviour('the observer of the server hears of a shadow in the scope of its call', async (t, world) => {
+  const scope = new AsyncLocalStorage<string>();
+  const { backend, shadow } = await rawShadow(world);
+  const heard: (string | undefined)[] = [];
+  const primary = await world.http2Backend(answer);
+  const conn = world.dial(primary.port);
+  const { port } = await world.proxy(() => ({ primary: { conn }, shadows: [{ conn: shadow.conn }] }), {
+    observer: { onShadow: () => void heard.push(scope.getStore()) },
+    interceptors: [(stream, next) => scope.run(stream.method, next)],
+  });
+  const client = world.http2Client(port);
+  for (const method of ['/test.Service/First', '/test.Service/Second']) {
+    t.equal(status(await client.call(method, MESSAGE)), '0');
+  }
+  const connection = await backend.accept();
+  for (const id of [3, 1]) {
+    await requestOn(connection, id);
+    answerOn(connection, id);
+    await eventually('it has ended', () => heard.length === (id === 3 ? 1 : 2));
+  }
+  t.same(heard, ['/test.Service/Second', '/test.Service/First']);
+});

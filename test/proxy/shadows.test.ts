@@ -48,6 +48,27 @@ t.test('a shadow that is full is given no more until it drains; then all, in ord
   t.equal(shadow.sent.at(-1)!.length, 0, 'the end comes last');
 });
 
+t.test('a shadow that is full is reset at 1 MiB, whether anybody else is ever full or not', async (t) => {
+  const primary = new MemoryStream();
+  const shadow = new MemoryStream(() => false);
+  const resets: number[] = [];
+  shadow.reset = (code?: number) => void resets.push(code!);
+  const [first, second] = await Promise.all([memoryConn(() => primary), memoryConn(() => shadow)]);
+  const client = new MemoryStream();
+  handle(
+    client,
+    transparentHandler(() => ({ primary: { conn: first }, shadows: [{ conn: second }] })),
+  );
+  const chunk = encodeMessage(Buffer.alloc(64 * 1024 - 5));
+  // The stream has the first one; it may not be said to hold it, as this one does not.
+  for (let i = 0; i < 17; i++) client.receiver.onData(chunk);
+  t.same(resets, []);
+  client.receiver.onData(chunk);
+  t.same(resets, [8]);
+  client.receiver.onData(chunk);
+  t.equal(primary.sent.length, 19);
+});
+
 t.test('an exception in what a shadow is sent by ends that one alone', async (t) => {
   const events = new ProcessEvents(t);
   const primary = new MemoryStream();

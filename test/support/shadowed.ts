@@ -24,13 +24,17 @@ import {
 } from './frame.js';
 import type { FramePeer } from './frame-peer.js';
 import { type OnRequest, respond } from './http2-backend.js';
-import { MESSAGE } from './unary.js';
+import { collectResponse } from './http2-client.js';
+import { MESSAGE, METHOD } from './unary.js';
 
 /** Answers with a message once it has the whole request. */
 export const answer: OnRequest = async ({ stream, body }) => {
   const { aborted } = await body();
   if (!aborted) respond(stream, MESSAGE);
 };
+
+/** Takes requests, and answers none. */
+export const silent: OnRequest = ({ stream }) => void stream.resume();
 
 /** A message of so many bytes, prefix included. */
 export function messageOf(length: number): Buffer {
@@ -106,4 +110,41 @@ export async function wasCancelled(connection: FramePeer, streamId = 1): Promise
   const reset = await connection.first(streamId, FrameType.RST_STREAM);
   await connection.roundTrip();
   return errorCode(reset) === ErrorCode.CANCEL && !connection.hasEnded(streamId);
+}
+
+/** A call whose request is complete at a shadow that has not answered, and at a primary that does as it is told. */
+export async function complete(
+  world: World,
+  more: Omit<ShadowDestination, 'conn'> = {},
+  primary?: OnRequest,
+  timeout?: string,
+) {
+  const raw = await rawShadow(world, 2 ** 24, more);
+  const proxy = await shadowed(world, { shadows: [raw.shadow] }, { primary });
+  const stream = proxy.client.open(METHOD, timeout === undefined ? {} : { 'grpc-timeout': timeout }, true);
+  const response = collectResponse(stream);
+  stream.on('wantTrailers', () => stream.sendTrailers({}));
+  stream.end(MESSAGE);
+  const connection = await raw.backend.accept();
+  await requestOn(connection);
+  return { ...raw, ...proxy, stream, response, connection };
+}
+
+/** A call whose request is not complete, and what has come of it has reached the shadow. */
+export async function incomplete(world: World, primary?: OnRequest, timeout?: string) {
+  const raw = await rawShadow(world);
+  const proxy = await shadowed(world, { shadows: [raw.shadow] }, { primary });
+  const stream = proxy.client.open(METHOD, timeout === undefined ? {} : { 'grpc-timeout': timeout }, true);
+  const response = collectResponse(stream);
+  stream.write(MESSAGE);
+  const connection = await raw.backend.accept();
+  await connection.first(1, FrameType.DATA);
+  return { ...raw, ...proxy, stream, response, connection };
+}
+
+/** Raw backends as a quorum. */
+export async function rawQuorum(world: World, need: number, windows: readonly number[], primary?: OnRequest) {
+  const raws = await Promise.all(windows.map((window) => rawShadow(world, window)));
+  const of = raws.map(({ shadow }) => shadow);
+  return { raws, ...(await shadowed(world, { secondaries: { of, need } }, { primary })) };
 }
