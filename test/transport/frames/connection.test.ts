@@ -41,6 +41,25 @@ t.test('no stream is opened before the SETTINGS of the peer are seen', async (t)
   t.equal(server.connections.length, 1);
 });
 
+t.test('a client that resets what it never opened, behind the last GOAWAY, loses nothing', async (t) => {
+  const inbox = new Inbox();
+  const { transport, address } = await startServer(t, inbox);
+  const peer = await FramePeer.client(address);
+  peer.acknowledges = true;
+  peer.send(headers(1, REQUEST, END));
+  const { stream } = await inbox.at(0);
+  const closed = transport.close();
+  await peer.until(() => peer.of(0, FrameType.GOAWAY).length === 2);
+  // C-core 1.51 does, now and then (NODE-HTTP2.md, "The end of a connection").
+  peer.send(resetStream(3, ErrorCode.NO_ERROR), resetStream(5, ErrorCode.NO_ERROR));
+  await peer.roundTrip();
+  stream.sendHeaders(RESPONSE, true);
+  await peer.until(() => peer.hasEnded(1));
+  peer.socket.end();
+  await closed;
+  t.strictSame(peer.objections, []);
+});
+
 t.test('a peer that allows no streams has no room until it does', async (t) => {
   const server = await startBackend(t);
   const client = startClient(t, server.target);

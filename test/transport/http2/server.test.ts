@@ -122,6 +122,19 @@ t.test('running streams finish while it closes, and a slow reader gets its whole
   await within(3000, 'close()', closed);
 });
 
+// If this fails, Node has learnt better: NODE-HTTP2.md, "The end of a connection", is to be mended.
+t.test('a client that resets what it never opened, behind GOAWAY, loses its calls', async (t) => {
+  const { transport, acceptor, port } = await serve(t);
+  const connection = await client(t, port);
+  connection.send(headers(1, REQUEST, END));
+  const { received } = await acceptor.stream();
+  const closed = transport.close();
+  await connection.first(0, FrameType.GOAWAY);
+  connection.send(resetStream(3, ErrorCode.NO_ERROR));
+  t.match(await received.reset(), { lost: { cause: 'protocol' } });
+  await within(3000, 'close()', closed);
+});
+
 t.test('destroy() resets running streams', async (t) => {
   const { transport, acceptor, port } = await serve(t);
   const connection = await client(t, port);
