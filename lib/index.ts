@@ -18,6 +18,7 @@ export type {
   ConnectivityStateName,
 } from './client/channel/connectivity.js';
 export { ClientConn, type DialOptions, dial } from './client/client-conn.js';
+export type { CallStatus, ClientStream, ClientStreamOptions } from './client/client-stream.js';
 export type { RetryPolicy } from './client/retry-policy.js';
 export type { RetryThrottling } from './client/retry-throttle.js';
 export {

@@ -4,6 +4,7 @@ import { type HeaderList, headerValue } from '../port/headers.js';
 import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificate.js';
 import { Cancellation } from './cancellation.js';
 import { now } from './clock.js';
+import { checkedMethod } from './method.js';
 
 /**
  * What a call carries besides its messages: metadata, deadline, cancellation, and who is calling. The `with…`
@@ -115,11 +116,7 @@ export class CallContext {
    * @throws TypeError if it is no path of printable ASCII
    */
   withMethod(method: string): CallContext {
-    if (typeof method !== 'string' || !PATH.test(method)) {
-      const what = typeof method === 'string' ? JSON.stringify(method) : `a value of type ${typeof method}`;
-      throw new TypeError(`a method must be /service/method, not ${what}`);
-    }
-    return this.#derive({ method });
+    return this.#derive({ method: checkedMethod(method) });
   }
 
   /** The same call with a deadline (milliseconds since the epoch) unless it has an earlier one already. */
@@ -175,9 +172,6 @@ export function peerAddress({ remoteAddress, remotePort, remoteFamily }: Socket)
   if (remoteAddress === undefined) return '';
   return remoteFamily === 'IPv6' ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
 }
-
-/** What HTTP/2 can carry as `:path`, in text of one byte for each character. */
-const PATH = /^\/[\x21-\x7e\x80-\xff]+$/;
 
 const NO_SIGNALS: readonly AbortSignal[] = [];
 

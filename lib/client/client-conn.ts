@@ -15,6 +15,9 @@ import { type Backend, LOAD_BALANCING, type LoadBalancing } from './channel/back
 import { Channel } from './channel/channel.js';
 import type { AddressState, ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
 import type { WatchHealth } from './channel/health.js';
+import type { ClientStream, ClientStreamOptions } from './client-stream.js';
+import { OutgoingCall } from './outgoing-call.js';
+import { ownRequest } from './own-request.js';
 import { RetryThrottle } from './retry-throttle.js';
 
 /** How connections to a backend are made. */
@@ -132,6 +135,17 @@ export class ClientConn {
   setSecureContext(options: SecureContextOptions): void {
     if (this.#tls === undefined) throw new Error(`TLS to ${this.target} is not made here`);
     this.#tls.replace(options);
+  }
+
+  /**
+   * Makes a call of this process's own, where nobody else's is proxied. It begins at once; what becomes of it is told by
+   * what this returns.
+   *
+   * @param method `/package.Service/Method`
+   * @throws TypeError or RangeError, which names it, for a method or an option that makes no sense
+   */
+  call(method: string, options: ClientStreamOptions = {}): ClientStream {
+    return new OutgoingCall(this, ownRequest(method, options, this.retryThrottle));
   }
 
   /**

@@ -26,9 +26,18 @@ export class Retries {
     this.#throttle = throttle;
   }
 
-  /** Of a call with this policy; undefined if it has none. @throws as {@link checkedRetryPolicy} */
-  static by(policy: RetryPolicy | undefined, throttle: RetryThrottle): Retries | undefined {
-    return policy === undefined ? undefined : new Retries(checkedRetryPolicy(policy), throttle);
+  /**
+   * Of a call with this policy; undefined if it has none.
+   *
+   * @param option by which the policy was given
+   * @throws TypeError or RangeError, which names the option, for a policy that makes no sense
+   */
+  static by(
+    policy: RetryPolicy | undefined,
+    throttle: RetryThrottle,
+    option = 'callOptions.retry',
+  ): Retries | undefined {
+    return policy === undefined ? undefined : new Retries(checkedRetryPolicy(policy, option), throttle);
   }
 
   /**

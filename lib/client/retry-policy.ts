@@ -32,52 +32,53 @@ export interface CheckedRetryPolicy {
 /** "higher values will be treated as equal to the maximum value", which is 5 by default (gRFC A6). */
 const MOST_ATTEMPTS = 5;
 
-const OPTION = 'callOptions.retry';
-
-/** @throws TypeError or RangeError, which names the option, for a policy that makes no sense */
-export function checkedRetryPolicy(policy: RetryPolicy): CheckedRetryPolicy {
+/**
+ * @param option by which it was given
+ * @throws TypeError or RangeError, which names the option, for a policy that makes no sense
+ */
+export function checkedRetryPolicy(policy: RetryPolicy, option: string): CheckedRetryPolicy {
   if (typeof policy !== 'object' || policy === null) {
-    throw new TypeError(`${OPTION} must be an object, not ${policy === null ? 'null' : typeof policy}`);
+    throw new TypeError(`${option} must be an object, not ${policy === null ? 'null' : typeof policy}`);
   }
   // Each is read once: the policy is the application's, and may be anything.
   const { maxAttempts, codes, initialBackoff, maxBackoff, multiplier } = policy;
-  if (numberOf('maxAttempts', maxAttempts) < 2 || !Number.isInteger(maxAttempts)) {
-    throw new RangeError(`${OPTION}.maxAttempts must be an integer from 2, not ${maxAttempts}`);
+  if (numberOf(`${option}.maxAttempts`, maxAttempts) < 2 || !Number.isInteger(maxAttempts)) {
+    throw new RangeError(`${option}.maxAttempts must be an integer from 2, not ${maxAttempts}`);
   }
   return {
     maxAttempts: Math.min(maxAttempts, MOST_ATTEMPTS),
-    codes: bitsOf(codes),
-    initialBackoff: aboveZero('initialBackoff', initialBackoff, MAX_TIMER_MILLISECONDS),
-    maxBackoff: aboveZero('maxBackoff', maxBackoff, MAX_TIMER_MILLISECONDS),
-    multiplier: aboveZero('multiplier', multiplier, Number.MAX_VALUE),
+    codes: bitsOf(`${option}.codes`, codes),
+    initialBackoff: aboveZero(`${option}.initialBackoff`, initialBackoff, MAX_TIMER_MILLISECONDS),
+    maxBackoff: aboveZero(`${option}.maxBackoff`, maxBackoff, MAX_TIMER_MILLISECONDS),
+    multiplier: aboveZero(`${option}.multiplier`, multiplier, Number.MAX_VALUE),
   };
 }
 
-function bitsOf(codes: readonly Code[]): number {
+function bitsOf(option: string, codes: readonly Code[]): number {
   const most = Code.UNAUTHENTICATED;
-  if (!Array.isArray(codes)) throw new TypeError(`${OPTION}.codes must be an array of codes`);
+  if (!Array.isArray(codes)) throw new TypeError(`${option} must be an array of codes`);
   if (codes.length < 1 || codes.length > most) {
-    throw new RangeError(`${OPTION}.codes must be 1 to ${most} codes, not ${codes.length}`);
+    throw new RangeError(`${option} must be 1 to ${most} codes, not ${codes.length}`);
   }
   let bits = 0;
   for (const code of codes as readonly unknown[]) {
-    if (typeof code !== 'number') throw new TypeError(`${OPTION}.codes must be codes, not a ${typeof code}`);
+    if (typeof code !== 'number') throw new TypeError(`${option} must be codes, not a ${typeof code}`);
     if (!Number.isInteger(code) || code <= Code.OK || code > most) {
-      throw new RangeError(`${OPTION}.codes must be integers from 1 to ${most}, not ${code}`);
+      throw new RangeError(`${option} must be integers from 1 to ${most}, not ${code}`);
     }
     bits |= 1 << code;
   }
   return bits;
 }
 
-function aboveZero(name: keyof RetryPolicy, value: unknown, most: number): number {
-  const number = numberOf(name, value);
+function aboveZero(option: string, value: unknown, most: number): number {
+  const number = numberOf(option, value);
   if (number > 0 && number <= most) return number;
   const limit = most < Number.MAX_VALUE ? ` and at most ${most}` : ', and finite';
-  throw new RangeError(`${OPTION}.${name} must be a number above 0${limit}, not ${number}`);
+  throw new RangeError(`${option} must be a number above 0${limit}, not ${number}`);
 }
 
-function numberOf(name: keyof RetryPolicy, value: unknown): number {
+function numberOf(option: string, value: unknown): number {
   if (typeof value === 'number') return value;
-  throw new TypeError(`${OPTION}.${name} must be a number, not ${typeof value}`);
+  throw new TypeError(`${option} must be a number, not ${typeof value}`);
 }

@@ -6,6 +6,7 @@ import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import { tellOnlooker } from '../call/hooks.js';
 import type { CallObserver, CallOutcome, Failure } from '../call/outcome.js';
+import { WaitingSenders } from '../call/waiting-senders.js';
 import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -27,7 +28,6 @@ import type { RequestConsumer } from './request-consumer.js';
 import { responseHeaders } from './response-headers.js';
 import type { ServerStream } from './server-stream.js';
 import type { Straggler } from './straggler.js';
-import { WaitingSenders } from './waiting-senders.js';
 
 /** What a call belongs to. */
 export interface ServerCallOwner {

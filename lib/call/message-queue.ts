@@ -1,0 +1,119 @@
+import { decompress } from '../grpc/compression.js';
+import { type Message, MessageParser, PREFIX_LENGTH } from '../grpc/framing.js';
+import type { Holder } from '../port/account.js';
+import { keep } from '../port/lent-memory.js';
+import type { Stream } from '../port/stream.js';
+import { type Deferred, deferred } from './deferred.js';
+
+/** A call's messages, pulled one by one; who sends them is held back while nobody pulls. */
+export class MessageQueue implements AsyncIterator<Buffer> {
+  messagesReceived = 0;
+  /** By what messages are compressed that are. */
+  encoding: string | undefined;
+  readonly #stream: Pick<Stream, 'pause' | 'resume'>;
+  readonly #maxMessageBytes: number;
+  readonly #holder: Holder;
+  #heldBytes = 0;
+  readonly #parser: MessageParser;
+  readonly #messages: Message[] = [];
+  #waiting: Deferred<Message | undefined> | undefined;
+  #ended = false;
+  #error: Error | undefined;
+
+  /** @param holder whom what is read ahead is charged to */
+  constructor(
+    stream: Pick<Stream, 'pause' | 'resume'>,
+    encoding: string | undefined,
+    maxMessageBytes: number,
+    holder: Holder,
+  ) {
+    this.#holder = holder;
+    this.#stream = stream;
+    this.encoding = encoding;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#parser = new MessageParser((payload, compressed) => {
+      this.messagesReceived++;
+      this.#messages.push({ payload, compressed });
+    }, maxMessageBytes);
+  }
+
+  /** Whether none is here that has not been pulled. */
+  get isEmpty(): boolean {
+    return this.#messages.length === 0;
+  }
+
+  async next(): Promise<IteratorResult<Buffer, undefined>> {
+    const message = this.#messages.shift() ?? (await this.#pull());
+    this.#release(message === undefined ? this.#heldBytes : message.payload.length + PREFIX_LENGTH);
+    if (message === undefined) return { done: true, value: undefined };
+    const payload = message.compressed
+      ? await decompress(message.payload, this.encoding, this.#maxMessageBytes)
+      : message.payload;
+    return { done: false, value: payload };
+  }
+
+  onData(chunk: Buffer): void {
+    // What follows is no message.
+    if (this.#error !== undefined) return;
+    this.#holder.held.hold(chunk.length);
+    this.#heldBytes += chunk.length;
+    try {
+      this.#parser.push(keep(chunk));
+    } catch (error) {
+      this.#error ??= error as Error;
+    }
+    this.#deliver();
+    if (this.#messages.length > 0) this.#stream.pause();
+  }
+
+  onEnd(): void {
+    try {
+      this.#parser.end();
+      this.#ended = true;
+    } catch (error) {
+      this.#error ??= error as Error;
+    }
+    this.#deliver();
+  }
+
+  /** The call has ended: what is left is whoever's who may still pull it. */
+  onFinished(): void {
+    this.#release(this.#heldBytes);
+  }
+
+  /** No more will come, for this reason. Messages that are already here are still given out. */
+  fail(error: Error): void {
+    this.#error ??= error;
+    this.#deliver();
+  }
+
+  #release(bytes: number): void {
+    const released = Math.min(bytes, this.#heldBytes);
+    this.#heldBytes -= released;
+    if (released > 0) this.#holder.held.release(released);
+  }
+
+  #deliver(): void {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const message = this.#messages.shift();
+    if (message !== undefined || this.#ended) waiting.resolve(message);
+    else if (this.#error !== undefined) waiting.reject(this.#error);
+    else return;
+    this.#waiting = undefined;
+  }
+
+  #pull(): Promise<Message | undefined> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (this.#ended) return Promise.resolve(undefined);
+    if (this.#waiting !== undefined) {
+      return Promise.reject(
+        new Error('a call has one reader: wait for a message before asking for the next'),
+      );
+    }
+    this.#waiting = deferred();
+    const { promise } = this.#waiting;
+    this.#stream.resume();
+    return promise;
+  }
+}

@@ -1,0 +1,79 @@
+import { now } from '../call/clock.js';
+import { earlierDeadline } from '../call/deadline.js';
+import { checkedMethod } from '../call/method.js';
+import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
+import { Metadata } from '../grpc/metadata.js';
+import { checkedAuthority } from '../port/address.js';
+import { appendHeaders, type HeaderList } from '../port/headers.js';
+import type { ClientStreamOptions } from './client-stream.js';
+import { CLIENT_DEFAULTS } from './defaults.js';
+import type { OutgoingRequest } from './outgoing-request.js';
+import { Retries } from './retries.js';
+import type { RetryThrottle } from './retry-throttle.js';
+
+/** A request of this process's own. */
+export interface OwnRequest extends OutgoingRequest {
+  readonly options: OutgoingRequest['options'] & { readonly maxReceiveMessageBytes: number };
+}
+
+/** A product without a version (RFC 9110 section 10.1.5): which one it is is nothing to backends. */
+const USER_AGENT = 'grpc-frame-proxy';
+
+/** @throws TypeError or RangeError, which names it, for a method or an option that makes no sense */
+export function ownRequest(
+  method: string,
+  options: ClientStreamOptions,
+  throttle: RetryThrottle,
+): OwnRequest {
+  const { metadata, signal, authority, waitForReady, retry } = options;
+  const { maxReceiveMessageBytes = CLIENT_DEFAULTS.maxReceiveMessageBytes } = options;
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError('options.signal must be an AbortSignal');
+  }
+  if (typeof maxReceiveMessageBytes !== 'number' || !(maxReceiveMessageBytes >= 0)) {
+    throw new TypeError('options.maxReceiveMessageBytes must be a number of bytes');
+  }
+  const own = metadata instanceof Metadata ? metadata : new Metadata(metadata);
+  return {
+    context: {
+      method: checkedMethod(method),
+      headers: headersOf(own),
+      hasOwnMetadata: false,
+      metadata: own,
+      authority: undefined,
+      deadline: deadlineOf(options),
+      ownSignals: signal === undefined ? [] : [signal],
+    },
+    options: {
+      maxReceiveMessageBytes,
+      waitForReady,
+      authority: authority === undefined ? undefined : checkedAuthority('options.authority', authority),
+    },
+    credentials: undefined,
+    inheritsEnd: false,
+    retries: Retries.by(retry, throttle, 'options.retry'),
+  };
+}
+
+function headersOf(metadata: Metadata): HeaderList {
+  const headers: HeaderList = ['content-type', 'application/grpc'];
+  if (!metadata.has('user-agent')) headers.push('user-agent', USER_AGENT);
+  headers.push('grpc-accept-encoding', SUPPORTED_ENCODINGS);
+  return appendHeaders(headers, metadata.toHeaders());
+}
+
+function deadlineOf({ deadline, timeoutMilliseconds }: ClientStreamOptions): number | undefined {
+  const time = deadline === undefined ? undefined : Number(deadline);
+  if (Number.isNaN(time)) {
+    throw new TypeError('options.deadline must be a Date or milliseconds since the epoch');
+  }
+  if (timeoutMilliseconds === undefined) return finite(time);
+  if (typeof timeoutMilliseconds !== 'number' || Number.isNaN(timeoutMilliseconds)) {
+    throw new TypeError('options.timeoutMilliseconds must be a number');
+  }
+  return finite(earlierDeadline(time, now() + timeoutMilliseconds));
+}
+
+function finite(deadline: number | undefined): number | undefined {
+  return deadline === Infinity ? undefined : deadline;
+}
