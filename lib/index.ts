@@ -11,12 +11,12 @@ export type {
   ShadowState,
 } from './call/outcome.js';
 export type { CallOptions } from './client/call-options.js';
-export type { LoadBalancing } from './client/channel/backend.js';
 export type {
   AddressState,
   ConnectivityState,
   ConnectivityStateName,
 } from './client/channel/connectivity.js';
+export type { LoadBalancing } from './client/channel/load-balancing.js';
 export { ClientConn, type DialOptions, dial } from './client/client-conn.js';
 export type { CallStatus, ClientStream, ClientStreamOptions } from './client/client-stream.js';
 export type { RetryPolicy } from './client/retry-policy.js';

@@ -39,9 +39,11 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'private constructor',
       'get scheme',
       'get state',
+      'get addresses',
       'connect',
       'waitForStateChange',
       'setSecureContext',
+      'call',
       'close',
       '[Symbol.asyncDispose]',
       'destroy',
@@ -106,7 +108,7 @@ t.test('no public type leads to the machinery', async (t) => {
   };
   visit('index');
   const machinery = [...seen].filter((file) =>
-    /server-call|request-consumer|channel\/(?!connectivity)|client-call|proxy-call|destination-stream|transport\/(?!transport-name|limits|http2\/node-types)/.test(
+    /server-call|request-consumer|channel\/(?!connectivity|load-balancing)|client-call|proxy-call|destination-stream|transport\/(?!transport-name|limits|http2\/node-types)/.test(
       file,
     ),
   );

@@ -1,9 +1,6 @@
-type Limits = Readonly<Record<string, unknown>>;
+import type { GivenLimits } from './limits.js';
 
-/** Limits as an application gives them: those that it leaves out are as they are by default, also inside of others. */
-export type GivenLimits<T> = {
-  readonly [Name in keyof T]?: (T[Name] extends object ? Partial<T[Name]> : T[Name]) | undefined;
-};
+type Limits = Readonly<Record<string, unknown>>;
 
 /** The limits that cannot be turned off by `Infinity`: what SETTINGS carry in 32 bits, and what a timer waits. */
 const MOST: Readonly<Record<string, number>> = {

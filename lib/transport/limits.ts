@@ -158,6 +158,11 @@ export interface DialLimits extends TransportLimits {
   readonly resets: Rate;
 }
 
+/** Limits as an application gives them: those that it leaves out are as they are by default, also inside of others. */
+export type GivenLimits<T> = {
+  readonly [Name in keyof T]?: (T[Name] extends object ? Partial<T[Name]> : T[Name]) | undefined;
+};
+
 /** See {@link TransportLimits.idleFrames}. */
 export const IDLE_FRAMES_PER_USEFUL = 4;
 

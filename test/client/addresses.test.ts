@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import t, { type Test } from 'tap';
-import { LOAD_BALANCING, type LoadBalancing } from '../../lib/client/channel/backend.js';
+import { LOAD_BALANCING, type LoadBalancing } from '../../lib/client/channel/load-balancing.js';
 import { Code } from '../../lib/index.js';
 import { FakeAddresses, someAddresses } from './fake-addresses.js';
 import { CLOSED, REFUSED, ticked } from './fake-backend.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { LOAD_BALANCING } from '../../lib/client/channel/backend.js';
+import { LOAD_BALANCING } from '../../lib/client/channel/load-balancing.js';
 import { ChannelWorld, mockLookup, mockRandom, type Step } from './channel-model.js';
 import { TestClock } from './fake-backend.js';
 

@@ -9,14 +9,13 @@ import {
   type AddressState,
   type ConnectivityState,
   type ConnectivityStateName,
-  connectivityOf,
-  failureOf,
   SHUTDOWN,
 } from './connectivity.js';
 import { Endpoints, type EndpointsOwner } from './endpoints.js';
 import { type ClientShare, type Lane, Lanes } from './lanes.js';
 import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection } from './picker.js';
+import { connectivityOf, failureOf } from './told-state.js';
 import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
 
 /**

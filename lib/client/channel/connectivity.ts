@@ -1,7 +1,4 @@
-import type { Failure } from '../../call/outcome.js';
 import type { StatusError } from '../../grpc/status.js';
-import { cannotConnect, connectionLost } from '../unavailable.js';
-import type { SubchannelState } from './subchannel-state.js';
 
 /** The states of gRPC's connectivity-semantics-and-api.md. */
 export type ConnectivityStateName = 'IDLE' | 'CONNECTING' | 'READY' | 'TRANSIENT_FAILURE' | 'SHUTDOWN';
@@ -37,20 +34,3 @@ export const IDLE: ConnectivityState = { name: 'IDLE' };
 export const CONNECTING: ConnectivityState = { name: 'CONNECTING' };
 export const READY: ConnectivityState = { name: 'READY' };
 export const SHUTDOWN: ConnectivityState = { name: 'SHUTDOWN' };
-
-const STATES = { idle: IDLE, connecting: CONNECTING, ready: READY, shutdown: SHUTDOWN } as const;
-
-/** @param target what messages call it */
-export function connectivityOf(state: SubchannelState, target: string): ConnectivityState {
-  return state.name === 'failed'
-    ? { name: 'TRANSIENT_FAILURE', error: failureOf(state, target).error }
-    : STATES[state.name];
-}
-
-/** What calls fail with while no connection can be made. */
-export function failureOf(
-  { end, wasReady }: SubchannelState & { readonly name: 'failed' },
-  target: string,
-): Failure {
-  return (wasReady ? connectionLost : cannotConnect)(target, end);
-}

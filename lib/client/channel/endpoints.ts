@@ -6,7 +6,7 @@ import type { BackendAddress } from '../../port/target.js';
 import type { Backend } from './backend.js';
 import { Balancer, leastRequest, roundRobin } from './balancer.js';
 import type { ChannelLimits } from './channel-limits.js';
-import { type AddressState, connectivityOf } from './connectivity.js';
+import type { AddressState } from './connectivity.js';
 import { Endpoint, type EndpointOwner } from './endpoint.js';
 import type { ClientShare, Lanes } from './lanes.js';
 import { OutlierDetection } from './outlier-detection.js';
@@ -14,6 +14,7 @@ import { inTurns, PickFirst } from './pick-first.js';
 import type { PickedConnection, Picker } from './picker.js';
 import { Resolver, type ResolverOwner } from './resolver.js';
 import { CONNECTING, IDLE, type SubchannelState } from './subchannel-state.js';
+import { connectivityOf } from './told-state.js';
 
 /** Who is told of {@link Endpoints}; never from inside one of their methods, nor of a stream's. */
 export interface EndpointsOwner {

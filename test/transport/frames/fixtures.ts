@@ -11,10 +11,11 @@ import { type HeaderList, headerValue } from '../../../lib/port/headers.js';
 import { keep } from '../../../lib/port/lent-memory.js';
 import type { IncomingStream, Stream, StreamReceiver, StreamReset } from '../../../lib/port/stream.js';
 import { BackendKeepalive } from '../../../lib/transport/backend-keepalive.js';
-import { checkedLimits, type GivenLimits } from '../../../lib/transport/check-limits.js';
+import { checkedLimits } from '../../../lib/transport/check-limits.js';
 import { ClientTls } from '../../../lib/transport/client-tls.js';
 import { FramesDialer } from '../../../lib/transport/frames/dialer.js';
 import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
+import type { GivenLimits } from '../../../lib/transport/limits.js';
 import {
   DEFAULT_DIAL_LIMITS,
   DEFAULT_SERVER_LIMITS,
