@@ -1,5 +1,6 @@
 import net from 'node:net';
 import tls, { type ConnectionOptions, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { orNull } from './or-null.js';
 import { createSecureContext, renewedOptions } from './secure-context.js';
 import { CertificateRefusedError } from './tls-reasons.js';
 
@@ -22,8 +23,9 @@ export class ClientTls {
         `tls must be an object of options, not ${options === null ? 'null' : typeof options}`,
       );
     }
-    this.#options = options;
-    this.#secureContext = options.secureContext ?? createSecureContext(options);
+    this.#options = { ...options };
+    if (options.pskCallback !== undefined) this.#options.pskCallback = orNull(options.pskCallback);
+    this.#secureContext = options.secureContext ?? createSecureContext(this.#options);
     // What is no function is to be told now.
     this.optionsFor('localhost');
   }

@@ -1,4 +1,5 @@
 import type { SecureContextOptions, Server, TlsOptions } from 'node:tls';
+import { orNull } from './or-null.js';
 import { createSecureContext, renewedOptions, SecureContextError } from './secure-context.js';
 
 /** How TLS is spoken with clients: one object for all listeners of a server. */
@@ -21,7 +22,9 @@ export class ServerTls {
     if (cert === undefined && pfx === undefined && SNICallback === undefined && pskCallback === undefined) {
       throw new SecureContextError('cert', 'is missing: a server needs cert and key, or pfx');
     }
-    this.#options = SNICallback === undefined ? options : { ...options, SNICallback: guarded(SNICallback) };
+    this.#options = { ...options };
+    if (SNICallback !== undefined) this.#options.SNICallback = guarded(SNICallback);
+    if (pskCallback !== undefined) this.#options.pskCallback = orNull(pskCallback);
   }
 
   /** What a listener is to be made with. */

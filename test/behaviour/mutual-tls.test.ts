@@ -252,6 +252,27 @@ behaviour('an SNICallback that throws ends the handshake, and nothing else', asy
   t.strictSame(events.fatal, []);
 });
 
+behaviour(
+  'a pskCallback that throws, on either side, ends the handshake, and nothing else',
+  async (t, world) => {
+    const events = new ProcessEvents(t);
+    const PSK = { ciphers: 'DHE-PSK-AES128-GCM-SHA256', maxVersion: 'TLSv1.2' } as const;
+    const psk = Buffer.alloc(16, 1);
+    const fail = (): never => {
+      throw new Error('no such key');
+    };
+    const { port } = await noting(world, { tls: { ...PSK, pskCallback: fail } });
+    const pskCallback = () => ({ psk, identity: 'somebody' });
+    const socket = tls.connect({ port, host: '127.0.0.1', ...PSK, pskCallback, ALPNProtocols: ['h2'] });
+    await closed(socket);
+    const conn = world.dial(`https://127.0.0.1:${port}`, { tls: { ...PSK, pskCallback: fail } });
+    conn.connect();
+    await eventually('it has failed', () => conn.state.name === 'TRANSIENT_FAILURE');
+    await events.settled();
+    t.strictSame(events.fatal, []);
+  },
+);
+
 /** `once` rejects upon an error. */
 function closed(socket: net.Socket): Promise<void> {
   socket.on('error', () => {});
