@@ -30,10 +30,15 @@ export class RunningCalls implements ServerCallOwner {
     return call;
   }
 
-  /** Ends all that run, and what goes on after them. */
-  end(failure: Failure): void {
+  /** Ends all that run, and what goes on after them; returns how many calls that were. */
+  end(failure: Failure): number {
     this.endStragglers(failure);
-    for (let call = this.#calls.first; call !== undefined; call = this.#calls.first) call.end(failure);
+    let count = 0;
+    for (let call = this.#calls.first; call !== undefined; call = this.#calls.first) {
+      count++;
+      call.end(failure);
+    }
+    return count;
   }
 
   /** Ends what goes on after calls, from now on at their end. */

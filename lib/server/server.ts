@@ -34,7 +34,10 @@ export interface ServerOptions {
   interceptors?: readonly StreamInterceptor[] | undefined;
   /** Hears of every call at its end; none by default, which costs nothing. */
   observer?: CallObserver | undefined;
-  /** TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). */
+  /**
+   * TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). `requestCert`
+   * demands a certificate of clients, of the authorities in `ca` (without `ca`, of any that Node trusts).
+   */
   tls?: TlsOptions | undefined;
   /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
   transport?: TransportName | undefined;
@@ -67,6 +70,8 @@ export class Server {
   };
   #attached: Http2ServerTransport | undefined;
   #closed: Promise<unknown> | undefined;
+  /** The calls that {@link close} has ended. */
+  #cutCalls = 0;
 
   /** @throws TypeError or RangeError for an option that makes no sense; Error for a certificate or key of no use */
   constructor(options: ServerOptions = {}) {
@@ -137,16 +142,17 @@ export class Server {
    * Drains: no new connections and calls, running calls finish, and their shadows, connections close. Resolves when all
    * that is done, which is as long as the longest call, unless there is a timeout; {@link destroy} cuts it short.
    *
+   * @returns how many calls had to be ended after the timeout
    * @throws RangeError for a timeout that is none
    */
-  async close({ timeoutMilliseconds }: CloseOptions = {}): Promise<void> {
+  async close({ timeoutMilliseconds }: CloseOptions = {}): Promise<number> {
     if (timeoutMilliseconds !== undefined && !(timeoutMilliseconds >= 0)) {
       throw new RangeError(`timeoutMilliseconds must be a number from 0, not ${timeoutMilliseconds}`);
     }
     this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#calls.finished()]);
     if (timeoutMilliseconds === undefined || timeoutMilliseconds > MAX_TIMER_MILLISECONDS) {
       await this.#closed;
-      return;
+      return this.#cutCalls;
     }
     const timer = setTimeout(() => this.#cutShort(), timeoutMilliseconds);
     try {
@@ -154,17 +160,18 @@ export class Server {
     } finally {
       clearTimeout(timer);
     }
+    return this.#cutCalls;
   }
 
   /** Ends the calls that still run, and then the connections, whatever their peers do. */
   #cutShort(): void {
-    this.#calls.end(shuttingDown());
+    this.#cutCalls += this.#calls.end(shuttingDown());
     setTimeout(() => this.destroy(), LAST_WORDS_MILLISECONDS);
   }
 
   /** {@link close}, at the end of the block of an `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /**

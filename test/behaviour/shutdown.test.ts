@@ -55,9 +55,9 @@ async function arrived(client: Http2Client): Promise<void> {
   await client.roundTrip();
 }
 
-/** Closes, and says whether that took no longer than it may. */
-async function close(server: Server): Promise<void> {
-  await within(CLOSED_WITHIN, 'close()', server.close({ timeoutMilliseconds: TIMEOUT }));
+/** Closes, and says whether that took no longer than it may; resolves with the number of calls that it ended. */
+function close(server: Server): Promise<number> {
+  return within(CLOSED_WITHIN, 'close()', server.close({ timeoutMilliseconds: TIMEOUT }));
 }
 
 behaviour(
@@ -71,7 +71,7 @@ behaviour(
     open.write(MESSAGE);
     const unfinished = collectResponse(open);
     await eventually('the calls', () => received.length === 2);
-    await close(server);
+    t.equal(await close(server), 2);
     for (const response of [await waiting, await unfinished]) {
       t.equal(status(response), '14');
       t.equal(message(response), 'server is shutting down');
@@ -96,7 +96,7 @@ behaviour('calls that end before the time to close is over end as they would', a
   const closed = server.close({ timeoutMilliseconds: 10_000 });
   stream.end(MESSAGE);
   t.equal(status(await response), '0');
-  await within(2000, 'close()', closed);
+  t.equal(await within(2000, 'close()', closed), 0);
 });
 
 behaviour('close() in time: a client that never reads', async (t, world) => {
