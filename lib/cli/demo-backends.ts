@@ -31,10 +31,18 @@ function echoHandler(name: string, log: (line: string) => void): StreamHandler {
   };
 }
 
+/** How curl speaks with the proxy; whoever tries it has made the certificates, and knows where they are. */
+const CURL = {
+  cleartext: { scheme: 'http', options: '--http2-prior-knowledge' },
+  TLS: { scheme: 'https', options: '--http2 -k' },
+  'mutual TLS': { scheme: 'https', options: '--http2 -k --cert CLIENT.crt --key CLIENT.key' },
+} as const;
+
 /** A command that makes a call by hand: HTTP/2 and a length prefix are all that gRPC is. */
-export function tryIt(address: string): string {
+export function tryIt(address: string, wire: keyof typeof CURL): string {
+  const { scheme, options } = CURL[wire];
   return (
-    `printf '\\0\\0\\0\\0\\005hello' | curl -s --http2-prior-knowledge -H 'content-type: application/grpc' ` +
-    `-H 'te: trailers' --data-binary @- http://${address}/demo.Echo/Say | tail -c 5`
+    `printf '\\0\\0\\0\\0\\005hello' | curl -s ${options} -H 'content-type: application/grpc' ` +
+    `-H 'te: trailers' --data-binary @- ${scheme}://${address}/demo.Echo/Say | tail -c 5`
   );
 }

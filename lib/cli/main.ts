@@ -3,8 +3,9 @@
 // of external memory once the heap is above 8 MiB, and at large messages node:http2 brings that much in a moment:
 // half of the CPU went there (bench/NOTEBOOK.md).
 import { readFileSync } from 'node:fs';
-import { type Command, HELP, parseCommandLine, UsageError } from './options.js';
+import { type Command, HELP, parseCommandLine } from './options.js';
 import { ProxyProcess } from './proxy-process.js';
+import { UsageError } from './usage-error.js';
 
 /** 128 and the number of the signal, as shells do. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -13,9 +14,13 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function fail(error: unknown, exitCode: number): never {
-  process.stderr.write(`grpc-frame-proxy: ${(error as Error).message}\n`);
-  process.exit(exitCode);
+function log(line: string): void {
+  process.stderr.write(`grpc-frame-proxy: ${line}\n`);
+}
+
+function fail(error: unknown): never {
+  log((error as Error).message);
+  process.exit(error instanceof UsageError ? 2 : 1);
 }
 
 function version(): string {
@@ -45,7 +50,7 @@ async function main(): Promise<void> {
     command = parseCommandLine(process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    fail(error, 2);
+    fail(error);
   }
   if (command.kind === 'help') {
     process.stdout.write(HELP);
@@ -57,25 +62,29 @@ async function main(): Promise<void> {
   }
   let proxy: ProxyProcess;
   try {
-    proxy = await ProxyProcess.start(command.options, print);
+    proxy = await ProxyProcess.start(command.options, print, log);
   } catch (error) {
-    fail(error, 1);
+    fail(error);
   }
-  drainOnSignals(proxy);
+  drainOnSignals(proxy, command.options.drainTimeoutMilliseconds);
 }
 
 /** The process ends by itself once it is drained, with exit code 0. */
-function drainOnSignals(proxy: ProxyProcess): void {
+function drainOnSignals(proxy: ProxyProcess, timeoutMilliseconds: number): void {
   let draining = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       if (draining) process.exit(EXIT_CODES[signal]);
       draining = true;
-      const drained = proxy.drain();
+      const drained = proxy.drain(timeoutMilliseconds);
       print(`${signal}: draining; send it again to end at once`);
-      void drained.then(() => print('drained'));
+      void drained.then((ended) => print(ended === 0 ? 'drained' : `drained; ${cutShort(ended)}`));
     });
   }
+}
+
+function cutShort(ended: number): string {
+  return `${ended} ${ended === 1 ? 'call' : 'calls'} had to be ended after --drain-timeout`;
 }
 
 await main();

@@ -2,6 +2,9 @@ import { parseArgs } from 'node:util';
 import { type ListenAddress, parseListenAddress } from '../port/address.js';
 import { parseTarget } from '../port/target.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
+import { parseDuration } from './duration.js';
+import type { OptionFile, TlsPaths } from './tls-files.js';
+import { UsageError } from './usage-error.js';
 
 /** What the command was asked to do. */
 export type Command =
@@ -15,17 +18,23 @@ export interface RunOptions {
   readonly primary: string | undefined;
   readonly secondaries: readonly string[];
   readonly transport: TransportName;
+  /** How long running calls have to finish once it drains. */
+  readonly drainTimeoutMilliseconds: number;
+  /** TLS with clients; undefined: cleartext. */
+  readonly tls: TlsPaths | undefined;
+  /** TLS with the backends that are `https://`. */
+  readonly backendTls: TlsPaths;
 }
 
-/** The command line is wrong: the message says which option, and what it takes. */
-export class UsageError extends Error {}
-
 const DEFAULT_LISTEN = '127.0.0.1:50051';
+const DEFAULT_DRAIN_TIMEOUT = '30s';
 
 export const HELP = `grpc-frame-proxy: a transparent gRPC reverse proxy
 
 Usage: grpc-frame-proxy [--listen ADDRESS]… [--primary TARGET] [--secondary TARGET]…
-                        [--transport NAME]
+                        [--transport NAME] [--drain-timeout DURATION]
+                        [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
+                        [--backend-ca FILE] [--backend-cert FILE --backend-key FILE]
 
   --listen ADDRESS    where to take calls: HOST:PORT, :PORT (all interfaces) or unix:/PATH; can be repeated.
                       Default ${DEFAULT_LISTEN}
@@ -35,11 +44,24 @@ Usage: grpc-frame-proxy [--listen ADDRESS]… [--primary TARGET] [--secondary TA
                       Can be repeated
   --transport NAME    what speaks HTTP/2: http2 (node:http2) or frames (this package's own engine).
                       Default http2
+  --drain-timeout DURATION
+                      how long running calls have to finish after SIGTERM: 250ms, 5s, 2m. Default ${DEFAULT_DRAIN_TIMEOUT}
   --help              prints this
   --version           prints the version
 
+TLS, by files in PEM. They are used by the next handshake when they change.
+
+  --tls-cert FILE, --tls-key FILE
+                      this side's certificate (and what leads to its authority) and private key: takes calls
+                      by TLS, at every address
+  --tls-client-ca FILE
+                      takes calls only from clients that show a certificate of these authorities
+  --backend-ca FILE   the authorities that certificates of https:// backends must be of, in place of the
+                      system's and those of NODE_EXTRA_CA_CERTS
+  --backend-cert FILE, --backend-key FILE
+                      what https:// backends are shown when they ask for a client certificate
+
 SIGTERM and SIGINT drain: no new connections, running calls finish, exit 0; a second signal ends at once.
-Certificate authorities besides the system's: set NODE_EXTRA_CA_CERTS.
 `;
 
 const OPTIONS = {
@@ -47,9 +69,21 @@ const OPTIONS = {
   primary: { type: 'string' },
   secondary: { type: 'string', multiple: true },
   transport: { type: 'string' },
+  'drain-timeout': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
+  'tls-client-ca': { type: 'string' },
+  'backend-ca': { type: 'string' },
+  'backend-cert': { type: 'string' },
+  'backend-key': { type: 'string' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const;
+
+type OptionName = keyof typeof OPTIONS;
+
+/** The text of an option, if it was given. */
+type TextOf = (name: OptionName) => string | undefined;
 
 /**
  * Reads the command line.
@@ -58,17 +92,22 @@ const OPTIONS = {
  */
 export function parseCommandLine(args: readonly string[]): Command {
   const { values, tokens } = parseArgs({ args: [...args], options: OPTIONS, strict: false, tokens: true });
+  const given = new Set<string>();
   for (const token of tokens) {
     if (token.kind === 'positional') {
       throw new UsageError(`unexpected argument ${JSON.stringify(token.value)}; see --help`);
     }
-    if (token.kind === 'option') checkOption(token.name, token.rawName, token.value);
+    if (token.kind !== 'option') continue;
+    checkOption(token.name, token.rawName, token.value);
+    if (given.has(token.name) && !('multiple' in OPTIONS[token.name as OptionName])) {
+      throw new UsageError(`${token.rawName} can be given once`);
+    }
+    given.add(token.name);
   }
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
-  const primaries = tokens.filter((token) => token.kind === 'option' && token.name === 'primary');
-  if (primaries.length > 1) throw new UsageError('--primary can be given once: one backend answers');
-  const primary = values.primary as string | undefined;
+  const textOf: TextOf = (name) => values[name] as string | undefined;
+  const primary = textOf('primary');
   const secondaries = (values.secondary ?? []) as string[];
   if (primary === undefined && secondaries.length > 0) {
     throw new UsageError('--secondary needs --primary: the backend that answers');
@@ -76,20 +115,62 @@ export function parseCommandLine(args: readonly string[]): Command {
   if (primary !== undefined) check('--primary', () => parseTarget(primary));
   for (const target of secondaries) check('--secondary', () => parseTarget(target));
   const listen = (values.listen as string[] | undefined) ?? [DEFAULT_LISTEN];
+  const drainTimeout = textOf('drain-timeout') ?? DEFAULT_DRAIN_TIMEOUT;
   return {
     kind: 'run',
     options: {
       listen: listen.map((address) => check('--listen', () => parseListenAddress(address))),
       primary,
       secondaries,
-      transport: transportNamed((values.transport as string | undefined) ?? 'http2'),
+      transport: transportNamed(textOf('transport') ?? 'http2'),
+      drainTimeoutMilliseconds: check('--drain-timeout', () => parseDuration(drainTimeout)),
+      tls: tlsPaths(textOf),
+      backendTls: backendTlsPaths(textOf, primary === undefined ? [] : [primary, ...secondaries]),
     },
   };
 }
 
+function tlsPaths(textOf: TextOf): TlsPaths | undefined {
+  demandBoth(textOf, 'tls-cert', 'tls-key');
+  const [cert, key, ca] = filesOf(textOf, 'tls-cert', 'tls-key', 'tls-client-ca');
+  if (ca !== undefined && cert === undefined) {
+    throw new UsageError('--tls-client-ca needs --tls-cert and --tls-key: without them there is no TLS');
+  }
+  return cert === undefined ? undefined : { cert, key, ca };
+}
+
+function backendTlsPaths(textOf: TextOf, targets: readonly string[]): TlsPaths {
+  demandBoth(textOf, 'backend-cert', 'backend-key');
+  const [ca, cert, key] = filesOf(textOf, 'backend-ca', 'backend-cert', 'backend-key');
+  const first = ca ?? cert;
+  if (first !== undefined && !targets.some(isSecure)) {
+    throw new UsageError(`${first.option} is for https:// targets, and there is none`);
+  }
+  return { ca, cert, key };
+}
+
+/** Whether a target is reached by TLS. */
+export function isSecure(target: string): boolean {
+  return parseTarget(target).scheme === 'https';
+}
+
+function demandBoth(textOf: TextOf, one: OptionName, other: OptionName): void {
+  const [present, missing] = textOf(one) === undefined ? [other, one] : [one, other];
+  if (textOf(present) !== undefined && textOf(missing) === undefined) {
+    throw new UsageError(`--${present} needs --${missing}: a certificate and its key belong together`);
+  }
+}
+
+function filesOf(textOf: TextOf, ...names: readonly OptionName[]): (OptionFile | undefined)[] {
+  return names.map((name) => {
+    const path = textOf(name);
+    return path === undefined ? undefined : { option: `--${name}`, path };
+  });
+}
+
 function checkOption(name: string, rawName: string, value: string | undefined): void {
   if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`unknown option ${rawName}; see --help`);
-  const takesValue = OPTIONS[name as keyof typeof OPTIONS].type === 'string';
+  const takesValue = OPTIONS[name as OptionName].type === 'string';
   if (takesValue && (value === undefined || value === '')) {
     throw new UsageError(`${rawName} needs a value; see --help`);
   }

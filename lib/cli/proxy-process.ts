@@ -1,69 +1,114 @@
+import type { SecureContextOptions } from 'node:tls';
 import { type ClientConn, dial } from '../client/client-conn.js';
 import { formatAddress, type ListenAddress } from '../port/address.js';
 import type { StreamParameters } from '../proxy/director.js';
 import { transparentHandler } from '../proxy/handler.js';
 import { Server } from '../server/server.js';
 import { type DemoBackend, startDemoBackends, tryIt } from './demo-backends.js';
-import type { RunOptions } from './options.js';
+import { isSecure, type RunOptions } from './options.js';
+import { TlsFiles } from './tls-files.js';
+
+/** The time that connections to backends have to close by themselves when no call is left. */
+const GOODBYE_MILLISECONDS = 1000;
 
 /** The running command: a server, the connections to its backends, and the demo backends if there are any. */
 export class ProxyProcess {
   readonly #server: Server;
   readonly #conns: readonly ClientConn[];
   readonly #demoBackends: readonly DemoBackend[];
+  readonly #tlsFiles: readonly TlsFiles[];
 
-  private constructor(server: Server, conns: readonly ClientConn[], demoBackends: readonly DemoBackend[]) {
+  private constructor(
+    server: Server,
+    conns: readonly ClientConn[],
+    demoBackends: readonly DemoBackend[],
+    tlsFiles: readonly TlsFiles[],
+  ) {
     this.#server = server;
     this.#conns = conns;
     this.#demoBackends = demoBackends;
+    this.#tlsFiles = tlsFiles;
   }
 
   /**
    * Starts it, and prints one line when it is ready.
    *
-   * @throws Error that names the address which it cannot listen at; then nothing is left running
+   * @param log told what else there is to know while it runs, a line each
+   * @throws UsageError for files that are of no use; Error that names the address which it cannot listen at; then
+   *   nothing is left running
    */
-  static async start(options: RunOptions, print: (line: string) => void): Promise<ProxyProcess> {
+  static async start(
+    options: RunOptions,
+    print: (line: string) => void,
+    log: (line: string) => void,
+  ): Promise<ProxyProcess> {
     const { transport } = options;
+    const clientFiles = options.tls === undefined ? undefined : await TlsFiles.read(options.tls);
+    const backendFiles = await TlsFiles.read(options.backendTls);
     const demoBackends = options.primary === undefined ? await startDemoBackends(print) : [];
     const targets =
       options.primary === undefined
         ? demoBackends.map(({ target }) => target)
         : [options.primary, ...options.secondaries];
-    const [primary, ...secondaries] = targets.map((target) => ({ conn: dial(target, { transport }) }));
+    const [primary, ...secondaries] = targets.map((target) => ({
+      conn: dial(target, { transport, tls: isSecure(target) ? backendFiles.options : undefined }),
+    }));
     const parameters: StreamParameters = { primary: primary!, secondaries };
     const server = new Server({
       unknownServiceHandler: transparentHandler(() => parameters),
       transport,
+      tls: clientFiles && { ...clientFiles.options, requestCert: clientFiles.options.ca !== undefined },
     });
     const conns = [primary!, ...secondaries].map(({ conn }) => conn);
-    const proxy = new ProxyProcess(server, conns, demoBackends);
+    const tlsFiles = clientFiles === undefined ? [backendFiles] : [backendFiles, clientFiles];
+    const proxy = new ProxyProcess(server, conns, demoBackends, tlsFiles);
     const addresses: string[] = [];
     for (const address of options.listen) {
       try {
         addresses.push(formatAddress(await server.listen(address)));
       } catch (error) {
-        await proxy.drain();
+        await proxy.drain(options.drainTimeoutMilliseconds);
         throw new Error(`--listen: cannot listen at ${formatAddress(address)}: ${reasonOf(error, address)}`);
       }
     }
+    clientFiles?.watch((renewed) => server.setSecureContext(renewed), log);
+    backendFiles.watch((renewed) => proxy.#renewBackendTls(renewed), log);
     const backends = targets.map((target, index) => `${index === 0 ? 'primary' : 'secondary'} ${target}`);
-    print(`grpc-frame-proxy listens at ${addresses.join(', ')}; ${backends.join(', ')}`);
-    if (demoBackends.length > 0) introduceDemo(addresses[0]!, print);
+    print(`grpc-frame-proxy listens at ${addresses.join(', ')}; ${wireOf(options)}${backends.join(', ')}`);
+    if (demoBackends.length > 0) introduceDemo(addresses[0]!, options, print);
     return proxy;
   }
 
-  /** Lets running calls finish; resolves when nothing is left open. */
-  async drain(): Promise<void> {
-    await this.#server.close();
+  /**
+   * Lets running calls finish, for so long, and then ends them; resolves when nothing is left open, with the number of
+   * calls that it ended.
+   */
+  async drain(timeoutMilliseconds: number): Promise<number> {
+    for (const files of this.#tlsFiles) files.stop();
+    const ended = await this.#server.close({ timeoutMilliseconds });
+    const timer = setTimeout(() => {
+      for (const conn of this.#conns) conn.destroy();
+    }, GOODBYE_MILLISECONDS);
     await Promise.all(this.#conns.map((conn) => conn.close()));
-    await Promise.all(this.#demoBackends.map(({ server }) => server.close()));
+    clearTimeout(timer);
+    await Promise.all(this.#demoBackends.map(({ server }) => server.close({ timeoutMilliseconds: 0 })));
+    return ended;
+  }
+
+  #renewBackendTls(options: SecureContextOptions): void {
+    for (const conn of this.#conns) if (conn.scheme === 'https') conn.setSecureContext(options);
   }
 }
 
-function introduceDemo(address: string, print: (line: string) => void): void {
+function wireOf({ tls }: RunOptions): string {
+  if (tls === undefined) return '';
+  return tls.ca === undefined ? 'TLS; ' : 'TLS, with client certificates; ';
+}
+
+function introduceDemo(address: string, { tls }: RunOptions, print: (line: string) => void): void {
+  const wire = tls === undefined ? 'cleartext' : tls.ca === undefined ? 'TLS' : 'mutual TLS';
   print('No --primary was given, so these are demo backends, which echo any call. Try:');
-  print(`  ${tryIt(address)}`);
+  print(`  ${tryIt(address, wire)}`);
   print('or go on to yours: npm start -- --primary http://HOST:PORT');
 }
 

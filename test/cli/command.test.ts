@@ -25,7 +25,15 @@ function client(t: Test, port: number): GrpcClient {
 t.test('--help and --version print and exit 0', async (t) => {
   const help = start(t, '--help');
   t.equal(await help.ended(), 0);
-  for (const option of ['--listen', '--primary', '--secondary', '--transport', '--help', '--version']) {
+  for (const option of [
+    '--listen',
+    '--primary',
+    '--secondary',
+    '--transport',
+    '--drain-timeout',
+    '--help',
+    '--version',
+  ]) {
     t.match(help.stdout, option);
   }
   const version = start(t, '--version');
@@ -50,6 +58,10 @@ t.test('a wrong command line is one line that names the option, exit 2, nothing 
     [['--primary', 'a:1', '--secondary', 'b'], /--secondary: "b" is no address/],
     [['--secondary', 'b:1'], /--secondary needs --primary/],
     [['--transport', 'carrier-pigeon'], /--transport: "carrier-pigeon" is none: give http2 or frames/],
+    [['--transport', 'http2', '--transport', 'frames'], /--transport can be given once/],
+    [['--drain-timeout', 'soon'], /--drain-timeout: "soon" is no duration: give 250ms, 5s or 2m/],
+    [['--drain-timeout', '5'], /--drain-timeout: "5" is no duration/],
+    [['--drain-timeout=-5s'], /--drain-timeout: "-5s" is no duration/],
     [['--help=yes'], /--help takes no value/],
   ];
   await Promise.all(
@@ -171,6 +183,35 @@ t.test(
     t.match(command.stderr, /^grpc-frame-proxy: standard output is lost: ENOSPC.*\n$/);
   },
 );
+
+for (const transport of ['http2', 'frames']) {
+  t.test(`what still runs after --drain-timeout is ended, counted, and exit 0 (${transport})`, async (t) => {
+    const primary = await backend(t);
+    const options = ['--drain-timeout', '300ms', '--transport', transport];
+    const command = start(t, '--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`, ...options);
+    const port = await portOf(command);
+    const results = [1, 2].map(async () => {
+      const call = client(t, port).open('/test.Echo/Echo');
+      const result = collect(call);
+      call.write(Buffer.from('open'));
+      await once(call, 'data');
+      return { result };
+    });
+    const running = await Promise.all(results);
+    // A connection that carries nothing, and one that has not said what it is, hold nothing up either.
+    const silent = net.connect(port, '127.0.0.1');
+    silent.on('error', () => {});
+    await once(silent, 'connect');
+    const began = performance.now();
+    command.signal('SIGTERM');
+    for (const { result } of running) {
+      t.match(await result, { code: 14, details: 'server is shutting down' });
+    }
+    t.ok(performance.now() - began > 250, 'they had their time');
+    t.equal(await command.ended(), 0);
+    t.match(command.stdout, /\ndrained; 2 calls had to be ended after --drain-timeout\n$/);
+  });
+}
 
 t.test('a second signal ends at once', async (t) => {
   const primary = await backend(t);
