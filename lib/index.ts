@@ -85,6 +85,7 @@ export type { ServerStream } from './server/server-stream.js';
 export type {
   DialKeepaliveTimes,
   DialLimits,
+  GivenLimits,
   KeepaliveTimes,
   PermittedKeepalive,
   ServerLimits,

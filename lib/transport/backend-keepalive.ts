@@ -1,7 +1,7 @@
 import { TOO_MANY_PINGS } from './connection-ends.js';
 import type { DialKeepaliveTimes } from './limits.js';
 
-/** gRFC A8 "restricts clients to avoid configuring their keepalive below ten seconds"; here they are warned. */
+/** gRFC A8: "Restricts clients to avoid configuring their keepalive below […] ten seconds". Here they are warned. */
 const LEAST_MILLISECONDS = 10_000;
 
 /** As often even a server without calls permits a PING ("2 hours", gRFC A8). */

@@ -6,10 +6,10 @@ export type KeepaliveVerdict = 'alive' | 'ping' | 'settings' | 'dead';
 /**
  * The rule by which a silent peer is found dead. It is looked at every so often; the hot path only sets flags.
  *
- * It is asked by PING, but by no second one until it has sent a stream's frame: a server counts PINGs that come "too
- * often" while it sends neither HEADERS nor DATA, and ends the connection with its calls (gRFC A8, "Server Enforcement").
- * By default it permits one in 5 minutes, where a stream may be silent for hours. In between it is asked by empty
- * SETTINGS, which are acknowledged as well (RFC 9113 section 6.5.3), and which nobody counts so strictly.
+ * It is asked by PING, but by no second one until it has sent a stream's frame: a gRPC server counts PINGs that come
+ * while it sends neither HEADERS nor DATA, and ends the connection with its calls over the third too soon (gRFC A8,
+ * "Server Enforcement"). By default it permits one in 5 minutes, where a stream may be silent for hours. In between it is
+ * asked by empty SETTINGS, which are acknowledged as well (RFC 9113 section 6.5.3), and which nobody counts so strictly.
  */
 export class Keepalive {
   /** Set when anything is received. */

@@ -110,6 +110,7 @@ export interface ServerLimits extends TransportLimits {
    * connection is closed with its calls, by GOAWAY ENHANCE_YOUR_CALM, `too_many_pings`, upon which gRPC clients send
    * fewer. Default: as often as {@link TransportLimits.idleFrames} allows, since clients that keep their connection
    * alive every 10 s, say, may not know that there is a proxy. gRPC servers' own is 5 minutes, and not without calls.
+   * Sessions of a server that is attached are its owner's.
    */
   readonly permitKeepalive: PermittedKeepalive;
   /** How old a connection may get before it is told to go (GOAWAY), ±10 %; default: any age (gRFC A9). */

@@ -1,12 +1,12 @@
 import type { PermittedKeepalive } from './limits.js';
 
-/** "Initialize `MAX_PING_STRIKES = 2`" (gRFC A8, Server Enforcement). */
+/** "MAX_PING_STRIKES = 2" (gRFC A8, "Server Enforcement"). */
 const MAX_STRIKES = 2;
 
 /** What a client without calls is permitted: "no less than two hours" (gRFC A8). */
 const WITHOUT_CALLS_MILLISECONDS = 2 * 60 * 60 * 1000;
 
-/** Counts the PINGs of one client that come sooner than is permitted, by the algorithm of gRFC A8, Server Enforcement. */
+/** Counts the PINGs of one client that come sooner than is permitted, by the algorithm of gRFC A8. */
 export class PingStrikes {
   readonly #permitted: PermittedKeepalive;
   #strikes = 0;

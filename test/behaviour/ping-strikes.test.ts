@@ -70,7 +70,7 @@ behaviour('the third PING too soon ends the connection and its calls: too_many_p
   await exchange(client, 1);
   await pings(client, 3);
   t.same(client.of(0, FrameType.GOAWAY), [], 'one that is permitted, and two strikes');
-  client.send(PING, PING, PING);
+  client.send(...Array.from({ length: 500 }, () => PING));
   await endForPings(client);
   await eventually('the outcome', () => outcomes.length === 1);
   const { failure } = outcomes[0]!;

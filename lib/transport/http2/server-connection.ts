@@ -25,7 +25,8 @@ export class ServerConnection implements Checked, CarrierOwner {
   readonly #limits: ServerLimits;
   readonly #age: ConnectionAge;
   readonly #use: ConnectionUse;
-  readonly #pingStrikes: PingStrikes | undefined;
+  /** Undefined also once it has been ended by them. */
+  #pingStrikes: PingStrikes | undefined;
   /** `bytesWritten` when a PING came last. */
   #writtenAtPing = 0;
   readonly #acceptedAt = performance.now();
@@ -55,8 +56,7 @@ export class ServerConnection implements Checked, CarrierOwner {
     session.once('remoteSettings', () => {
       this.#isReady = true;
     });
-    const strikes = this.#pingStrikes;
-    if (strikes !== undefined) session.on('ping', () => this.#onPing(carrier, strikes));
+    if (this.#pingStrikes !== undefined) session.on('ping', () => this.#onPing(carrier));
     session.setLocalWindowSize(CONNECTION_WINDOW);
     // It was in the TLS handshake when the server closed.
     if (this.#isClosing) this.shutDown();
@@ -89,12 +89,15 @@ export class ServerConnection implements Checked, CarrierOwner {
     this.#end(CLOSED_HERE);
   }
 
-  #onPing(carrier: Carrier, strikes: PingStrikes): void {
+  #onPing(carrier: Carrier): void {
+    const strikes = this.#pingStrikes;
+    if (strikes === undefined) return;
     const { bytesWritten } = carrier.socket;
     if (carrier.hasSentContent || bytesWritten - this.#writtenAtPing > CONTROL_BYTES) strikes.reset();
     carrier.hasSentContent = false;
     this.#writtenAtPing = bytesWritten;
     if (!strikes.isExceededBy(performance.now(), carrier.streamCount > 0)) return;
+    this.#pingStrikes = undefined;
     // Not at once: this comes from inside of nghttp2.
     setImmediate(() => this.#end(PINGED_TOO_OFTEN, TOO_MANY_PINGS));
   }

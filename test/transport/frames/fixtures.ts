@@ -15,11 +15,11 @@ import { checkedLimits } from '../../../lib/transport/check-limits.js';
 import { ClientTls } from '../../../lib/transport/client-tls.js';
 import { FramesDialer } from '../../../lib/transport/frames/dialer.js';
 import { FramesServerTransport } from '../../../lib/transport/frames/server-transport.js';
-import type { GivenLimits } from '../../../lib/transport/limits.js';
 import {
   DEFAULT_DIAL_LIMITS,
   DEFAULT_SERVER_LIMITS,
   type DialLimits,
+  type GivenLimits,
   type ServerLimits,
 } from '../../../lib/transport/limits.js';
 import type { DialerOptions } from '../../../lib/transport/options.js';
