@@ -3,6 +3,8 @@ import { formatAddress } from '../port/address.js';
 import type { StreamHandler } from '../server/handler.js';
 import { Server } from '../server/server.js';
 
+const DEMO_NAMES = ['primary', 'secondary 1', 'secondary 2', 'shadow'] as const;
+
 /** A backend that answers every call with its own messages, and says who it is in a trailer. */
 export interface DemoBackend {
   readonly name: string;
@@ -10,9 +12,9 @@ export interface DemoBackend {
   readonly server: Server;
 }
 
-/** Starts one primary and two secondaries on free ports of the loopback interface. */
+/** Starts a primary, two secondaries and a shadow, in this order, on free ports of the loopback interface. */
 export function startDemoBackends(log: (line: string) => void): Promise<DemoBackend[]> {
-  return Promise.all(['primary', 'secondary 1', 'secondary 2'].map((name) => startDemoBackend(name, log)));
+  return Promise.all(DEMO_NAMES.map((name) => startDemoBackend(name, log)));
 }
 
 async function startDemoBackend(name: string, log: (line: string) => void): Promise<DemoBackend> {

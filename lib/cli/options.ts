@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { LOAD_BALANCING, type LoadBalancing } from '../client/channel/load-balancing.js';
 import { type ListenAddress, parseListenAddress } from '../port/address.js';
 import { parseTarget } from '../port/target.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
@@ -17,6 +18,13 @@ export interface RunOptions {
   /** Undefined: embedded demo backends. */
   readonly primary: string | undefined;
   readonly secondaries: readonly string[];
+  readonly shadows: readonly string[];
+  /** The part of the calls that each shadow gets, drawn for each call. */
+  readonly shadowPercent: number;
+  /** Compares the answers of all others with the primary's. */
+  readonly compares: boolean;
+  /** Undefined: as by default. */
+  readonly loadBalancing: LoadBalancing | undefined;
   readonly transport: TransportName;
   /** How long running calls have to finish once it drains. */
   readonly drainTimeoutMilliseconds: number;
@@ -32,16 +40,24 @@ const DEFAULT_DRAIN_TIMEOUT = '30s';
 export const HELP = `grpc-frame-proxy: a transparent gRPC reverse proxy
 
 Usage: grpc-frame-proxy [--listen ADDRESS]… [--primary TARGET] [--secondary TARGET]…
-                        [--transport NAME] [--drain-timeout DURATION]
+                        [--shadow TARGET]… [--shadow-percent N] [--compare]
+                        [--load-balancing POLICY] [--transport NAME] [--drain-timeout DURATION]
                         [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
                         [--backend-ca FILE] [--backend-cert FILE --backend-key FILE]
 
   --listen ADDRESS    where to take calls: HOST:PORT, :PORT (all interfaces) or unix:/PATH; can be repeated.
                       Default ${DEFAULT_LISTEN}
   --primary TARGET    the backend that answers: http://HOST:PORT or HOST:PORT (HTTP/2 without TLS),
-                      https://HOST:PORT, or unix:/PATH. Without it, demo backends are started
+                      https://HOST:PORT, unix:/PATH, dns:[//SERVER/]HOST:PORT, ipv4:ADDRESS:PORT,… or
+                      ipv6:[ADDRESS]:PORT,…. Without it, demo backends are started
   --secondary TARGET  a backend that gets every call, too, and must succeed, too; its answers are dropped.
                       Can be repeated
+  --shadow TARGET     a backend that gets every call, too, and can neither fail nor delay it. Can be repeated
+  --shadow-percent N  the part of the calls that each shadow gets, drawn for each call: from 0 to 100. Default 100
+  --compare           says on standard error where answers of secondaries and shadows differ from the primary's
+  --load-balancing POLICY
+                      how calls are spread over a backend's addresses: ${LOAD_BALANCING.join(', ')}.
+                      Default round_robin
   --transport NAME    what speaks HTTP/2: http2 (node:http2) or frames (this package's own engine).
                       Default http2
   --drain-timeout DURATION
@@ -68,6 +84,10 @@ const OPTIONS = {
   listen: { type: 'string', multiple: true },
   primary: { type: 'string' },
   secondary: { type: 'string', multiple: true },
+  shadow: { type: 'string', multiple: true },
+  'shadow-percent': { type: 'string' },
+  compare: { type: 'boolean' },
+  'load-balancing': { type: 'string' },
   transport: { type: 'string' },
   'drain-timeout': { type: 'string' },
   'tls-cert': { type: 'string' },
@@ -109,11 +129,21 @@ export function parseCommandLine(args: readonly string[]): Command {
   const textOf: TextOf = (name) => values[name] as string | undefined;
   const primary = textOf('primary');
   const secondaries = (values.secondary ?? []) as string[];
-  if (primary === undefined && secondaries.length > 0) {
-    throw new UsageError('--secondary needs --primary: the backend that answers');
+  const shadows = (values.shadow ?? []) as string[];
+  if (primary === undefined) {
+    const needy = secondaries.length > 0 ? '--secondary' : shadows.length > 0 ? '--shadow' : undefined;
+    if (needy !== undefined) throw new UsageError(`${needy} needs --primary: the backend that answers`);
+  } else {
+    check('--primary', () => parseTarget(primary));
+    if (textOf('shadow-percent') !== undefined && shadows.length === 0) {
+      throw new UsageError('--shadow-percent needs --shadow');
+    }
+    if (values.compare === true && secondaries.length + shadows.length === 0) {
+      throw new UsageError('--compare needs --shadow or --secondary: what the primary is compared with');
+    }
   }
-  if (primary !== undefined) check('--primary', () => parseTarget(primary));
   for (const target of secondaries) check('--secondary', () => parseTarget(target));
+  for (const target of shadows) check('--shadow', () => parseTarget(target));
   const listen = (values.listen as string[] | undefined) ?? [DEFAULT_LISTEN];
   const drainTimeout = textOf('drain-timeout') ?? DEFAULT_DRAIN_TIMEOUT;
   return {
@@ -122,10 +152,14 @@ export function parseCommandLine(args: readonly string[]): Command {
       listen: listen.map((address) => check('--listen', () => parseListenAddress(address))),
       primary,
       secondaries,
-      transport: transportNamed(textOf('transport') ?? 'http2'),
+      shadows,
+      shadowPercent: percentOf(textOf('shadow-percent') ?? '100'),
+      compares: values.compare === true,
+      loadBalancing: oneOf('--load-balancing', LOAD_BALANCING, textOf('load-balancing')),
+      transport: oneOf('--transport', TRANSPORT_NAMES, textOf('transport')) ?? 'http2',
       drainTimeoutMilliseconds: check('--drain-timeout', () => parseDuration(drainTimeout)),
       tls: tlsPaths(textOf),
-      backendTls: backendTlsPaths(textOf, primary === undefined ? [] : [primary, ...secondaries]),
+      backendTls: backendTlsPaths(textOf, primary === undefined ? [] : [primary, ...secondaries, ...shadows]),
     },
   };
 }
@@ -177,14 +211,24 @@ function checkOption(name: string, rawName: string, value: string | undefined): 
   if (!takesValue && value !== undefined) throw new UsageError(`${rawName} takes no value`);
 }
 
-function transportNamed(name: string): TransportName {
-  const known = TRANSPORT_NAMES.find((each) => each === name);
-  if (known === undefined) {
-    throw new UsageError(
-      `--transport: ${JSON.stringify(name)} is none: give ${TRANSPORT_NAMES.join(' or ')}`,
-    );
-  }
-  return known;
+/** One of the names that an option can have; undefined if it was not given. */
+function oneOf<T extends string>(
+  option: string,
+  names: readonly T[],
+  text: string | undefined,
+): T | undefined {
+  if (text === undefined) return undefined;
+  const known = names.find((each) => each === text);
+  if (known !== undefined) return known;
+  const last = names.at(-1);
+  const all = `${names.slice(0, -1).join(', ')} or ${last}`;
+  throw new UsageError(`${option}: ${JSON.stringify(text)} is none: give ${all}`);
+}
+
+function percentOf(text: string): number {
+  const percent = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+  if (percent <= 100) return percent;
+  throw new UsageError(`--shadow-percent: ${JSON.stringify(text)} is none: give a number from 0 to 100`);
 }
 
 function check<T>(option: string, parse: () => T): T {

@@ -1,10 +1,13 @@
 import type { SecureContextOptions } from 'node:tls';
 import { type ClientConn, dial } from '../client/client-conn.js';
 import { formatAddress, type ListenAddress } from '../port/address.js';
-import type { StreamParameters } from '../proxy/director.js';
+import { compareResponses } from '../proxy/compare/compare-responses.js';
+import type { ResponseVerdict } from '../proxy/compare/verdict.js';
+import type { Destination, StreamDirector, StreamParameters } from '../proxy/director.js';
 import { transparentHandler } from '../proxy/handler.js';
 import { Server } from '../server/server.js';
 import { type DemoBackend, startDemoBackends, tryIt } from './demo-backends.js';
+import { DifferenceLog } from './difference-log.js';
 import { isSecure, type RunOptions } from './options.js';
 import { TlsFiles } from './tls-files.js';
 
@@ -17,17 +20,20 @@ export class ProxyProcess {
   readonly #conns: readonly ClientConn[];
   readonly #demoBackends: readonly DemoBackend[];
   readonly #tlsFiles: readonly TlsFiles[];
+  readonly #differences: DifferenceLog;
 
   private constructor(
     server: Server,
     conns: readonly ClientConn[],
     demoBackends: readonly DemoBackend[],
     tlsFiles: readonly TlsFiles[],
+    differences: DifferenceLog,
   ) {
     this.#server = server;
     this.#conns = conns;
     this.#demoBackends = demoBackends;
     this.#tlsFiles = tlsFiles;
+    this.#differences = differences;
   }
 
   /**
@@ -47,21 +53,33 @@ export class ProxyProcess {
     const backendFiles = await TlsFiles.read(options.backendTls);
     const demoBackends = options.primary === undefined ? await startDemoBackends(print) : [];
     const targets =
-      options.primary === undefined
-        ? demoBackends.map(({ target }) => target)
-        : [options.primary, ...options.secondaries];
-    const [primary, ...secondaries] = targets.map((target) => ({
-      conn: dial(target, { transport, tls: isSecure(target) ? backendFiles.options : undefined }),
-    }));
-    const parameters: StreamParameters = { primary: primary!, secondaries };
+      options.primary === undefined ? demoTargets(demoBackends) : targetsOf(options, options.primary);
+    const conns: ClientConn[] = [];
+    const destinationTo = (target: string): Destination => {
+      const tls = isSecure(target) ? backendFiles.options : undefined;
+      const conn = dial(target, { transport, tls, loadBalancing: options.loadBalancing });
+      conns.push(conn);
+      return { conn };
+    };
+    const { shadowPercent } = options;
+    const parameters: StreamParameters = {
+      primary: destinationTo(targets.primary),
+      secondaries: targets.secondaries.map(destinationTo),
+      ...(targets.shadows.length > 0 && {
+        shadows: targets.shadows.map((target) => ({ ...destinationTo(target), percent: shadowPercent })),
+      }),
+    };
+    const differences = new DifferenceLog(log);
+    const director = options.compares
+      ? comparing(parameters, (verdict) => differences.add(verdict))
+      : () => parameters;
     const server = new Server({
-      unknownServiceHandler: transparentHandler(() => parameters),
+      unknownServiceHandler: transparentHandler(director),
       transport,
       tls: clientFiles && { ...clientFiles.options, requestCert: clientFiles.options.ca !== undefined },
     });
-    const conns = [primary!, ...secondaries].map(({ conn }) => conn);
     const tlsFiles = clientFiles === undefined ? [backendFiles] : [backendFiles, clientFiles];
-    const proxy = new ProxyProcess(server, conns, demoBackends, tlsFiles);
+    const proxy = new ProxyProcess(server, conns, demoBackends, tlsFiles, differences);
     const addresses: string[] = [];
     for (const address of options.listen) {
       try {
@@ -73,8 +91,9 @@ export class ProxyProcess {
     }
     clientFiles?.watch((renewed) => server.setSecureContext(renewed), log);
     backendFiles.watch((renewed) => proxy.#renewBackendTls(renewed), log);
-    const backends = targets.map((target, index) => `${index === 0 ? 'primary' : 'secondary'} ${target}`);
-    print(`grpc-frame-proxy listens at ${addresses.join(', ')}; ${wireOf(options)}${backends.join(', ')}`);
+    print(
+      `grpc-frame-proxy listens at ${addresses.join(', ')}; ${wireOf(options)}${named(targets, options)}`,
+    );
     if (demoBackends.length > 0) introduceDemo(addresses[0]!, options, print);
     return proxy;
   }
@@ -86,6 +105,7 @@ export class ProxyProcess {
   async drain(timeoutMilliseconds: number): Promise<number> {
     for (const files of this.#tlsFiles) files.stop();
     const ended = await this.#server.close({ timeoutMilliseconds });
+    this.#differences.stop();
     const timer = setTimeout(() => {
       for (const conn of this.#conns) conn.destroy();
     }, GOODBYE_MILLISECONDS);
@@ -98,6 +118,39 @@ export class ProxyProcess {
   #renewBackendTls(options: SecureContextOptions): void {
     for (const conn of this.#conns) if (conn.scheme === 'https') conn.setSecureContext(options);
   }
+}
+
+/** Where the calls go. */
+interface Targets {
+  readonly primary: string;
+  readonly secondaries: readonly string[];
+  readonly shadows: readonly string[];
+}
+
+function targetsOf({ secondaries, shadows }: RunOptions, primary: string): Targets {
+  return { primary, secondaries, shadows };
+}
+
+function demoTargets(backends: readonly DemoBackend[]): Targets {
+  const targets = backends.map(({ target }) => target);
+  return { primary: targets[0]!, secondaries: targets.slice(1, -1), shadows: targets.slice(-1) };
+}
+
+function comparing(
+  parameters: StreamParameters,
+  onVerdict: (verdict: ResponseVerdict) => void,
+): StreamDirector {
+  const compared = compareResponses(parameters, { onVerdict });
+  return () => compared;
+}
+
+function named({ primary, secondaries, shadows }: Targets, { shadowPercent }: RunOptions): string {
+  const percent = shadowPercent < 100 ? ` (${shadowPercent} %)` : '';
+  return [
+    `primary ${primary}`,
+    ...secondaries.map((target) => `secondary ${target}`),
+    ...shadows.map((target) => `shadow ${target}${percent}`),
+  ].join(', ');
 }
 
 function wireOf({ tls }: RunOptions): string {

@@ -29,6 +29,10 @@ t.test('--help and --version print and exit 0', async (t) => {
     '--listen',
     '--primary',
     '--secondary',
+    '--shadow',
+    '--shadow-percent',
+    '--compare',
+    '--load-balancing',
     '--transport',
     '--drain-timeout',
     '--help',
@@ -57,6 +61,18 @@ t.test('a wrong command line is one line that names the option, exit 2, nothing 
     [['--primary', 'a:1', '--primary', 'b:1'], /--primary can be given once/],
     [['--primary', 'a:1', '--secondary', 'b'], /--secondary: "b" is no address/],
     [['--secondary', 'b:1'], /--secondary needs --primary/],
+    [['--shadow', 'b:1'], /--shadow needs --primary/],
+    [['--primary', 'a:1', '--shadow', 'b'], /--shadow: "b" is no address/],
+    [['--primary', 'a:1', '--shadow-percent', '5'], /--shadow-percent needs --shadow/],
+    [
+      ['--primary', 'a:1', '--shadow', 'b:1', '--shadow-percent', '101'],
+      /--shadow-percent: "101" is none: give a number from 0 to 100/,
+    ],
+    [['--primary', 'a:1', '--compare'], /--compare needs --shadow or --secondary/],
+    [
+      ['--load-balancing', 'random'],
+      /--load-balancing: "random" is none: give pick_first, round_robin or least_request/,
+    ],
     [['--transport', 'carrier-pigeon'], /--transport: "carrier-pigeon" is none: give http2 or frames/],
     [['--transport', 'http2', '--transport', 'frames'], /--transport can be given once/],
     [['--drain-timeout', 'soon'], /--drain-timeout: "soon" is no duration: give 250ms, 5s or 2m/],
@@ -95,7 +111,7 @@ t.test('without --primary a call goes to demo backends, which are named in the o
   t.equal(result.code, 0);
   t.same(result.messages.map(String), ['hello']);
   t.same(result.trailers.get('demo-backend'), ['primary']);
-  for (const name of ['primary', 'secondary 1', 'secondary 2']) {
+  for (const name of ['primary', 'secondary 1', 'secondary 2', 'shadow']) {
     await command.printed(new RegExp(`${name} got /any.Service/Method, a message of 5 bytes`));
   }
 });
@@ -225,4 +241,74 @@ t.test('a second signal ends at once', async (t) => {
   command.signal('SIGINT');
   t.equal(await command.ended(), 130);
   t.not((await result).code, 0);
+});
+
+t.test(
+  '--shadow gets the calls, and --compare says where its answers differ, once of each kind',
+  async (t) => {
+    const primary = await backend(t);
+    const answered: string[] = [];
+    const shadow = await GrpcBackend.start({
+      '/test.Echo/Echo': (call) => {
+        call.on('data', (message: Buffer) => {
+          answered.push(String(message));
+          call.write(Buffer.from(`${message}`.replace('different', 'diffErent')));
+        });
+        call.on('end', () => call.end());
+      },
+    });
+    t.teardown(() => shadow.destroy());
+    const command = start(
+      t,
+      ...['--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`, '--compare'],
+      ...['--shadow', `127.0.0.1:${shadow.port}`, '--shadow-percent', '100'],
+    );
+    const grpcClient = client(t, await portOf(command));
+    t.match(command.stdout, `primary 127.0.0.1:${primary.port}, shadow 127.0.0.1:${shadow.port}`);
+    for (const message of ['same', 'different', 'different', 'same', 'different']) {
+      const { code, messages } = await grpcClient.call('/test.Echo/Echo', [message]);
+      t.same([code, messages.map(String)], [0, [message]]);
+    }
+    await command.printed(
+      /compare: shadow .* answers \/test.Echo\/Echo differently from the primary: message 0, at byte 4/,
+    );
+    command.signal('SIGTERM');
+    t.equal(await command.ended(), 0);
+    t.equal(answered.length, 5);
+    t.match(command.stderr, /answers \/test.Echo\/Echo differently from the primary: 2 more times\n$/);
+  },
+);
+
+t.test('--shadow-percent 0 sends no call to the shadow, and says so', async (t) => {
+  const primary = await backend(t);
+  let calls = 0;
+  const shadow = await GrpcBackend.start({
+    '/test.Echo/Echo': (call) => {
+      calls++;
+      echo(call);
+    },
+  });
+  t.teardown(() => shadow.destroy());
+  const command = start(
+    t,
+    ...['--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`],
+    ...['--shadow', `127.0.0.1:${shadow.port}`, '--shadow-percent', '0'],
+  );
+  const grpcClient = client(t, await portOf(command));
+  t.match(command.stdout, `shadow 127.0.0.1:${shadow.port} (0 %)`);
+  for (let i = 0; i < 5; i++) t.equal((await grpcClient.call('/test.Echo/Echo', ['message'])).code, 0);
+  command.signal('SIGTERM');
+  t.equal(await command.ended(), 0);
+  t.equal(calls, 0);
+});
+
+t.test('--load-balancing spreads calls over the addresses of a target', async (t) => {
+  const backends = [await backend(t), await backend(t)];
+  const target = `ipv4:${backends.map(({ port }) => `127.0.0.1:${port}`).join(',')}`;
+  const command = start(
+    t,
+    ...['--listen', '127.0.0.1:0', '--primary', target, '--load-balancing', 'least_request'],
+  );
+  const grpcClient = client(t, await portOf(command));
+  for (let i = 0; i < 4; i++) t.equal((await grpcClient.call('/test.Echo/Echo', ['message'])).code, 0);
 });
