@@ -11,6 +11,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'listen',
       'attach',
       'setSecureContext',
+      'call',
       'close',
       '[Symbol.asyncDispose]',
       'destroy',
@@ -47,6 +48,19 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'close',
       '[Symbol.asyncDispose]',
       'destroy',
+    ],
+  ],
+  ClientStream: [
+    'client/client-stream',
+    [
+      'method',
+      'headers',
+      'status',
+      'send',
+      'end',
+      '[Symbol.asyncIterator]',
+      'cancel',
+      '[Symbol.asyncDispose]',
     ],
   ],
   CallContext: [

@@ -132,7 +132,7 @@ callsTest('what the request says of itself on the wire', async (t, world) => {
   const lists: string[][] = [];
   const backend = await world.frameBackend(async (connection) => {
     connection.send(settings());
-    for (const id of [1, 3]) {
+    for (const id of [1, 3, 5]) {
       lists.push(await connection.nextHeaders(id));
       connection.send(headers(id, [...RESPONSE, ...TRAILERS], END));
     }
@@ -163,6 +163,8 @@ callsTest('what the request says of itself on the wire', async (t, world) => {
   t.equal(fieldValue(own, ':authority'), 'other:1');
   t.equal(fieldValue(own, ':path'), '/a.B/C');
   t.match(fieldValue(own, 'grpc-timeout'), /^5\d{7}u$/, 'the earlier of the two');
+  await conn.call(METHOD, { timeoutMilliseconds: Infinity, deadline: Infinity }).status;
+  t.equal(fieldValue(lists[2], 'grpc-timeout'), undefined);
 });
 
 callsTest('a failure comes behind the messages, and is the status', async (t, world) => {
@@ -219,19 +221,44 @@ callsTest('a status that comes without a message needs nobody who reads', async 
 });
 
 callsTest('the status comes to who has taken the last message and asks for no more', async (t, world) => {
+  const arrived = deferred();
   const { call } = await framesOf(world, async (connection) => {
-    connection.send(headers(1, RESPONSE), data(1, encodeMessage(Buffer.from('one'))));
-    await connection.roundTrip();
-    connection.send(data(1, encodeMessage(Buffer.from('two'))));
-    await connection.roundTrip();
+    const messages = ['one', 'two'].map((text) => encodeMessage(Buffer.from(text)));
+    connection.send(headers(1, RESPONSE), data(1, Buffer.concat(messages)));
     connection.send(headers(1, TRAILERS, END));
+    await connection.roundTrip();
+    arrived.resolve();
   });
   const own = call();
+  await own.headers;
+  await arrived.promise;
   const messages = own[Symbol.asyncIterator]();
   t.equal(`${(await messages.next()).value}`, 'one');
   t.equal(`${(await messages.next()).value}`, 'two');
   t.equal((await within(2000, 'the status', own.status)).code, Code.OK);
 });
+
+callsTest(
+  'what is sent before there is a connection waits for room, too, or for the end',
+  async (t, world) => {
+    const backend = await world.frameBackend((connection) => connection.send(settings()));
+    const own = world.dial(backend.port).call(METHOD);
+    let isSent = false;
+    const sending = own.send(Buffer.alloc(MIB)).then(() => {
+      isSent = true;
+    });
+    const connection = await backend.accept();
+    await connection.until(() => connection.of(1, FrameType.DATA).length > 0);
+    await connection.roundTrip();
+    t.equal(isSent, false);
+    connection.send(windowUpdate(0, 2 * MIB), windowUpdate(1, 2 * MIB));
+    await sending;
+    const blocked = own.send(Buffer.alloc(4 * MIB));
+    await connection.roundTrip();
+    own.cancel();
+    await t.rejects(blocked, { code: Code.CANCELLED });
+  },
+);
 
 callsTest('a backend is held back while nobody reads', async (t, world) => {
   let sent = 0;
