@@ -43,32 +43,23 @@ export function compareWithin(
   settings: CompareSettings,
 ): StreamParameters {
   const calls = new ComparedCalls(settings, memory);
-  const { secondaries, shadows } = parameters as Compared;
-  const others = {
-    ...(secondaries === undefined ? {} : { secondaries: watchedAll(secondaries, calls) }),
-    ...(shadows === undefined ? {} : { shadows: watchedAll(shadows, calls) }),
-  };
+  const { primary, secondaries, shadows, requestFinalizer, callOptions } = parameters as Compared;
+  const groups = { secondaries: watchedAll(secondaries, calls), shadows: watchedAll(shadows, calls) };
   if (calls.others === 0) return parameters;
-  return {
-    ...parameters,
-    // By name, too: the parameters are the application's, and may be an object with accessors.
-    requestFinalizer: parameters.requestFinalizer,
-    callOptions: parameters.callOptions,
-    primary: watched(parameters.primary, (observer) => new PrimaryWatch(calls, observer)),
-    ...others,
-  } as StreamParameters;
+  const copy = { ...parameters, ...groups, primary: watched(primary, (own) => new PrimaryWatch(calls, own)) };
+  return (isPlain(parameters) ? copy : { ...copy, requestFinalizer, callOptions }) as StreamParameters;
 }
 
 /** Destinations, or so many of them as are needed. */
 type Group = Iterable<Destination> | { readonly of: Iterable<Destination> };
 
 /** The groups of parameters that are compared with the primary. */
-interface Compared {
+interface Compared extends Omit<StreamParameters, 'secondaries' | 'shadows'> {
   readonly secondaries?: Group | undefined;
   readonly shadows?: Group | undefined;
 }
 
-function watchedAll(group: Group, calls: ComparedCalls): Group {
+function watchedAll(group: Group | undefined, calls: ComparedCalls): Group | undefined {
   // What is nonsense the call itself says.
   if (typeof group !== 'object' || group === null) return group;
   const one = (destination: Destination) => {
@@ -85,8 +76,16 @@ function watched(
   watch: (observer: ResponseObserver | undefined) => ResponseWatch,
 ): Destination {
   if (typeof destination !== 'object' || destination === null) return destination;
-  const { conn, ctx, msg, errHandler, observer } = destination;
-  return { ...destination, conn, ctx, msg, errHandler, observer: watch(observer) };
+  const { observer: own } = destination;
+  const observer = watch(own);
+  if (isPlain(destination)) return { ...destination, observer };
+  const { conn, ctx, msg, errHandler } = destination;
+  return { ...destination, conn, ctx, msg, errHandler, observer };
+}
+
+/** Whether a copy of its own properties is a copy of all: the application's may be objects with accessors. */
+function isPlain(object: object): boolean {
+  return Object.getPrototypeOf(object) === Object.prototype;
 }
 
 /** The calls that are made with the same parameters. */
@@ -95,7 +94,10 @@ class ComparedCalls {
   /** Destinations that are compared with the primary. */
   others = 0;
   readonly #memory: ComparingMemory;
-  readonly #comparisons = new WeakMap<object, Comparison>();
+  /** The first call, which mostly is the only one: a `WeakMap` costs more than all the rest. */
+  #call: object | undefined;
+  #comparison: Comparison | undefined;
+  #comparisons: WeakMap<object, Comparison> | undefined;
 
   constructor(settings: CompareSettings, memory: ComparingMemory) {
     this.settings = settings;
@@ -103,10 +105,23 @@ class ComparedCalls {
   }
 
   comparisonOf(response: WatchedResponse): Comparison {
-    let comparison = this.#comparisons.get(response.call);
-    if (comparison === undefined) {
-      comparison = new Comparison(this.settings, this.#memory, response);
-      this.#comparisons.set(response.call, comparison);
+    const { call } = response;
+    if (call === this.#call) return this.#comparison!;
+    const known = this.#comparisons?.get(call);
+    if (known !== undefined) return known;
+    const comparison = new Comparison(this.settings, this.#memory, response);
+    if (this.#comparisons !== undefined) {
+      this.#comparisons.set(call, comparison);
+    } else if (this.#call === undefined) {
+      this.#call = call;
+      this.#comparison = comparison;
+    } else {
+      this.#comparisons = new WeakMap([
+        [this.#call, this.#comparison!],
+        [call, comparison],
+      ]);
+      this.#call = undefined;
+      this.#comparison = undefined;
     }
     return comparison;
   }
