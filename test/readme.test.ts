@@ -1,6 +1,8 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { Metadata } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
 import type { Server } from '../lib/index.js';
+import { eventually } from './support/eventually.js';
 import { type BidiCall, echo, GrpcBackend } from './support/grpc-backend.js';
 import { GrpcClient } from './support/grpc-client.js';
 
@@ -18,14 +20,21 @@ async function exampleWith(text: string): Promise<string> {
 }
 
 /**
- * Runs an example as it stands in the README, with other ports, and gives what it calls `server`. The example
+ * Runs an example as it stands in the README, with other ports and names, and gives what it calls `server`. The example
  * imports this package by its name, which Node resolves to the package itself.
  */
-async function run(t: Test, name: string, source: string, ports: readonly number[]): Promise<number> {
+async function run(
+  t: Test,
+  name: string,
+  source: string,
+  ports: readonly number[],
+  names: Readonly<Record<string, string>> = {},
+): Promise<number> {
   let code = source;
   ports.forEach((port, index) => {
     code = code.replace(`127.0.0.1:${50061 + index}`, `127.0.0.1:${port}`);
   });
+  for (const [from, to] of Object.entries(names)) code = code.replaceAll(from, to);
   t.ok(code.includes(LISTEN), 'the example listens where it says');
   code = code.replace(`await server.listen(${LISTEN})`, "export const address = await server.listen(':0')");
   await mkdir(EXAMPLES, { recursive: true });
@@ -94,4 +103,98 @@ t.test('the README example that replicates writes swallows a failing secondary, 
   t.same(logged, [`/storage.Files/Write OK outdated: http://127.0.0.1:${ports[2]}`]);
   const unknown = await client(t, port).call('/storage.Files/Read', []);
   t.equal(unknown.code, 12, 'methods that are not registered are not proxied');
+});
+
+/** A backend that answers with its name, and how many calls it has had. */
+async function countingBackend(t: Test, name: string, change = (message: string) => message) {
+  const counted = { calls: 0 };
+  const { port } = await backend(t, (call) => {
+    counted.calls++;
+    call.on('error', () => {});
+    call.on('data', (message: Buffer) => call.write(Buffer.from(change(`${name} ${message}`))));
+    call.on('end', () => call.end());
+  });
+  return { port, counted };
+}
+
+t.test('the README example that shadows samples by tenant, and tells where answers differ', async (t) => {
+  const primary = await countingBackend(t, 'v');
+  const next = await countingBackend(t, 'v', (message) => message.replace('new', 'NEW'));
+  const logged: string[] = [];
+  t.intercept(console, 'log', { value: (...words: unknown[]) => logged.push(words.join(' ')) });
+  const ports = [primary.port, next.port];
+  const grpcClient = client(t, await run(t, 'shadow', await exampleWith('sampleKey'), ports));
+  const call = async (tenant: string, message: string) => {
+    const metadata = new Metadata();
+    metadata.set('x-tenant', tenant);
+    const { code, messages } = await grpcClient.call('/any.Service/Method', [message], metadata);
+    t.same([code, messages.map(String)], [0, [`v ${message}`]]);
+  };
+  let sampled = '';
+  for (let i = 0; sampled === '' && i < 500; i++) {
+    await call(`tenant-${i}`, 'old');
+    if (next.counted.calls > 0) sampled = `tenant-${i}`;
+  }
+  for (let i = 0; i < 5; i++) await call(sampled, 'new');
+  await eventually('all differences are told', () => logged.length === 5);
+  t.same(new Set(logged), new Set(['/any.Service/Method differs at message 0']));
+  t.equal(next.counted.calls, 6);
+});
+
+t.test('the README example of a canary sends it one call in twenty', async (t) => {
+  const stable = await countingBackend(t, 'stable');
+  const canary = await countingBackend(t, 'canary');
+  const ports = [stable.port, canary.port];
+  const grpcClient = client(t, await run(t, 'canary', await exampleWith('? canary : stable'), ports));
+  const drawn = [0.5, 0.049, 0.05, 0.99];
+  t.intercept(Math, 'random', { value: () => drawn[0]! });
+  for (const name of ['stable', 'canary', 'stable', 'stable']) {
+    const { messages } = await grpcClient.call('/any.Service/Method', ['message']);
+    t.same(messages.map(String), [`${name} message`]);
+    drawn.shift();
+  }
+});
+
+t.test('the README example of a quorum lets one of three replicas fail', async (t) => {
+  const failing = (call: BidiCall) => call.emit('error', { code: 8, details: 'disk full' });
+  let mayFail = true;
+  const backends = [
+    await backend(t, echo),
+    await backend(t, echo),
+    await backend(t, (call) => (mayFail ? echo(call) : failing(call))),
+    await backend(t, failing),
+  ];
+  const ports = backends.map(({ port }) => port);
+  const grpcClient = client(t, await run(t, 'quorum', await exampleWith('need: 2'), ports));
+  t.equal((await grpcClient.call('/storage.Files/Write', ['bytes'])).code, 0);
+  mayFail = false;
+  const { code, details } = await grpcClient.call('/storage.Files/Write', ['bytes']);
+  t.equal(code, 13);
+  t.match(details, /^failed proxying to secondary: .*disk full/);
+});
+
+t.test('the README example of a name resolves it, watches health, and tries again', async (t) => {
+  let calls = 0;
+  const { port } = await backend(t, (call) => {
+    if (++calls === 1) call.emit('error', { code: 14, details: 'not now' });
+    else echo(call);
+  });
+  const names = { 'dns:///files.storage.svc:50051': `dns:///localhost:${port}` };
+  const grpcClient = client(t, await run(t, 'name', await exampleWith('healthCheck'), [], names));
+  const { code, messages } = await grpcClient.call('/any.Service/Method', ['message']);
+  t.same([code, messages.map(String)], [0, ['message']]);
+  t.equal(calls, 2);
+});
+
+t.test('the README example of a call makes one', async (t) => {
+  const { port } = await backend(t, echo);
+  const logged: string[] = [];
+  t.intercept(console, 'log', { value: (...words: unknown[]) => logged.push(words.join(' ')) });
+  const source = (await exampleWith('conn.call(')).replace('127.0.0.1:50061', `127.0.0.1:${port}`);
+  await mkdir(EXAMPLES, { recursive: true });
+  const file = new URL('call.mjs', EXAMPLES);
+  await writeFile(file, source);
+  t.teardown(() => rm(file));
+  await import(file.href);
+  t.same(logged, ['hello']);
 });
