@@ -1,8 +1,9 @@
 import type { ClientHttp2Stream } from 'node:http2';
-import { encodeMessage } from '../../lib/index.js';
+import { dial, encodeMessage } from '../../lib/index.js';
 import { nodeIsAtLeast } from '../../lib/transport/http2/node-version.js';
 import { behaviour } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
+import { eventually } from '../support/eventually.js';
 import { RESPONSE, TRAILERS } from '../support/fields.js';
 import {
   dataOf,
@@ -16,6 +17,7 @@ import {
   windowUpdate,
 } from '../support/frame.js';
 import type { FramePeer } from '../support/frame-peer.js';
+import { respond } from '../support/http2-backend.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
 import { MESSAGE, METHOD, status } from '../support/unary.js';
 
@@ -83,6 +85,38 @@ for (const [how, cut, keepalive] of [
     },
   );
 }
+
+behaviour('a call that nothing was sent of goes to another address where there is one', async (t, world) => {
+  const stuck = await world.frameBackend(async (connection) => {
+    // It is not there again.
+    if (stuck.connections.length > 1) return;
+    connection.send(settings([Setting.INITIAL_WINDOW_SIZE, LARGE_WINDOW]), windowUpdate(0, LARGE_WINDOW));
+    await connection.first(1, FrameType.HEADERS);
+    connection.socket.pause();
+  });
+  const well = await world.http2Backend(({ stream }) => respond(stream));
+  const targets = [stuck.port, well.port].map((port) => `127.0.0.1:${port}`);
+  const conn = dial(targets, { transport: world.transports.client, limits: { keepalive: SOON } });
+  t.teardown(() => conn.destroy());
+  conn.connect();
+  await eventually('both', () => conn.addresses.every(({ state }) => state.name === 'READY'));
+  let calls = 0;
+  const proxy = await world.proxy(() => {
+    calls++;
+    return { primary: { conn } };
+  });
+  const client = world.http2Client(proxy.port);
+  // By turns: one of the first two is stuck.
+  const uploads = [client.open(METHOD), client.open(METHOD)];
+  const responses = uploads.map(collectResponse);
+  const pouring = uploads.map(pour);
+  await stuck.accept();
+  await standstill(() => pouring[0]!.sent + pouring[1]!.sent);
+  const answers = await Promise.all([client.call(METHOD, MESSAGE), client.call(METHOD, MESSAGE)]);
+  t.strictSame(answers.map(status), ['0', '0']);
+  t.equal(calls, 4);
+  t.strictSame((await Promise.all(responses)).map(status).sort(), ['0', '14']);
+});
 
 behaviour('a call that was sent when its connection goes fails', async (t, world) => {
   const backend = await world.frameBackend(async (connection) => {
