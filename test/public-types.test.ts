@@ -11,7 +11,6 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'listen',
       'attach',
       'setSecureContext',
-      'call',
       'close',
       '[Symbol.asyncDispose]',
       'destroy',

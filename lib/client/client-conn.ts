@@ -19,7 +19,7 @@ import { LOAD_BALANCING, type LoadBalancing } from './channel/load-balancing.js'
 import type { ClientStream, ClientStreamOptions } from './client-stream.js';
 import { OutgoingCall } from './outgoing-call.js';
 import { ownRequest } from './own-request.js';
-import { RetryThrottle } from './retry-throttle.js';
+import { RetryThrottle, type RetryThrottling } from './retry-throttle.js';
 
 /** How connections to a backend are made. */
 export interface DialOptions {
@@ -45,6 +45,8 @@ export interface DialOptions {
    * the empty name is the server as a whole. An address that does not know the method is fit. Off by default.
    */
   readonly healthCheck?: { readonly service: string } | undefined;
+  /** When retries by a policy are held back, whichever calls they are of (gRFC A6); default 200 tokens, ratio 0.1. */
+  readonly retryThrottling?: RetryThrottling | undefined;
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
@@ -67,7 +69,7 @@ export class ClientConn {
   /** @internal */
   readonly channel: Channel;
   /** @internal What holds the retries of its calls back. */
-  retryThrottle = new RetryThrottle();
+  readonly retryThrottle: RetryThrottle;
   readonly #isSecure: () => boolean;
   readonly #tls: ClientTls | undefined;
 
@@ -77,12 +79,14 @@ export class ClientConn {
     channel: Channel,
     isSecure: () => boolean,
     tls: ClientTls | undefined,
+    retryThrottle: RetryThrottle,
   ) {
     this.target = target;
     this.authority = authority;
     this.channel = channel;
     this.#isSecure = isSecure;
     this.#tls = tls;
+    this.retryThrottle = retryThrottle;
   }
 
   /** @internal For {@link dial}; `isSecure` is asked once there is a connection. */
@@ -92,8 +96,9 @@ export class ClientConn {
     authority: string | undefined,
     isSecure: () => boolean,
     tls?: ClientTls,
+    retryThrottle = new RetryThrottle(),
   ): ClientConn {
-    return new ClientConn(target, authority, channel, isSecure, tls);
+    return new ClientConn(target, authority, channel, isSecure, tls, retryThrottle);
   }
 
   /** `https` over TLS, else `http`; of a session that is connecting it is known once it is connected. */
@@ -204,7 +209,8 @@ export function dial(target: string | readonly string[], options: DialOptions = 
       createDialer(transport, { address, serverName, tls, limits, keepalive }),
   };
   const channel = new Channel(backend, limits);
-  return ClientConn.over(channel, name, own ?? authority, () => isSecure, tls);
+  const retryThrottle = new RetryThrottle(options.retryThrottling);
+  return ClientConn.over(channel, name, own ?? authority, () => isSecure, tls, retryThrottle);
 }
 
 /** @throws TypeError or RangeError for one that makes no sense */

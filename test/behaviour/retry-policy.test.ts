@@ -1,6 +1,12 @@
 import type { ServerHttp2Stream } from 'node:http2';
-import { RetryThrottle } from '../../lib/client/retry-throttle.js';
-import { type CallOutcome, Code, encodeMessage, Metadata, type RetryPolicy } from '../../lib/index.js';
+import {
+  type CallOutcome,
+  Code,
+  type DialOptions,
+  encodeMessage,
+  Metadata,
+  type RetryPolicy,
+} from '../../lib/index.js';
 import { heldBytes } from '../../lib/port/account.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
@@ -33,14 +39,19 @@ function fail(stream: ServerHttp2Stream, code = Code.UNAVAILABLE, fields = {}): 
 }
 
 /** A proxy to a backend whose answers to a call's attempts are these, in turn; the last one goes on. */
-async function proxied(world: World, answers: readonly OnRequest[], retry: RetryPolicy | undefined = POLICY) {
+async function proxied(
+  world: World,
+  answers: readonly OnRequest[],
+  retry: RetryPolicy | undefined = POLICY,
+  options: DialOptions = {},
+) {
   const requests: Request[] = [];
   const outcomes: CallOutcome[] = [];
   const backend = await world.http2Backend((request) => {
     requests.push(request);
     answers[Math.min(requests.length, answers.length) - 1]!(request);
   });
-  const conn = world.dial(backend.port);
+  const conn = world.dial(backend.port, options);
   const proxy = await world.proxy(() => ({ primary: { conn }, callOptions: { retry } }), {
     observer: { onCall: (outcome) => void outcomes.push(outcome) },
   });
@@ -225,8 +236,8 @@ behaviour(
   'a backend that fails most calls is spared: retries of all calls are counted together',
   async (t, world) => {
     let answer = failing;
-    const { client, requests, conn } = await proxied(world, [(request) => answer(request)]);
-    conn.retryThrottle = new RetryThrottle({ maxTokens: 4, tokenRatio: 1 });
+    const options = { retryThrottling: { maxTokens: 4, tokenRatio: 1 } };
+    const { client, requests } = await proxied(world, [(request) => answer(request)], POLICY, options);
     const attempts = async (): Promise<number> => {
       const before = requests.length;
       await client.call(METHOD, MESSAGE);
