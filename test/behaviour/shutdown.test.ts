@@ -215,7 +215,8 @@ for (const [what, send] of Object.entries(ENDLESS)) {
     await eventually('it has begun', () => id >= 1);
     const started = performance.now();
     await within(3000, 'close()', server.close());
-    t.ok(performance.now() - started < 1500, `${performance.now() - started} ms`);
+    // 0.8 s where the machine has nothing else to do.
+    t.ok(performance.now() - started < 2500, `${performance.now() - started} ms`);
   });
 }
 
