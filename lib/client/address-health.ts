@@ -192,6 +192,9 @@ class WatchChannel implements CallChannel {
     return this.wait();
   }
 
+  /** Without a policy no call does. */
+  backOff(): void {}
+
   stopWaiting(): void {}
 }
 

@@ -30,6 +30,8 @@ export interface CallChannel {
   wait(call: WaitingCall): Failure | undefined;
   /** Lets a call wait whose stream has come to nothing on a connection: for another, for a while. */
   waitRefused(call: WaitingCall, by: ClientConnection): Failure | undefined;
+  /** Lets a call wait that its backend has failed: for so many milliseconds, and then for a connection. */
+  backOff(call: WaitingCall, milliseconds: number): void;
   /** The call waits no longer, if it did. */
   stopWaiting(call: WaitingCall): void;
 }

@@ -52,8 +52,6 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   #endWatch: EndWatch | undefined;
-  /** Runs while it backs off. */
-  #backoffTimer: NodeJS.Timeout | undefined;
   /** A backend has refused a stream of it. */
   #wasRefused = false;
   /** The response's HTTP status is an error, and its trailers may say more. Its messages are nobody's. */
@@ -271,7 +269,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       return;
     }
     this.#leaveAttempt(failure);
-    this.#backoffTimer = setTimeout(() => this.#open(), wait);
+    this.#route.channel.backOff(this, wait);
   }
 
   /** There will be another attempt: what comes meanwhile is kept for it. */
@@ -372,7 +370,6 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     if (this.#isCounted) this.#route.channel.end();
     this.#sent.drop();
     this.#endWatch?.stop();
-    if (this.#backoffTimer !== undefined) clearTimeout(this.#backoffTimer);
     // Without effect on a stream that has ended on both sides; else the backend must know that nobody listens.
     if (this.#stream !== undefined) this.#stream.reset(ErrorCode.CANCEL);
     else this.#route.channel.stopWaiting(this);

@@ -407,3 +407,19 @@ behaviour('a policy that is nonsense fails the call, and says which part of it',
   t.equal(status(response), String(Code.UNKNOWN));
   t.match(message(response), /^callOptions\.retry\.codes must be/);
 });
+
+for (const how of ['close', 'destroy'] as const) {
+  behaviour(`a call that backs off ends with its connections: ${how}()`, async (t, world) => {
+    const later: OnRequest = ({ stream }) => {
+      fail(stream, Code.UNAVAILABLE, { 'grpc-retry-pushback-ms': '60000' });
+    };
+    const { client, outcomes, conn, requests } = await proxied(world, [later]);
+    const stream = client.open(METHOD);
+    const response = collectResponse(stream);
+    await eventually('the attempt', () => requests.length === 1 && conn.addresses[0]?.calls === 0);
+    void conn[how]();
+    t.equal(status(await within(2000, 'the end of the call', response)), '14');
+    t.equal(requests.length, 1);
+    t.equal(outcomes[0]?.destinations[0]?.attempts, 1);
+  });
+}

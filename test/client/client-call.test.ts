@@ -65,6 +65,7 @@ class FakeChannel implements CallChannel {
   readonly streams: FakeStream[] = [];
   readonly ends: (Failure | undefined)[] = [];
   readonly waiting = new Set<WaitingCall>();
+  readonly backingOff = new Map<WaitingCall, NodeJS.Timeout>();
   failure: Failure | undefined;
   calls = 0;
   refusals = 0;
@@ -100,8 +101,19 @@ class FakeChannel implements CallChannel {
     this.refusals++;
     return this.wait(call);
   }
+  backOff(call: WaitingCall, milliseconds: number): void {
+    const timer = setTimeout(() => {
+      this.backingOff.delete(call);
+      const picked = this.pick();
+      if (picked !== undefined) call.onConnection(picked);
+      else if (this.wait(call) !== undefined) call.onUnavailable(this.failure!);
+    }, milliseconds);
+    this.backingOff.set(call, timer);
+  }
   stopWaiting(call: WaitingCall): void {
     this.waiting.delete(call);
+    clearTimeout(this.backingOff.get(call));
+    this.backingOff.delete(call);
   }
 
   serve(): void {

@@ -39,6 +39,8 @@ export class Channel implements EndpointsOwner {
     WaitingCall,
     { readonly by: ClientConnection; readonly timer: NodeJS.Timeout }
   >();
+  /** Calls that back off: each waits for its own time, whatever connections there are. */
+  readonly #backingOff = new Map<WaitingCall, NodeJS.Timeout>();
   /** The next turn gives connections to those that were refused. */
   #isServing = false;
   /** The calls that run, or wait. */
@@ -135,7 +137,7 @@ export class Channel implements EndpointsOwner {
   waitRefused(call: WaitingCall, by: ClientConnection): Failure | undefined {
     const refusal = this.#refusal(call.client);
     if (refusal !== undefined) return refusal;
-    const timer = setTimeout(() => this.#waitedRefused(call), REFUSED_WAIT_MILLISECONDS);
+    const timer = setTimeout(() => this.#waited(call), REFUSED_WAIT_MILLISECONDS);
     this.#refused.set(call, { by, timer });
     this.#endpoints.connectForRefused(call.client);
     // Not at once: the connection that it was refused on is telling its streams.
@@ -144,8 +146,18 @@ export class Channel implements EndpointsOwner {
     return undefined;
   }
 
+  /** Lets a call wait that its backend has failed: for so many milliseconds, and then for a connection. */
+  backOff(call: WaitingCall, milliseconds: number): void {
+    this.#backingOff.set(
+      call,
+      setTimeout(() => this.#waited(call), milliseconds),
+    );
+  }
+
   stopWaiting(call: WaitingCall): void {
     this.#waiting.delete(call);
+    clearTimeout(this.#backingOff.get(call));
+    this.#backingOff.delete(call);
     clearTimeout(this.#refused.get(call)?.timer);
     this.#refused.delete(call);
   }
@@ -246,8 +258,9 @@ export class Channel implements EndpointsOwner {
     this.#resolveClosed?.();
   }
 
-  #waitedRefused(call: WaitingCall): void {
-    this.#refused.delete(call);
+  /** It has waited for its time: now any connection will do. */
+  #waited(call: WaitingCall): void {
+    this.stopWaiting(call);
     const connection = this.pick(call.client);
     if (connection !== undefined) {
       call.onConnection(connection);
@@ -300,7 +313,7 @@ export class Channel implements EndpointsOwner {
 
   #failAll(): void {
     clearTimeout(this.#backoffTimer);
-    const calls = [...this.#refused.keys(), ...this.#waiting.take()];
+    const calls = [...this.#refused.keys(), ...this.#backingOff.keys(), ...this.#waiting.take()];
     for (const call of calls) {
       this.stopWaiting(call);
       call.onUnavailable(this.#shutdown());
