@@ -22,6 +22,9 @@ import { cannotConnect } from './unavailable.js';
 /** A status takes two bytes; a later version may say more. */
 const MAX_MESSAGE_BYTES = 4096;
 
+/** How soon it is tried again where no connection has room to ask. */
+const NO_ROOM_MILLISECONDS = 1000;
+
 /** What is asked of an address. */
 export interface HealthCheck {
   /** As messages call the backend. */
@@ -105,8 +108,19 @@ export class AddressHealth implements HealthWatch, CallReceiver {
       this.#tell(READY);
       return;
     }
+    // All connections are full, which says nothing of its health.
+    if (failure?.reason === 'backend_connect') this.#backoff.space(this.#startedAt, NO_ROOM_MILLISECONDS);
+    else this.#onFailed(failure);
+    this.#schedule();
+  }
+
+  #onFailed(failure: Failure | undefined): void {
+    const isTold = this.#isTold;
+    this.#space();
+    // One connection of several may be lost, which is nothing to the others: its last word holds until it is asked anew,
+    // which is at once.
+    if (isTold && failure !== undefined && failure.reason !== 'backend_status') return;
     this.#fail(`its health cannot be watched: ${failure?.error.message ?? 'the call has ended'}`);
-    this.#askAgain();
   }
 
   #ask(): void {
@@ -118,9 +132,12 @@ export class AddressHealth implements HealthWatch, CallReceiver {
   }
 
   /** "the client will … retry the call … exponential backoff; … if a response was received, … immediately" (A17). */
-  #askAgain(): void {
+  #space(): void {
     if (this.#isTold) this.#backoff.reset();
     else this.#backoff.onFailure(this.#startedAt);
+  }
+
+  #schedule(): void {
     const ask = (): void => this.#ask();
     this.#timer = outsideOfCalls(() => setTimeout(ask, Math.ceil(this.#backoff.remaining)).unref());
   }
@@ -130,7 +147,8 @@ export class AddressHealth implements HealthWatch, CallReceiver {
     if (this.#isResting || this.#call === undefined) return;
     this.#call.cancel();
     this.#call = undefined;
-    this.#askAgain();
+    this.#space();
+    this.#schedule();
   }
 
   #onMessage(payload: Buffer): void {
@@ -189,7 +207,7 @@ class WatchChannel implements CallChannel {
   }
 
   waitRefused(): Failure {
-    return this.wait();
+    return { ...cannotConnect(this.#target, REFUSED), reason: 'backend_reset' };
   }
 
   /** Without a policy no call does. */
@@ -198,12 +216,12 @@ class WatchChannel implements CallChannel {
   stopWaiting(): void {}
 }
 
-const NO_ROOM: ConnectionEnd = {
-  cause: 'local',
-  code: ErrorCode.NO_ERROR,
-  text: 'no connection to it has room for a stream',
-  error: undefined,
-};
+const NO_ROOM = localEnd('no connection to it has room for a stream');
+const REFUSED = localEnd('it has not taken the stream');
+
+function localEnd(text: string): ConnectionEnd {
+  return { cause: 'local', code: ErrorCode.NO_ERROR, text, error: undefined };
+}
 
 function watchRequest(): OutgoingRequest {
   return {

@@ -128,3 +128,44 @@ behaviour('a watch leaves a connection that its backend is about to close', asyn
   t.equal((await client.call(METHOD, ['message'])).code, Code.OK);
   t.equal(watches.length, 2);
 });
+
+behaviour('an address whose watch is lost with one connection of several goes on', async (t, world) => {
+  const watches: ServerHttp2Stream[] = [];
+  const held: ServerHttp2Stream[] = [];
+  const backend = await world.http2Backend(
+    async ({ stream, headers, body }) => {
+      if (headers[':path'] === WATCH) {
+        watches.push(stream);
+        stream.resume();
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+        // The second watch has nothing to say yet.
+        if (watches.length === 1) stream.write(encodeMessage(SERVING));
+        return;
+      }
+      await body();
+      if (held.length < 2) held.push(stream);
+      else respond(stream, encodeMessage(SERVING));
+    },
+    { settings: { maxConcurrentStreams: 2 } },
+  );
+  const { conn, client } = await proxied(world, `127.0.0.1:${backend.port}`);
+  const first = client.call(METHOD, ['on the first connection']);
+  await eventually('the first', () => held.length === 1);
+  const second = client.call(METHOD, ['on another']);
+  await eventually('the second', () => held.length === 2);
+  const states: string[] = [];
+  const watching = (async () => {
+    while (states.at(-1) !== 'SHUTDOWN') {
+      states.push((await conn.waitForStateChange(conn.state.name)).name);
+    }
+  })();
+  watches[0]!.session!.destroy();
+  t.equal((await first).code, Code.UNAVAILABLE);
+  await eventually('another watch', () => watches.length === 2);
+  t.equal((await client.call(METHOD, ['meanwhile'])).code, Code.OK);
+  respond(held[1]!, encodeMessage(SERVING));
+  t.equal((await second).code, Code.OK);
+  conn.destroy();
+  await watching;
+  t.same(states, ['SHUTDOWN']);
+});
