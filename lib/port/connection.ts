@@ -26,6 +26,11 @@ export interface ClientConnection {
   readonly maxConcurrentStreams: number;
   /** The peer has answered a stream with HEADERS: it is of use. */
   readonly hasAnswered: boolean;
+  /**
+   * One of its streams, at most, is for this side's own use: alone it does not keep the process alive. To be set before
+   * that stream is opened, and back when it is left.
+   */
+  isWatched: boolean;
   /** Opens a stream; only while {@link hasRoom}. Its HEADERS must be sent before anything else is opened or awaited. */
   openStream(): Stream;
   /** Takes no more streams, and closes once those that run have ended. */

@@ -30,6 +30,7 @@ export class FakeConnection implements ClientConnection {
   streamCount = 0;
   maxConcurrentStreams = Number.POSITIVE_INFINITY;
   hasAnswered = false;
+  isWatched = false;
   isReady = false;
   wasReady = false;
   isShutDown = false;

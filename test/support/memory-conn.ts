@@ -60,6 +60,7 @@ class MemoryConnection implements ClientConnection {
   readonly streamCount = 0;
   readonly maxConcurrentStreams = Number.POSITIVE_INFINITY;
   readonly hasAnswered = true;
+  isWatched = false;
 
   constructor(
     owner: ConnectionOwner,

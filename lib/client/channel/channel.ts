@@ -155,7 +155,7 @@ export class Channel implements EndpointsOwner {
   }
 
   stopWaiting(call: WaitingCall): void {
-    this.#waiting.delete(call);
+    if (this.#waiting.delete(call)) this.#onWaitingLess();
     clearTimeout(this.#backingOff.get(call));
     this.#backingOff.delete(call);
     clearTimeout(this.#refused.get(call)?.timer);
@@ -207,6 +207,7 @@ export class Channel implements EndpointsOwner {
     this.#serveRefused();
     if (this.#waiting.size > 0) this.#serveWaiting();
     this.#grow();
+    this.#onWaitingLess();
   }
 
   #serveRefused(): void {
@@ -219,6 +220,11 @@ export class Channel implements EndpointsOwner {
       this.stopWaiting(call);
       call.onConnection(connection);
     }
+  }
+
+  /** Only calls that wait keep the process alive. */
+  #onWaitingLess(): void {
+    if (this.#waiting.size === 0) this.#backoffTimer?.unref();
   }
 
   /** Gives connections to the clients in turn, until none finds one. */
@@ -300,7 +306,10 @@ export class Channel implements EndpointsOwner {
   #connectIn(milliseconds: number): void {
     if (milliseconds === Number.POSITIVE_INFINITY) return;
     const endsAt = performance.now() + milliseconds;
-    if (this.#backoffEndsAt <= endsAt) return;
+    if (this.#backoffEndsAt <= endsAt) {
+      this.#backoffTimer?.ref();
+      return;
+    }
     clearTimeout(this.#backoffTimer);
     this.#backoffEndsAt = endsAt;
     const onOver = (): void => {
@@ -308,7 +317,7 @@ export class Channel implements EndpointsOwner {
       this.#grow();
     };
     const wait = Math.min(milliseconds + 1, MAX_TIMER_MILLISECONDS);
-    this.#backoffTimer = outsideOfCalls(() => setTimeout(onOver, wait).unref());
+    this.#backoffTimer = outsideOfCalls(() => setTimeout(onOver, wait));
   }
 
   #failAll(): void {

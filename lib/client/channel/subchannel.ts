@@ -207,9 +207,11 @@ export class Subchannel implements Picker, WatchedAddress {
         authority: pooled.authority,
         onCallBegun: (onLeaving) => {
           pooled.onLeavingForWatch = onLeaving;
+          connection.isWatched = true;
         },
         onCallEnded: () => {
           pooled.onLeavingForWatch = undefined;
+          connection.isWatched = false;
         },
       };
     }

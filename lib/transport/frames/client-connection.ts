@@ -68,6 +68,14 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
     return this.role?.hasAnswered === true;
   }
 
+  get isWatched(): boolean {
+    return this.role?.isWatched === true;
+  }
+
+  set isWatched(isWatched: boolean) {
+    if (this.role !== undefined) this.role.isWatched = isWatched;
+  }
+
   openStream(): Stream {
     if (this.role === undefined) throw new Error('the connection is not ready: it has no room');
     return this.role.openStream();

@@ -31,6 +31,7 @@ export class ClientRole implements Role {
   /** Whether the socket keeps the process alive: without streams it does not. */
   private isReferenced = true;
   private isEndTold = false;
+  private watched = false;
   /** What the peer may be sent in RST_STREAM frames. */
   private readonly resets: ResetBudget<{ readonly streamId: number; readonly code: number }>;
   /** It is left to the streams that run: no more should be opened. */
@@ -63,6 +64,17 @@ export class ClientRole implements Role {
     return streams.size > 0 || this.limits.keepalive.withoutCalls || peer.maxConcurrentStreams === 0;
   }
 
+  get isWatched(): boolean {
+    return this.watched;
+  }
+
+  /** As the port's `ClientConnection` says. */
+  set isWatched(isWatched: boolean) {
+    this.watched = isWatched;
+    // The stream that was for that has not ended yet: until then it counts as any other.
+    if (!isWatched && this.connection.streams.size > 0) this.reference();
+  }
+
   openStream(): FrameStream {
     return FrameStream.outgoing(this.connection, this.connection.peer.initialWindowSize);
   }
@@ -91,7 +103,7 @@ export class ClientRole implements Role {
   }
 
   onStreamOpened(): void {
-    this.reference();
+    if (!this.isIdle) this.reference();
     if (this.connection.identifiers.hasNext) return;
     // "A client that is unable to establish a new stream identifier can establish a new connection for new
     // streams" (section 5.1.1).
@@ -125,13 +137,13 @@ export class ClientRole implements Role {
 
   onStreamClosed(): void {
     const { connection } = this;
-    if (connection.streams.size === 0) this.onUnused();
+    if (this.isIdle) this.onUnused();
     const { size } = connection.streams;
     if (size === this.maxStreams - 1 && connection.takesStreams) this.owner.onRoom();
   }
 
   onSettings(isFirst: boolean): void {
-    if (this.connection.streams.size === 0) this.onUnused();
+    if (this.isIdle) this.onUnused();
     if (isFirst) this.owner.onReady();
     else if (this.hasRoom) this.owner.onRoom();
   }
@@ -213,6 +225,11 @@ export class ClientRole implements Role {
     }
     this.hasAnswered = true;
     stream.receiveResponse(headers, endStream, hasContent ? length : NO_LENGTH);
+  }
+
+  /** No stream runs but the one that watches. */
+  private get isIdle(): boolean {
+    return this.connection.streams.size <= (this.watched ? 1 : 0);
   }
 
   private onUnused(): void {

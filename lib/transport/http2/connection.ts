@@ -31,6 +31,7 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
   /** Why it has ended, as soon as nothing but its streams is left of it. */
   #end: ConnectionEnd | undefined;
   #isTold = false;
+  #isWatched = false;
 
   /** @param maxStreams this side's own limit of the streams at a time */
   constructor(owner: ConnectionOwner, maxStreams: number) {
@@ -64,15 +65,30 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
     return this.carrier?.hasAnswered ?? false;
   }
 
+  get isWatched(): boolean {
+    return this.#isWatched;
+  }
+
+  set isWatched(isWatched: boolean) {
+    this.#isWatched = isWatched;
+    // The stream that was for that has not ended yet: until then it counts as any other.
+    if (!isWatched && this.streamCount > 0) this.carrier?.session.ref();
+  }
+
   openStream(): Stream {
     const { carrier } = this;
     if (carrier === undefined) throw new Error('the connection is not open: it has no room');
     // An idle connection doesn't keep the process alive.
-    if (carrier.streamCount === 0) carrier.session.ref();
+    if (carrier.streamCount === this.#idleStreams) carrier.session.ref();
     const stream = this.createStream(carrier);
     this.#idsLeft--;
     if (this.#idsLeft === 0) setImmediate(() => this.onOutOfStreams());
     return stream;
+  }
+
+  /** How many streams one has that is idle. */
+  get #idleStreams(): number {
+    return this.#isWatched ? 1 : 0;
   }
 
   protected createStream(carrier: Carrier): NodeClientStream {
@@ -82,7 +98,8 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
   onStreamEnded(_stream: Stream): void {
     const { carrier, phase } = this;
     // One that closes is waited for by somebody.
-    if (carrier !== undefined && carrier.streamCount === 0 && phase === 'open') carrier.session.unref();
+    if (carrier !== undefined && carrier.streamCount <= this.#idleStreams && phase === 'open')
+      carrier.session.unref();
     if (this.#end !== undefined) this.#tellEndIfDone(this.#end);
     else if (phase === 'open') this.owner.onRoom();
   }
