@@ -8,7 +8,7 @@
  * - `reset`: TCP was reset, or broke;
  * - `goaway`: the peer ended it by GOAWAY with an error code;
  * - `protocol`: this side did, for what the peer sent;
- * - `keepalive`: the peer does not answer, or takes nothing;
+ * - `keepalive`: the peer does not answer, or takes nothing, or was asked too often whether it lives;
  * - `local`: it was closed here.
  */
 export type ConnectionEndCause =

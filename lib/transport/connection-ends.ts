@@ -58,9 +58,9 @@ export const TOO_MANY_PINGS = 'too_many_pings';
 /** A client has sent more PINGs than it may. */
 export const PINGED_TOO_OFTEN = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS);
 
-/** A backend has been sent more PINGs than it permits, says its GOAWAY. */
+/** A backend has been sent more PINGs than it permits, says its GOAWAY: no call, and no client, is at fault. */
 export const PINGED_BACKEND_TOO_OFTEN: ConnectionEnd = {
-  cause: 'goaway',
+  cause: 'keepalive',
   code: ErrorCode.ENHANCE_YOUR_CALM,
   text: `GOAWAY ENHANCE_YOUR_CALM, "${TOO_MANY_PINGS}"`,
   error: undefined,

@@ -1,6 +1,8 @@
 import t from 'tap';
 import { ClientShare } from '../../lib/client/channel/lanes.js';
 import { Code } from '../../lib/grpc/status.js';
+import { ErrorCode } from '../../lib/port/error-code.js';
+import { brokenProtocol, PINGED_BACKEND_TOO_OFTEN } from '../../lib/transport/connection-ends.js';
 import { CLOSED, channelTo, FakeCall, FakeDialer, REFUSED, TestClock, ticked } from './fake-backend.js';
 
 t.test('10 000 calls to a dead backend make one attempt, and fail with its cause', async (t) => {
@@ -397,3 +399,31 @@ t.test(
     t.equal(dialer.connections.length, 3);
   },
 );
+
+for (const [how, end, connections] of [
+  ['breaks the protocol', brokenProtocol(ErrorCode.PROTOCOL_ERROR, 'nonsense'), 3],
+  ['has been pinged too often', PINGED_BACKEND_TOO_OFTEN, 2],
+] as const) {
+  t.test(`the clients of a connection whose backend ${how}: ${connections - 1} afterwards`, async (t) => {
+    const dialer = new FakeDialer();
+    const channel = channelTo(dialer);
+    const clients = [new ClientShare(), new ClientShare()];
+    const calls = clients.map((client) => new FakeCall(client).start(channel));
+    dialer.last.ready();
+    await ticked();
+    t.same(
+      calls.map(({ connection }) => connection),
+      [dialer.last, dialer.last],
+    );
+    dialer.last.hasAnswered = true;
+    dialer.last.end(end);
+    await ticked();
+    for (const client of clients) {
+      new FakeCall(client).start(channel);
+      await ticked();
+      if (!dialer.last.isReady) dialer.last.ready();
+      await ticked();
+    }
+    t.equal(dialer.connections.length, connections);
+  });
+}

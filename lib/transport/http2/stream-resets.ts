@@ -2,6 +2,7 @@ import type { Http2Stream } from 'node:http2';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { StreamReset } from '../../port/stream.js';
+import { PINGED_BACKEND_TOO_OFTEN } from '../connection-ends.js';
 
 /** A request that nothing was sent of. */
 export function neverSent(failure: string | undefined): StreamReset {
@@ -14,7 +15,7 @@ export function neverSent(failure: string | undefined): StreamReset {
 
 /** A stream whose session has ended so. */
 export function lostWith(lost: ConnectionEnd): StreamReset {
-  const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause);
+  const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause) || lost === PINGED_BACKEND_TOO_OFTEN;
   return { code: ErrorCode.CANCEL, by: byPeer ? 'peer' : 'local', text: undefined, lost };
 }
 

@@ -155,7 +155,7 @@ t.test('GOAWAY with an error code: its code and debug data are the reason', asyn
   const reset = await received.reset();
   t.match(reset, { code: ErrorCode.CANCEL, by: 'peer' });
   t.match(reset.lost, {
-    cause: 'goaway',
+    cause: 'keepalive',
     code: ErrorCode.ENHANCE_YOUR_CALM,
     text: 'GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"',
   });
