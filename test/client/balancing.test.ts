@@ -284,3 +284,31 @@ t.test('least_request: the busiest of many gets no call, the others get as many 
   t.equal(spread[busy], undefined);
   for (const address of addresses.slice(1)) t.ok(spread[address]! > 60, JSON.stringify(spread));
 });
+
+t.test('a refused call prefers another address to another connection of the same', async (t) => {
+  const world = new FakeAddresses(t, [A, B]);
+  const full = world.calls(1);
+  await world.ready(1);
+  while (world.dialled.length < 4) {
+    full.push(world.call());
+    await world.ready(1);
+  }
+  t.same([world.to(A).length, world.to(B).length], [2, 2]);
+  for (const call of full) call.end();
+  for (const from of [A, B]) {
+    for (const connection of world.to(from)) connection.allow(100);
+  }
+  const isLost = [false, false, false, true];
+  for (const lost of isLost) {
+    const call = world.call();
+    const refusing = call.connection!;
+    const [from] = Object.keys(world.spread([call]));
+    if (lost) refusing.end(CLOSED);
+    else call.end();
+    t.equal(world.channel.waitRefused(call, refusing), undefined);
+    // Whose turn it is would be the same address again.
+    world.call().end();
+    await ticked();
+    t.same(world.spread([call]), { [from === A ? B : A]: 1 });
+  }
+});

@@ -95,11 +95,18 @@ export class Balancer implements Picker {
     const { length } = ready;
     if (length === 0) return undefined;
     const first = this.#order(ready);
+    // Where it was refused there may be other connections, but another address is better.
+    let last: Endpoint | undefined;
     for (let i = 0; i < length; i++) {
-      const picked = ready[(first + i) % length]!.pick(client, refused);
+      const endpoint = ready[(first + i) % length]!;
+      if (refused !== undefined && endpoint.hasMade(refused)) {
+        last = endpoint;
+        continue;
+      }
+      const picked = endpoint.pick(client, refused);
       if (picked !== undefined) return picked;
     }
-    return undefined;
+    return last?.pick(client, refused);
   }
 
   connect(client?: ClientShare): void {

@@ -72,6 +72,11 @@ export class Endpoint implements Picker, SubchannelOwner {
     return this.#subchannel.connectionCount;
   }
 
+  /** Whether a connection is, or was, one to this address. */
+  hasMade(connection: ClientConnection): boolean {
+    return this.#subchannel.hasMade(connection);
+  }
+
   pick(client: ClientShare, refused?: ClientConnection): PickedConnection | undefined {
     return this.#health === READY ? this.#subchannel.pick(client, refused) : undefined;
   }

@@ -125,6 +125,8 @@ export class Subchannel implements Picker, WatchedAddress {
   readonly #lanes: Lanes;
   readonly #owner: SubchannelOwner;
   readonly #connections = new Set<PooledConnection>();
+  /** Those that have ended included. */
+  readonly #made = new WeakSet<ClientConnection>();
   /** The one that had room last. */
   #current: PooledConnection | undefined;
   /** The one that is being made. */
@@ -180,6 +182,11 @@ export class Subchannel implements Picker, WatchedAddress {
   /** How many connections there are, those that are being made or end included. */
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** Whether a connection is, or was, one of these. */
+  hasMade(connection: ClientConnection): boolean {
+    return this.#made.has(connection);
   }
 
   pick(client: ClientShare, refused?: ClientConnection): PickedConnection | undefined {
@@ -256,6 +263,7 @@ export class Subchannel implements Picker, WatchedAddress {
     if (this.#redialOf(lane).remaining > 0 || this.#noStreamsMilliseconds > 0) return false;
     this.#attempt = new PooledConnection(this, this.#owner, this.#dialer, lane);
     this.#connections.add(this.#attempt);
+    this.#made.add(this.#attempt.connection);
     if (this.state.name !== 'ready') this.#become(CONNECTING);
     // Those that have waited so long for a lane of their own take what there is.
     if (lane.kind === 'heavy') setTimeout(tellRoom, LANE_WAIT_MILLISECONDS + 1, this.#owner).unref();
