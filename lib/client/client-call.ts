@@ -191,7 +191,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#httpError === undefined
         ? streamFailure(this.#route.target, reset)
         : { error: this.#httpError, reason: 'backend_protocol' };
-    if (this.#isUnseen(reset)) this.#repeat(failure);
+    if (this.#isUnseen(reset)) this.#repeat();
     else this.#failAttempt(failure);
   }
 
@@ -248,9 +248,10 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   /** Waits for another connection; the channel sees to it that this is no loop. */
-  #repeat(failure: Failure): void {
+  #repeat(): void {
     const { connection } = this.#picked!;
-    this.#leaveAttempt(failure);
+    // The call has not failed: a backend that closes its connections in order would be an outlier else.
+    this.#leaveAttempt(LEFT);
     const refusal = this.#route.channel.waitRefused(this, connection);
     if (refusal !== undefined) this.#failAttempt(refusal);
   }
@@ -376,9 +377,9 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 }
 
-/** What an attempt ends with whose call is wanted no more: it says nothing of the backend. */
+/** What an attempt ends with that is wanted no more, or that the backend has not seen: it says nothing of the backend. */
 const LEFT: Failure = {
-  error: StatusError.withoutStack(Code.CANCELLED, 'the call is wanted no more'),
+  error: StatusError.withoutStack(Code.CANCELLED, 'the attempt is wanted no more'),
   reason: 'client_cancelled',
 };
 
