@@ -1,5 +1,4 @@
-import type { Failure } from '../../call/outcome.js';
-import type { ClientConnection, ConnectionOwner, Dialer } from '../../port/connection.js';
+import type { ClientConnection, Dialer } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { ChannelLimits } from './channel-limits.js';
@@ -7,6 +6,7 @@ import type { WatchedAddress, WatchedConnection } from './health.js';
 import type { ClientShare, Lane, Lanes } from './lanes.js';
 import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection, Picker } from './picker.js';
+import { type ConnectionPool, type PooledAddress, PooledConnection } from './pooled-connection.js';
 import { Redial } from './redial.js';
 import { CONNECTING, IDLE, READY, SHUTDOWN, type SubchannelState } from './subchannel-state.js';
 
@@ -40,84 +40,20 @@ const SENT_GOAWAY: ConnectionEnd = {
 };
 
 /** Who is told of a {@link Subchannel}; never from inside one of its methods, nor of a stream's. */
-export interface SubchannelOwner {
+export interface SubchannelOwner extends PooledAddress {
   /** Its state has changed. */
   onStateChanged(): void;
   /** There may be room for a stream where there was none. */
   onRoom(): void;
   /** Its last connection has ended. */
   onEmpty(): void;
-  /** What `:authority` says by default there; undefined leaves it to the transport. */
-  readonly authority: string | undefined;
-  /** Calls to the address begin and end; also from inside a method of a stream. */
-  onCallBegun(): void;
-  onCallEnded(failure: Failure | undefined): void;
-}
-
-/** One connection of a subchannel. */
-class PooledConnection implements ConnectionOwner, PickedConnection {
-  readonly connection: ClientConnection;
-  readonly startedAt = performance.now();
-  readonly lane: Lane;
-  /** Whose streams have been opened on it. */
-  readonly clients = new Set<ClientShare>();
-  lastClient: ClientShare | undefined;
-  /** `spared`: no stream is opened on it where there is any other. */
-  phase: 'connecting' | 'ready' | 'spared' | 'going away' = 'connecting';
-  /** A stream has been opened since the last sweep, and how many sweeps there were without any. */
-  used = true;
-  idleSweeps = 0;
-  /** Set while a stream on it watches the backend's health, which is no use of it: is told when it takes no more. */
-  onLeavingForWatch: (() => void) | undefined;
-  readonly #subchannel: Subchannel;
-  readonly #owner: SubchannelOwner;
-
-  constructor(subchannel: Subchannel, owner: SubchannelOwner, dialer: Dialer, lane: Lane) {
-    this.#subchannel = subchannel;
-    this.#owner = owner;
-    this.lane = lane;
-    this.connection = outsideOfCalls(() => dialer.dial(this));
-  }
-
-  get authority(): string | undefined {
-    return this.#owner.authority;
-  }
-
-  onCallBegun(): void {
-    this.#owner.onCallBegun();
-  }
-
-  onCallEnded(failure: Failure | undefined): void {
-    this.#owner.onCallEnded(failure);
-  }
-
-  forgetClients(): void {
-    this.clients.clear();
-    this.lastClient = undefined;
-  }
-
-  onReady(): void {
-    this.#subchannel.onReady(this);
-  }
-
-  onRoom(): void {
-    this.#subchannel.onRoom();
-  }
-
-  onGoingAway(bySelf: boolean): void {
-    this.#subchannel.onGoingAway(this, bySelf);
-  }
-
-  onEnded(end: ConnectionEnd): void {
-    this.#subchannel.onEnded(this, end);
-  }
 }
 
 /**
  * The connections to one address: made when they are needed, one more when the peer's SETTINGS_MAX_CONCURRENT_STREAMS
  * leaves no room on those that there are, and fewer when they are not used.
  */
-export class Subchannel implements Picker, WatchedAddress {
+export class Subchannel implements Picker, WatchedAddress, ConnectionPool {
   state: SubchannelState = IDLE;
   readonly #dialer: Dialer;
   readonly #limits: ChannelLimits;
