@@ -3,7 +3,18 @@ import { ClientShare } from '../../lib/client/channel/lanes.js';
 import { Code } from '../../lib/grpc/status.js';
 import { ErrorCode } from '../../lib/port/error-code.js';
 import { brokenProtocol, PINGED_BACKEND_TOO_OFTEN } from '../../lib/transport/connection-ends.js';
-import { CLOSED, channelTo, FakeCall, FakeDialer, REFUSED, TestClock, ticked } from './fake-backend.js';
+import {
+  CLOSED,
+  channelTo,
+  destroyChannels,
+  FakeCall,
+  FakeDialer,
+  REFUSED,
+  TestClock,
+  ticked,
+} from './fake-backend.js';
+
+t.teardown(destroyChannels);
 
 t.test('10 000 calls to a dead backend make one attempt, and fail with its cause', async (t) => {
   const dialer = new FakeDialer();

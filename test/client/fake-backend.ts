@@ -190,9 +190,18 @@ export function fakeBackend(
   };
 }
 
+const channels: Channel[] = [];
+
 export function channelTo(dialer: Dialer, maxConnections = 100): Channel {
-  return new Channel(
+  const channel = new Channel(
     fakeBackend(() => dialer),
     { ...DEFAULT_DIAL_LIMITS, maxConnections },
   );
+  channels.push(channel);
+  return channel;
+}
+
+/** Calls that still wait for something of a channel keep the process alive. */
+export function destroyChannels(): void {
+  for (const channel of channels.splice(0)) channel.destroy();
 }
