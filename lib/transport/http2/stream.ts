@@ -1,29 +1,23 @@
-import { EventEmitter } from 'node:events';
-import http2, { type Http2Stream } from 'node:http2';
+import type { Http2Stream } from 'node:http2';
 import { NO_HOLDER } from '../../port/account.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { type HeaderList, headerListSize } from '../../port/headers.js';
 import { keep, keepLong } from '../../port/lent-memory.js';
 import { NOBODY, type Stream, type StreamReceiver, type StreamReset } from '../../port/stream.js';
+import { type Adapter, adapt } from './adapted-stream.js';
 import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
-import { sendFields, toHeaderList } from './fields.js';
+import { sendFields } from './fields.js';
 import { StreamBacklog } from './stream-backlog.js';
 import { closeWith, destroyLater, hasEndStream, lostWith, neverSent } from './stream-resets.js';
-
-const END_STREAM = http2.constants.NGHTTP2_FLAG_END_STREAM;
 
 /** The most that is written at a time. */
 const MAX_WRITE = 65536;
 
-const adapterOf = Symbol('adapter');
-type Adapted<S extends Http2Stream> = S & { [adapterOf]: NodeStream<S> };
-
 /**
- * An `Http2Stream` under the port. What the stream emits goes to functions of the module, shared by all streams, which
- * find their adapter by a symbol on the stream.
+ * An `Http2Stream` under the port.
  */
-export abstract class NodeStream<S extends Http2Stream> implements Stream, WaitingStream {
+export abstract class NodeStream<S extends Http2Stream> implements Stream, WaitingStream, Adapter {
   receiver: StreamReceiver = NOBODY;
   holder = NO_HOLDER;
   protected node: S | undefined;
@@ -187,8 +181,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
 
   protected adopt(node: S): void {
     this.node = node;
-    (node as Adapted<S>)[adapterOf] = this;
-    node.emit = emitToAdapter as typeof node.emit;
+    adapt(node, this);
   }
 
   /** Ends the stream for what this side cannot do: INTERNAL_ERROR to the peer; the receiver is told in a moment. */
@@ -347,59 +340,3 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
 }
 
 function ignore(): void {}
-
-const emit = EventEmitter.prototype.emit as (
-  this: object,
-  event: string | symbol,
-  ...values: unknown[]
-) => boolean;
-
-/**
- * The `emit` of an adapted stream: tells its adapter, then the listeners that others may have added. Each listener
- * that is added to a stream makes it emit `newListener`, too: six for each of a call's streams took 3 to 9 % of its CPU.
- */
-function emitToAdapter(
-  this: Adapted<Http2Stream>,
-  event: string | symbol,
-  first: unknown,
-  flags: number,
-  rawHeaders: string[],
-): boolean {
-  const adapter = this[adapterOf];
-  try {
-    switch (event) {
-      case 'data':
-        adapter.data(first as Buffer);
-        return true;
-      case 'response':
-        adapter.response(toHeaderList(rawHeaders, first as object), (flags & END_STREAM) !== 0);
-        break;
-      case 'trailers':
-        adapter.holdTrailers(toHeaderList(rawHeaders, first as object));
-        break;
-      case 'end':
-        adapter.end();
-        break;
-      case 'aborted':
-        adapter.aborted();
-        break;
-      case 'drain':
-        adapter.drain();
-        break;
-      case 'wantTrailers':
-        adapter.wantTrailers();
-        return true;
-      case 'error':
-        // What failed shows in the reset code at `close`; without a listener it would be thrown.
-        adapter.error(first as NodeJS.ErrnoException);
-        if (this.listenerCount('error') === 0) return true;
-        break;
-      case 'close':
-        adapter.close();
-    }
-  } catch (error) {
-    // An exception inside an event would end the process.
-    adapter.onThrown(error);
-  }
-  return emit.call(this, event, first, flags, rawHeaders);
-}
