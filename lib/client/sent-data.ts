@@ -1,6 +1,7 @@
 import type { Holder } from '../port/account.js';
 import { keepLong } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
+import { outsideOfCalls } from './channel/outside-of-calls.js';
 
 /** A call that has sent more than this is not tried again: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;
@@ -123,7 +124,7 @@ export class SentData {
     if (this.#older === undefined) SentData.#oldest = this;
     else this.#older.#newer = this;
     SentData.#newest = this;
-    SentData.#timer ??= setInterval(SentData.#dropOld, HOLD_MILLISECONDS).unref();
+    SentData.#timer ??= outsideOfCalls(() => setInterval(SentData.#dropOld, HOLD_MILLISECONDS).unref());
   }
 
   #unlist(): void {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { mock } from 'node:test';
 import t from 'tap';
 import { SentData } from '../../lib/client/sent-data.js';
@@ -58,5 +59,23 @@ t.test('more than 64 KiB are kept for the attempt to come, and not longer', (t) 
   sent.replay(stream);
   t.equal(Buffer.concat(stream.sent).length, 3 * HALF.length);
   t.equal(heldBytes(), 0);
+  t.end();
+});
+
+t.test('the timer that all share keeps no call alive', (t) => {
+  const storage = new AsyncLocalStorage<string>();
+  const seen: unknown[] = [];
+  const { setInterval } = globalThis;
+  globalThis.setInterval = ((...given: Parameters<typeof setInterval>) => {
+    seen.push(storage.getStore());
+    return setInterval(...given);
+  }) as typeof setInterval;
+  t.teardown(() => {
+    globalThis.setInterval = setInterval;
+  });
+  const sent = new SentData(NO_HOLDER, 'for a moment');
+  storage.run('a call', () => sent.add(HALF, false));
+  t.same(seen, [undefined]);
+  sent.drop();
   t.end();
 });

@@ -202,8 +202,13 @@ export class Subchannel implements Picker, WatchedAddress, ConnectionPool {
     this.#made.add(this.#attempt.connection);
     if (this.state.name !== 'ready') this.#become(CONNECTING);
     // Those that have waited so long for a lane of their own take what there is.
-    if (lane.kind === 'heavy') setTimeout(tellRoom, LANE_WAIT_MILLISECONDS + 1, this.#owner).unref();
+    if (lane.kind === 'heavy') this.#tellRoomLater();
     return true;
+  }
+
+  #tellRoomLater(): void {
+    const tell = (): void => this.#owner.onRoom();
+    outsideOfCalls(() => setTimeout(tell, LANE_WAIT_MILLISECONDS + 1).unref());
   }
 
   /** The same, for a call that was refused, perhaps on all connections that there are. */
@@ -349,10 +354,6 @@ export class Subchannel implements Picker, WatchedAddress, ConnectionPool {
 
 function isBroken({ cause }: ConnectionEnd): boolean {
   return cause === 'protocol' || cause === 'goaway';
-}
-
-function tellRoom(owner: SubchannelOwner): void {
-  owner.onRoom();
 }
 
 function tellStateChanged(owner: SubchannelOwner): void {
