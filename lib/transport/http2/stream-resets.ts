@@ -3,6 +3,7 @@ import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { StreamReset } from '../../port/stream.js';
 import { PINGED_BACKEND_TOO_OFTEN } from '../connection-ends.js';
+import type { Carrier } from './carrier.js';
 
 /** A request that nothing was sent of. */
 export function neverSent(failure: string | undefined): StreamReset {
@@ -14,9 +15,38 @@ export function neverSent(failure: string | undefined): StreamReset {
 }
 
 /** A stream whose session has ended so. */
-export function lostWith(lost: ConnectionEnd): StreamReset {
+function lostWith(lost: ConnectionEnd): StreamReset {
   const byPeer = ['closed', 'reset', 'goaway'].includes(lost.cause) || lost === PINGED_BACKEND_TOO_OFTEN;
   return { code: ErrorCode.CANCEL, by: byPeer ? 'peer' : 'local', text: undefined, lost };
+}
+
+/**
+ * Why a node stream has closed before its time.
+ *
+ * @param failure the error that ended it
+ * @param isUnsent its session was lost before its HEADERS were sent, for certain
+ */
+export function whyClosed(
+  node: Http2Stream,
+  carrier: Carrier,
+  failure: NodeJS.ErrnoException | undefined,
+  isUnsent: boolean,
+): StreamReset {
+  const { session } = carrier;
+  const code = node.rstCode ?? ErrorCode.CANCEL;
+  if (node.id === undefined) return neverSent(failure?.code);
+  if (isUnsent) return { ...lostWith(carrier.end), isUnsent: true };
+  if (code === ErrorCode.REFUSED_STREAM || (session.destroyed && carrier.wasRefused(node.id))) {
+    return { code: ErrorCode.REFUSED_STREAM, by: 'peer', text: undefined, lost: undefined };
+  }
+  // A session that failed gives its streams its own error and some code; a reset has the stream's own.
+  const failed = failure?.code !== undefined && failure.code !== 'ERR_HTTP2_STREAM_ERROR';
+  const isSessions = failed || code === ErrorCode.NO_ERROR || code === ErrorCode.CANCEL;
+  if (session.destroyed && (isSessions || carrier.wasEndedBy(code))) {
+    return lostWith(carrier.end);
+  }
+  if (failed) return { code, by: 'local', text: failure.message, lost: undefined };
+  return { code, by: 'peer', text: undefined, lost: undefined };
 }
 
 /**

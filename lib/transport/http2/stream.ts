@@ -9,7 +9,7 @@ import type { Carrier, WaitingStream } from './carrier.js';
 import { resetAfterEnd } from './end-then-reset.js';
 import { sendFields } from './fields.js';
 import { StreamBacklog } from './stream-backlog.js';
-import { closeWith, destroyLater, hasEndStream, lostWith, neverSent } from './stream-resets.js';
+import { closeWith, destroyLater, hasEndStream, neverSent, whyClosed } from './stream-resets.js';
 
 /** The most that is written at a time. */
 const MAX_WRITE = 65536;
@@ -296,7 +296,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   /** Tells why the node stream has closed before its time. */
   protected tellClose(): void {
     this.isDone = true;
-    this.#tellReset(this.#reason());
+    this.#tellReset(whyClosed(this.node!, this.carrier, this.#failure, this.isUnsent));
   }
 
   #tellReset(reset: StreamReset): void {
@@ -307,26 +307,6 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     } catch (error) {
       process.emitWarning(error as Error);
     }
-  }
-
-  #reason(): StreamReset {
-    const node = this.node!;
-    const { session } = this.carrier;
-    const code = node.rstCode ?? ErrorCode.CANCEL;
-    const failure = this.#failure?.code;
-    if (node.id === undefined) return neverSent(failure);
-    if (this.isUnsent) return { ...lostWith(this.carrier.end), isUnsent: true };
-    if (code === ErrorCode.REFUSED_STREAM || (session.destroyed && this.carrier.wasRefused(node.id))) {
-      return { code: ErrorCode.REFUSED_STREAM, by: 'peer', text: undefined, lost: undefined };
-    }
-    // A session that failed gives its streams its own error and some code; a reset has the stream's own.
-    const failed = failure !== undefined && failure !== 'ERR_HTTP2_STREAM_ERROR';
-    const isSessions = failed || code === ErrorCode.NO_ERROR || code === ErrorCode.CANCEL;
-    if (session.destroyed && (isSessions || this.carrier.wasEndedBy(code))) {
-      return lostWith(this.carrier.end);
-    }
-    if (failed) return { code, by: 'local', text: this.#failure?.message, lost: undefined };
-    return { code, by: 'peer', text: undefined, lost: undefined };
   }
 
   #leaveCarrier(): void {
