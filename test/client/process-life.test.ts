@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { Child } from '../support/child.js';
 import { freePort } from '../support/free-port.js';
-import { GrpcBackend } from '../support/grpc-backend.js';
+import { type BidiCall, GrpcBackend } from '../support/grpc-backend.js';
 import { within } from '../support/within.js';
 
 const METHOD = '/test.Service/Method';
@@ -52,3 +52,38 @@ for (const transport of ['http2', 'frames'] as const) {
     t.same(child.lines, [{ code: 0 }]);
   });
 }
+
+t.test("a session of the application's own keeps the process alive for requests of its own", async (t) => {
+  const calls: BidiCall[] = [];
+  const backend = await GrpcBackend.start({
+    [METHOD]: (call) => call.end(),
+    '/test.Service/Own': (call) => void calls.push(call),
+  });
+  t.teardown(() => backend.destroy());
+  const child = Child.node(
+    t,
+    '--input-type=module',
+    '-e',
+    `
+    import http2 from 'node:http2';
+    import { toClientConn } from ${JSON.stringify(new URL('../../lib/client/client-conn.js', import.meta.url).href)};
+    const session = http2.connect('http://127.0.0.1:${backend.port}');
+    const fields = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers' };
+    const own = session.request({ ':path': '/test.Service/Own', ...fields });
+    own.end();
+    own.resume().on('end', () => {
+      console.log(JSON.stringify({ own: true }));
+      session.close();
+    });
+    const call = toClientConn(session).call('${METHOD}');
+    call.end();
+    for await (const _ of call);
+    console.log(JSON.stringify({ code: (await call.status).code }));`,
+  );
+  await child.line({ code: 0 });
+  // Long enough for a process that waits for nothing to end.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  calls[0]!.end();
+  t.equal(await within(5000, 'the end of the process', child.ended()), 0, child.stderr);
+  t.same(child.lines, [{ own: true }]);
+});

@@ -72,14 +72,14 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
   set isWatched(isWatched: boolean) {
     this.#isWatched = isWatched;
     // The stream that was for that has not ended yet: until then it counts as any other.
-    if (!isWatched && this.streamCount > 0) this.carrier?.session.ref();
+    if (!isWatched && this.streamCount > 0) this.holdProcess(true);
   }
 
   openStream(): Stream {
     const { carrier } = this;
     if (carrier === undefined) throw new Error('the connection is not open: it has no room');
     // An idle connection doesn't keep the process alive.
-    if (carrier.streamCount === this.#idleStreams) carrier.session.ref();
+    if (carrier.streamCount === this.#idleStreams) this.holdProcess(true);
     const stream = this.createStream(carrier);
     this.#idsLeft--;
     if (this.#idsLeft === 0) setImmediate(() => this.onOutOfStreams());
@@ -91,6 +91,13 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
     return this.#isWatched ? 1 : 0;
   }
 
+  /** Lets the process live for as long as the session does, or not. */
+  protected holdProcess(isHeld: boolean): void {
+    const session = this.carrier?.session;
+    if (isHeld) session?.ref();
+    else session?.unref();
+  }
+
   protected createStream(carrier: Carrier): NodeClientStream {
     return new NodeClientStream(carrier);
   }
@@ -99,7 +106,7 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
     const { carrier, phase } = this;
     // One that closes is waited for by somebody.
     if (carrier !== undefined && carrier.streamCount <= this.#idleStreams && phase === 'open')
-      carrier.session.unref();
+      this.holdProcess(false);
     if (this.#end !== undefined) this.#tellEndIfDone(this.#end);
     else if (phase === 'open') this.owner.onRoom();
   }

@@ -86,6 +86,9 @@ export class SessionConnection extends Connection {
     if (this.#isShutDown && this.streamCount === 0) this.ended(CLOSED_HERE);
   }
 
+  /** It is its owner's, who may have requests of his own on it. */
+  protected override holdProcess(): void {}
+
   protected override createStream(carrier: Carrier): NodeClientStream {
     const stream = super.createStream(carrier);
     this.#streams.add(stream);
