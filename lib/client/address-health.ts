@@ -19,6 +19,9 @@ import { ClientCall } from './client-call.js';
 import type { OutgoingRequest } from './outgoing-request.js';
 import { cannotConnect } from './unavailable.js';
 
+/** Between the beginnings of two calls, however short they are. */
+const PACE_MILLISECONDS = 100;
+
 /** A status takes two bytes; a later version may say more. */
 const MAX_MESSAGE_BYTES = 4096;
 
@@ -102,8 +105,7 @@ export class AddressHealth implements HealthWatch, CallReceiver {
   onFinish(failure: Failure | undefined): void {
     this.#call = undefined;
     if (this.#isResting) return;
-    // "If the server does not implement the health service, … the client will treat it as healthy" (gRFC A17), and asks no
-    // more on this connection.
+    // What does not know the method is fit (gRFC A17), and not asked again while there are connections.
     if (failure?.reason === 'backend_status' && failure.error.code === Code.UNIMPLEMENTED) {
       this.#tell(READY);
       return;
@@ -131,10 +133,14 @@ export class AddressHealth implements HealthWatch, CallReceiver {
     outsideOfCalls(() => this.#call?.start());
   }
 
-  /** "the client will … retry the call … exponential backoff; … if a response was received, … immediately" (A17). */
+  /** By gRFC A17 the next call waits for a backoff only where this one has told nothing; but a backend must not set the pace. */
   #space(): void {
-    if (this.#isTold) this.#backoff.reset();
-    else this.#backoff.onFailure(this.#startedAt);
+    if (this.#isTold) {
+      this.#backoff.reset();
+      this.#backoff.space(this.#startedAt, PACE_MILLISECONDS);
+    } else {
+      this.#backoff.onFailure(this.#startedAt);
+    }
   }
 
   #schedule(): void {
