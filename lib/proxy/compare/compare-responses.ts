@@ -1,5 +1,5 @@
 import { COMPARE_LIMITS } from '../defaults.js';
-import type { Destination, StreamParameters } from '../director.js';
+import type { Destination, SecondaryQuorum, ShadowDestination, StreamParameters } from '../director.js';
 import {
   type ResponseObserver,
   ResponseWatch,
@@ -42,50 +42,70 @@ export function compareWithin(
   parameters: StreamParameters,
   settings: CompareSettings,
 ): StreamParameters {
-  const calls = new ComparedCalls(settings, memory);
-  const { primary, secondaries, shadows, requestFinalizer, callOptions } = parameters as Compared;
-  const groups = { secondaries: watchedAll(secondaries, calls), shadows: watchedAll(shadows, calls) };
-  if (calls.others === 0) return parameters;
-  const copy = { ...parameters, ...groups, primary: watched(primary, (own) => new PrimaryWatch(calls, own)) };
-  return (isPlain(parameters) ? copy : { ...copy, requestFinalizer, callOptions }) as StreamParameters;
+  try {
+    return watchedParameters(parameters, new ComparedCalls(settings, memory));
+  } catch {
+    // They are the application's, and may throw when they are read: the call itself says so, or can do without.
+    return parameters;
+  }
 }
 
-/** Destinations, or so many of them as are needed. */
-type Group = Iterable<Destination> | { readonly of: Iterable<Destination> };
-
-/** The groups of parameters that are compared with the primary. */
-interface Compared extends Omit<StreamParameters, 'secondaries' | 'shadows'> {
-  readonly secondaries?: Group | undefined;
-  readonly shadows?: Group | undefined;
-}
-
-function watchedAll(group: Group | undefined, calls: ComparedCalls): Group | undefined {
-  // What is nonsense the call itself says.
-  if (typeof group !== 'object' || group === null) return group;
-  const one = (destination: Destination) => {
-    calls.others++;
-    const { baseline } = calls.settings;
-    const isBaseline = baseline !== undefined && destination?.conn === baseline;
-    return watched(destination, (observer) => new OtherWatch(calls, isBaseline, observer));
+function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): StreamParameters {
+  const { primary, secondaries, shadows, requestFinalizer, callOptions } = parameters;
+  // By name, here and below: they may be objects with accessors. The types see to it that none is forgotten.
+  const copy: Record<keyof StreamParameters, unknown> = {
+    primary: watched(primary, (_, observer) => new PrimaryWatch(calls, observer)),
+    secondaries: watchedAll(secondaries, calls),
+    shadows: watchedAll(shadows, calls),
+    requestFinalizer,
+    callOptions,
   };
-  return 'of' in group ? { ...group, of: Array.from(group.of, one) } : Array.from(group, one);
+  return calls.others === 0 ? parameters : (copy as unknown as StreamParameters);
+}
+
+/** Of what makes no sense the call itself says so. */
+function watchedAll(group: unknown, calls: ComparedCalls): unknown {
+  if (typeof group !== 'object' || group === null) return group;
+  const { baseline } = calls.settings;
+  const one = (destination: Destination): Destination => {
+    calls.others++;
+    return watched(destination, (conn, observer) => {
+      const isBaseline = baseline !== undefined && conn === baseline;
+      return new OtherWatch(calls, isBaseline, observer);
+    });
+  };
+  const { of, need } = group as Record<keyof SecondaryQuorum, unknown>;
+  if (of !== undefined) {
+    const quorum: Record<keyof SecondaryQuorum, unknown> = { of: Array.isArray(of) ? of.map(one) : of, need };
+    return quorum;
+  }
+  return Symbol.iterator in group ? Array.from(group as Iterable<Destination>, one) : group;
 }
 
 function watched(
   destination: Destination,
-  watch: (observer: ResponseObserver | undefined) => ResponseWatch,
+  watch: (conn: Destination['conn'], observer: ResponseObserver | undefined) => ResponseWatch,
 ): Destination {
   if (typeof destination !== 'object' || destination === null) return destination;
-  const { observer: own } = destination;
-  const observer = watch(own);
-  if (isPlain(destination)) return { ...destination, observer };
-  const { conn, ctx, msg, errHandler } = destination;
-  return { ...destination, conn, ctx, msg, errHandler, observer };
-}
-
-/** Whether a copy of its own properties is a copy of all: the application's may be objects with accessors. */
-function isPlain(object: object): boolean {
-  return Object.getPrototypeOf(object) === Object.prototype;
+  try {
+    const { conn, ctx, msg, errHandler, observer } = destination;
+    const { maxLagBytes, graceMilliseconds, percent, sampleKey }: ShadowDestination = destination;
+    const copy: Record<keyof ShadowDestination, unknown> = {
+      conn,
+      ctx,
+      msg,
+      errHandler,
+      observer: watch(conn, observer),
+      maxLagBytes,
+      graceMilliseconds,
+      percent,
+      sampleKey,
+    };
+    return copy as unknown as Destination;
+  } catch {
+    // What one throws when it is read is its own failure, which of a shadow's is not the call's.
+    return destination;
+  }
 }
 
 /** The calls that are made with the same parameters. */

@@ -52,27 +52,51 @@ t.test('every group of destinations is watched, and all else stays', async (t) =
   t.equal(parameters.primary.observer, observer, 'the application’s are not changed');
 });
 
-t.test('destinations and parameters may be objects with accessors', async (t) => {
-  class Accessors {
-    get conn(): string {
-      return 'primary';
-    }
-    get primary(): Accessors {
-      return this;
-    }
-    get secondaries(): Accessors[] {
-      return [this];
-    }
-    get callOptions(): string {
-      return 'options';
-    }
-  }
-  const compared = compareResponses(untyped<StreamParameters>(new Accessors()), OPTIONS);
+/** Accessors of these properties, each of which gives its own name. */
+function accessors(...names: string[]): object {
+  const prototype = {};
+  for (const name of names) Object.defineProperty(prototype, name, { get: () => name });
+  return Object.create(prototype) as object;
+}
+
+t.test('destinations, quorums and parameters may be objects with accessors', async (t) => {
+  const names = ['conn', 'ctx', 'msg', 'errHandler'];
+  const ofShadows = ['maxLagBytes', 'graceMilliseconds', 'percent', 'sampleKey'];
+  const shadow = accessors(...names, ...ofShadows);
+  const quorum = Object.create({ of: [accessors(...names)], need: 1 }) as object;
+  const given = { ...accessors() };
+  const parameters = { primary: accessors(...names), secondaries: quorum, shadows: [shadow] };
+  Object.setPrototypeOf(given, { ...parameters, callOptions: 'options', requestFinalizer: 'finalizer' });
+  const compared = compareResponses(untyped<StreamParameters>(given), OPTIONS);
+  const same = (all: string[]) => Object.fromEntries(all.map((name) => [name, name]));
   t.match(compared, {
-    primary: { conn: 'primary' },
-    secondaries: [{ conn: 'primary' }],
+    primary: same(names),
+    secondaries: { of: [same(names)], need: 1 },
+    shadows: [same([...names, ...ofShadows])],
     callOptions: 'options',
+    requestFinalizer: 'finalizer',
   });
+});
+
+t.test('what cannot be read is left to the call, and the others are watched', async (t) => {
+  const trap = Object.defineProperty({}, 'observer', {
+    get() {
+      throw new Error('a trap');
+    },
+  });
+  const shadows = [trap, destination('a')];
+  const compared = compareResponses(
+    untyped<StreamParameters>({ primary: destination('primary'), shadows }),
+    OPTIONS,
+  );
+  t.equal(compared.shadows![0], trap);
+  t.ok(compared.shadows![1]!.observer instanceof ResponseWatch);
+  const parameters = Object.defineProperty({ primary: destination('primary') }, 'shadows', {
+    get() {
+      throw new Error('a trap');
+    },
+  });
+  t.equal(compareResponses(parameters, OPTIONS), parameters);
 });
 
 t.test('nonsense is left to the call, which says what it is', async (t) => {
