@@ -74,12 +74,13 @@ export class DestinationStream implements CallReceiver {
     this.#errHandler = errHandler;
     this.#conn = toClientConn(conn);
     this.#replacement = replacementOf(msg, callOptions);
-    this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
     if (errHandler !== undefined) stream.captureScope();
     const retries = role.answers ? Retries.by(callOptions.retry, this.#conn.retryThrottle) : undefined;
     const request = requestOf(contextOf(ctx, stream), callOptions, stream, retries);
     this.#call = new ClientCall(this.#conn, request, this, bytes ?? stream);
     if (bytes !== undefined) this.#lagging = new LaggingRequest(this.#call, bytes);
+    // Last: a stream that cannot be made never comes to the end that its watchers wait for.
+    this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
   }
 
   /** How it ended. */

@@ -28,11 +28,7 @@ export class Observation {
 
   constructor(observer: ResponseObserver | undefined, hooks: CallOptions, response: WatchedResponse) {
     let behind = observer;
-    while (behind instanceof ResponseWatch) {
-      const watcher = behind.watch(response);
-      if (watcher !== undefined) this.#watchers.push(watcher);
-      behind = behind.observer;
-    }
+    while (behind instanceof ResponseWatch) behind = behind.observer;
     this.#observer = behind;
     this.#onHeaders = hooks.onHeaders;
     this.#onTrailers = hooks.onTrailers;
@@ -44,6 +40,11 @@ export class Observation {
         (payload, compressed) => this.#tell((observer) => observer.onMessage?.(payload, compressed)),
         Number.POSITIVE_INFINITY,
       );
+    }
+    // Last: what is the application's may throw when it is read, and a watcher waits for the end of what it has begun.
+    for (let one = observer; one instanceof ResponseWatch; one = one.observer) {
+      const watcher = one.watch(response);
+      if (watcher !== undefined) this.#watchers.push(watcher);
     }
   }
 

@@ -68,11 +68,12 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#graceMilliseconds = graceOf(graceMilliseconds);
     this.#replacement = replacementOf(msg, callOptions);
     this.#conn = toClientConn(conn);
-    this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
     this.#held = new ShadowBytes(stream.account);
     const request = requestOf(contextOf(ctx, stream), callOptions, stream, undefined);
     this.#call = new ClientCall(this.#conn, request, this, this.#held);
     this.#request = new LaggingRequest(this.#call, this.#held);
+    // Last: a stream that cannot be made never comes to the end that its watchers wait for.
+    this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
   }
 
   get hasEnded(): boolean {
