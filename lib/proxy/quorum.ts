@@ -38,6 +38,8 @@ export class Quorum {
       );
     }
     this.#call = call;
+    // What the observer hears of them may come after the call, from wherever.
+    call.captureScope();
     this.#need = need;
     for (const destination of destinations) {
       const bytes = new MemberBytes(call);

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ClientHttp2Stream } from 'node:http2';
 import http2 from 'node:http2';
 import { Code, type Destination, type SecondaryQuorum, type StatusError } from '../../lib/index.js';
@@ -25,6 +26,7 @@ import {
   answerOn,
   messageOf,
   rawQuorum,
+  rawShadow,
   requestOn,
   shadowed,
   wasCancelled,
@@ -198,6 +200,32 @@ behaviour('the rest of a quorum: its failure after the call is told its error ha
   t.same(await results(), ['error']);
   t.match(raws[0]!.told, [{ code: Code.INTERNAL }]);
   t.match(shadows, [{ failure: { reason: 'backend_reset' } }]);
+});
+
+behaviour('the observer hears of the rest of a quorum in the scope of its call', async (t, world) => {
+  const scope = new AsyncLocalStorage<string>();
+  const { backend, shadow } = await rawShadow(world);
+  const { port: answers } = await world.http2Backend(answer);
+  const conn = world.dial(answers);
+  const heard: (string | undefined)[] = [];
+  const { port } = await world.proxy(
+    () => ({ primary: { conn }, secondaries: { of: [{ conn }, { conn: shadow.conn }], need: 1 } }),
+    {
+      observer: { onShadow: () => void heard.push(scope.getStore()) },
+      interceptors: [(stream, next) => scope.run(stream.method, next)],
+    },
+  );
+  const client = world.http2Client(port);
+  for (const method of ['/test.Service/First', '/test.Service/Second']) {
+    t.equal(status(await client.call(method, MESSAGE)), '0');
+  }
+  const connection = await backend.accept();
+  for (const id of [3, 1]) {
+    await requestOn(connection, id);
+    answerOn(connection, id);
+    await eventually('it has ended', () => heard.length === (id === 3 ? 1 : 2));
+  }
+  t.same(heard, ['/test.Service/Second', '/test.Service/First']);
 });
 
 behaviour('the rest of a quorum is cut by the end of the server', async (t, world) => {
