@@ -149,7 +149,7 @@ export class Server {
     if (timeoutMilliseconds !== undefined && !(timeoutMilliseconds >= 0)) {
       throw new RangeError(`timeoutMilliseconds must be a number from 0, not ${timeoutMilliseconds}`);
     }
-    this.#closed ??= Promise.all([this.#transport.close(), this.#attached?.close(), this.#calls.finished()]);
+    this.#closed ??= this.#drain();
     if (timeoutMilliseconds === undefined || timeoutMilliseconds > MAX_TIMER_MILLISECONDS) {
       await this.#closed;
       return this.#cutCalls;
@@ -161,6 +161,12 @@ export class Server {
       clearTimeout(timer);
     }
     return this.#cutCalls;
+  }
+
+  async #drain(): Promise<void> {
+    await Promise.all([this.#transport.close(), this.#attached?.close()]);
+    // Not before: until its clients have heard of it calls come, and what goes on after those is waited for, too.
+    await this.#calls.finished();
   }
 
   /** Ends the calls that still run, and then the connections, whatever their peers do. */

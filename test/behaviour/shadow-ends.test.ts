@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import http2 from 'node:http2';
 import { Code } from '../../lib/index.js';
 import { shadowBytes } from '../../lib/proxy/shadow-bytes.js';
@@ -166,6 +167,32 @@ behaviour('close() waits for shadows that go on', async (t, world) => {
   t.equal(shadows.length, 0);
   answerOn(connection);
   t.same(await results(), ['ok']);
+  await within(3000, 'close()', closed);
+});
+
+behaviour('close() waits for shadows of calls that were begun before it was heard of', async (t, world) => {
+  const { server, client, connection, response, results } = await complete(world);
+  t.equal(status(await response), '0');
+  answerOn(connection);
+  t.same(await results(), ['ok']);
+  // No call runs, and no shadow.
+  let hasClosed = false;
+  const closed = server.close().then(() => {
+    hasClosed = true;
+  });
+  const gone = once(client.session, 'close');
+  const late = await client.call(METHOD, MESSAGE);
+  // On node:http2 it is refused.
+  if (world.transports.server === 'frames') {
+    t.equal(status(late), '0');
+    await requestOn(connection, 3);
+    await gone;
+    await connection.roundTrip();
+    await new Promise(setImmediate);
+    t.notOk(hasClosed);
+    answerOn(connection, 3);
+    t.same(await results(2), ['ok', 'ok']);
+  }
   await within(3000, 'close()', closed);
 });
 
