@@ -1,59 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Child } from '../support/child.js';
 import { portOf, startCommand } from '../support/command.js';
 import { missing } from '../support/missing.js';
+import { Client, etcd, temporaryDirectory } from './etcd.js';
 
 // The command between etcd and its client: gRPC of Go on both sides, an API that nobody wrote for tests.
 
-async function temporaryDirectory(t: Test): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'etcd-'));
-  t.teardown(() => rm(directory, { recursive: true, force: true }));
-  return directory;
-}
-
-/** Starts etcd, empty; its port. */
-async function etcd(t: Test): Promise<number> {
-  const anyPort = 'http://127.0.0.1:0';
-  const program = Child.start(
-    t,
-    'etcd',
-    ...['--data-dir', join(await temporaryDirectory(t), 'data'), '--unsafe-no-fsync'],
-    ...['--listen-client-urls', anyPort, '--advertise-client-urls', anyPort, '--listen-peer-urls', anyPort],
-    ...['--logger', 'zap', '--enable-grpc-gateway=false'],
-  );
-  const [, port] = await program.printed(/serving client traffic insecurely.*"address":"127\.0\.0\.1:(\d+)"/);
-  return Number(port);
-}
-
 async function proxy(t: Test, transport: string, target: string): Promise<number> {
   return portOf(startCommand(t, '--listen', '127.0.0.1:0', '--primary', target, '--transport', transport));
-}
-
-/** etcd's client for one endpoint. */
-class Client {
-  readonly #t: Test;
-  readonly #endpoint: string;
-
-  constructor(t: Test, endpoint: string) {
-    this.#t = t;
-    this.#endpoint = endpoint;
-  }
-
-  start(args: readonly string[], input?: string): Child {
-    const child = Child.start(this.#t, 'etcdctl', `--endpoints=${this.#endpoint}`, ...args);
-    child.endInput(input);
-    return child;
-  }
-
-  /** Runs a command, which must succeed; what it printed. */
-  async run(args: readonly string[], input?: string): Promise<string> {
-    const program = this.start(args, input);
-    this.#t.equal(await program.ended(), 0, `etcdctl ${args.join(' ')}`);
-    return program.output;
-  }
 }
 
 t.setTimeout(60_000);

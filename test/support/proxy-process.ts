@@ -31,6 +31,9 @@ export interface ProxySettings {
   readonly transports: { readonly server: TransportName; readonly client: TransportName };
   readonly primary: string;
   readonly secondaries?: readonly string[];
+  /** Secondaries that fail do not fail the call. */
+  readonly forgivesSecondaries?: boolean;
+  readonly shadows?: readonly string[];
   /** The director peeks at the first message of every call, not only where the header `x-mode` is `peek`. */
   readonly peek?: boolean;
   readonly maxPeekBytes?: number;
@@ -65,7 +68,11 @@ function print(line: object): void {
 async function main(settings: ProxySettings): Promise<void> {
   const { server: transport, client } = settings.transports;
   const primary = dial(settings.primary, { transport: client });
-  const secondaries = (settings.secondaries ?? []).map((target) => dial(target, { transport: client }));
+  const others = (targets: readonly string[] = []) =>
+    targets.map((target) => dial(target, { transport: client }));
+  const secondaries = others(settings.secondaries);
+  const shadows = others(settings.shadows);
+  const errHandler = settings.forgivesSecondaries === true ? () => null : undefined;
   const director: StreamDirector = async (ctx, method, peeker) => {
     const mode = ctx.metadata.get('x-mode');
     if (mode === 'director') throw new StatusError(Code.PERMISSION_DENIED, 'no');
@@ -74,7 +81,8 @@ async function main(settings: ProxySettings): Promise<void> {
     const observer = settings.report === true ? reporter(method, first?.compressed ?? false) : undefined;
     return {
       primary: { conn: primary, observer },
-      secondaries: secondaries.map((conn) => ({ conn })),
+      secondaries: secondaries.map((conn) => ({ conn, errHandler })),
+      shadows: shadows.length > 0 ? shadows.map((conn) => ({ conn })) : undefined,
       requestFinalizer: () => {},
     };
   };
@@ -86,7 +94,7 @@ async function main(settings: ProxySettings): Promise<void> {
   const address = await server.listen('127.0.0.1:0');
   process.once('SIGTERM', async () => {
     await server.close();
-    await Promise.all([primary, ...secondaries].map((conn) => conn.close()));
+    await Promise.all([primary, ...secondaries, ...shadows].map((conn) => conn.close()));
     print({ event: 'drained' });
   });
   createInterface({ input: process.stdin })
