@@ -48,7 +48,10 @@ export interface DestinationOutcome {
   readonly target: string;
   /** How many streams were opened for it: 0 if there was no connection, 2 after a retry. */
   readonly attempts: number;
-  /** Its own failure, whatever an error handler made of it; undefined if it ended OK. */
+  /**
+   * Its own failure, whatever an error handler made of it, or what it was cancelled for, as the primary's; undefined if it
+   * ended OK.
+   */
   readonly failure: Failure | undefined;
   /**
    * Set for a secondary that its quorum could do without, and that goes on after the call: {@link CallObserver.onShadow}
