@@ -1,6 +1,6 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Code, encodeMessage } from '../../lib/index.js';
-import { behaviour, type World } from '../support/behaviour.js';
+import { behaviour, type World, waitingBehaviour } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
 import { eventually } from '../support/eventually.js';
 import { type BidiCall, echo } from '../support/grpc-backend.js';
@@ -79,7 +79,7 @@ for (const [how, end] of [
   ['fails', (call: BidiCall) => call.emit('error', { code: 13, details: 'broken' })],
   ['says nonsense', (call: BidiCall) => call.write(Buffer.from([8]))],
 ] as const) {
-  behaviour(`a watch that ${how} is no health, and is begun again after a while`, async (t, world) => {
+  waitingBehaviour(`a watch that ${how} is no health, and is begun again after a while`, async (t, world) => {
     const answers = [end, (call: BidiCall) => call.write(SERVING)];
     const { port } = await watchedBackend(world, (call) => answers.shift()?.(call));
     const { conn, client } = await proxied(world, `127.0.0.1:${port}`);

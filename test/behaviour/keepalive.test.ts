@@ -84,9 +84,11 @@ behaviour('one that stands still while nothing runs is asked at once by the next
 });
 
 behaviour('also by calls that are given up before it is due to answer', async (t, world) => {
-  const { backend, client } = await toSilent(world);
-  void client.call(METHOD, MESSAGE, { 'grpc-timeout': '100m' });
-  const peer = await accepted(backend);
+  const { backend, client, conn } = await toSilent(world);
+  conn.connect();
+  const peer = await backend.accept();
+  // Else the deadline of the first call could pass before there is a connection, and the backend would hear of none.
+  await conn.waitForStateChange('CONNECTING');
   peer.acknowledges = false;
   const start = performance.now();
   while (!peer.isClosed && performance.now() - start < 5000) {

@@ -49,7 +49,7 @@ function load(client: GrpcClient, concurrency: number) {
   };
 }
 
-behaviour('a backend that restarts in order loses no call that waits for ready', async (t, world) => {
+waitingBehaviour('a backend that restarts in order loses no call that waits for ready', async (t, world) => {
   let backend = await GrpcBackend.start({ [METHOD]: echo });
   const { port } = backend;
   const conn = world.dial(port);
@@ -66,25 +66,28 @@ behaviour('a backend that restarts in order loses no call that waits for ready',
   t.strictSame([...codes.keys()], [Code.OK]);
 });
 
-behaviour('a backend that is cut down and comes back: OK or UNAVAILABLE, and OK again', async (t, world) => {
-  let backend = await GrpcBackend.start({ [METHOD]: echo });
-  const { port } = backend;
-  const conn = world.dial(port);
-  const proxy = await world.proxy(() => ({ primary: { conn }, callOptions: { waitForReady: true } }));
-  const running = load(world.grpcClient(proxy.port), 8);
-  for (let restart = 0; restart < 2; restart++) {
+waitingBehaviour(
+  'a backend that is cut down and comes back: OK or UNAVAILABLE, and OK again',
+  async (t, world) => {
+    let backend = await GrpcBackend.start({ [METHOD]: echo });
+    const { port } = backend;
+    const conn = world.dial(port);
+    const proxy = await world.proxy(() => ({ primary: { conn }, callOptions: { waitForReady: true } }));
+    const running = load(world.grpcClient(proxy.port), 8);
+    for (let restart = 0; restart < 2; restart++) {
+      await running.more(50);
+      backend.destroy();
+      backend = await GrpcBackend.start({ [METHOD]: echo }, {}, port);
+    }
     await running.more(50);
+    const codes = await running.stop();
     backend.destroy();
-    backend = await GrpcBackend.start({ [METHOD]: echo }, {}, port);
-  }
-  await running.more(50);
-  const codes = await running.stop();
-  backend.destroy();
-  const { [Code.OK]: ok = 0, [Code.UNAVAILABLE]: lost = 0, ...others } = Object.fromEntries(codes);
-  t.strictSame(others, {});
-  t.ok(ok >= 150, `${ok} are OK`);
-  t.ok(lost <= 2 * 8, `${lost} ran on a connection that was lost`);
-});
+    const { [Code.OK]: ok = 0, [Code.UNAVAILABLE]: lost = 0, ...others } = Object.fromEntries(codes);
+    t.strictSame(others, {});
+    t.ok(ok >= 150, `${ok} are OK`);
+    t.ok(lost <= 2 * 8, `${lost} ran on a connection that was lost`);
+  },
+);
 
 waitingBehaviour(
   'a backend that is stopped in the midst of a call: UNAVAILABLE, by keepalive',
