@@ -126,10 +126,11 @@ export class Channel implements EndpointsOwner {
   wait(call: WaitingCall): Failure | undefined {
     const refusal = this.#refusal(call.client);
     if (refusal !== undefined) return refusal;
+    const next = this.#endpoints.nextAttemptMilliseconds(call.client);
     this.#endpoints.connect(call.client);
     if (this.#endpoints.state.name === 'failed' && !call.waitForReady) return this.#currentFailure();
     this.#waiting.add(call);
-    this.#connectIn(this.#endpoints.nextAttemptMilliseconds(call.client));
+    this.#connectIn(next);
     return undefined;
   }
 
@@ -253,8 +254,9 @@ export class Channel implements EndpointsOwner {
       const lane = this.#lanes.of(client);
       if (seen.has(lane)) continue;
       seen.add(lane);
-      this.#endpoints.connect(client);
+      // Before: a backoff that is over between the two would be waited for by nobody.
       least = Math.min(least, this.#endpoints.nextAttemptMilliseconds(client));
+      this.#endpoints.connect(client);
       if (!this.#lanes.areUsed) break;
     }
     this.#connectIn(least);
