@@ -438,3 +438,24 @@ for (const [how, end, connections] of [
     t.equal(dialer.connections.length, connections);
   });
 }
+
+t.test('a backoff that is over between two looks at the clock is waited for by nobody', async (t) => {
+  const clock = new TestClock(t);
+  t.intercept(Math, 'random', { value: () => 0.5 });
+  const dialer = new FakeDialer();
+  const channel = channelTo(dialer);
+  channel.connect();
+  dialer.last.end(REFUSED);
+  await ticked();
+  await clock.advance(950);
+  const { now } = performance;
+  let looks = 0;
+  // The backoff ends at 1000 ms: before it, and after it from the second look on.
+  performance.now = () => now.call(performance) + (looks++ === 0 ? 49.9 : 50.1);
+  const call = new FakeCall(undefined, true).start(channel);
+  performance.now = now;
+  await clock.advance(200);
+  t.equal(dialer.connections.length, 2);
+  dialer.last.ready();
+  t.ok(call.connection);
+});
