@@ -61,10 +61,11 @@ const WAYS: Readonly<Record<string, (request: Request) => unknown>> = {
     );
   },
   reset: async ({ stream, body }) => {
-    if (!(await body()).aborted) stream.close(ErrorCode.INTERNAL_ERROR);
+    if (!(await body()).aborted) setImmediate(() => stream.close(ErrorCode.INTERNAL_ERROR));
   },
-  refuse: ({ stream }) => stream.close(ErrorCode.REFUSED_STREAM),
-  'be gone': ({ stream }) => stream.session?.destroy(),
+  // Not while the session receives: on Node 20 it may write into memory without end then (transport/http2/stream.ts).
+  refuse: ({ stream }) => setImmediate(() => stream.close(ErrorCode.REFUSED_STREAM)),
+  'be gone': ({ stream }) => setImmediate(() => stream.session?.destroy()),
   silent: ({ stream }) => stream.resume(),
   'stand still': () => {},
 };
