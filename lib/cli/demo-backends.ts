@@ -2,6 +2,7 @@ import { Metadata } from '../grpc/metadata.js';
 import { formatAddress } from '../port/address.js';
 import type { StreamHandler } from '../server/handler.js';
 import { Server } from '../server/server.js';
+import { printable } from '../transport/printable.js';
 
 const DEMO_NAMES = ['primary', 'secondary 1', 'secondary 2', 'shadow'] as const;
 
@@ -27,7 +28,7 @@ function echoHandler(name: string, log: (line: string) => void): StreamHandler {
   return async (stream) => {
     stream.setTrailer(new Metadata({ 'demo-backend': name }));
     for await (const message of stream) {
-      log(`  ${name} got ${stream.method}, a message of ${message.length} bytes`);
+      log(`  ${name} got ${printable(stream.method, 200)}, a message of ${message.length} bytes`);
       await stream.sendMessage(message);
     }
   };

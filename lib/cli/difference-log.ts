@@ -1,7 +1,11 @@
 import type { ResponseDifference, ResponseVerdict } from '../proxy/compare/verdict.js';
+import { printable } from '../transport/printable.js';
 
 /** How often it is said how many more there were of a kind. */
 const REPEAT_MILLISECONDS = 60_000;
+
+/** The most that is shown of a method's name. */
+const MAX_METHOD_CHARACTERS = 200;
 
 /** Kinds that are told apart: clients choose the names of methods. */
 const MAX_KINDS = 1000;
@@ -21,7 +25,9 @@ export class DifferenceLog {
   add(verdict: ResponseVerdict): void {
     if (verdict.result !== 'different') return;
     const { role, target, method } = verdict;
-    let kind = `${role} ${target} answers ${method} differently from the primary`;
+    // Clients choose it, and a terminal may obey it.
+    const name = printable(method, MAX_METHOD_CHARACTERS);
+    let kind = `${role} ${target} answers ${name} differently from the primary`;
     if (!this.#counts.has(kind) && this.#counts.size >= MAX_KINDS)
       kind = 'further methods are answered differently';
     const count = this.#counts.get(kind);

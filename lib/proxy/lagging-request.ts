@@ -14,7 +14,8 @@ export class LaggingRequest {
   #state: 'connecting' | 'flowing' | 'full' = 'connecting';
   /** Made when something has to wait. */
   #waiting: ChunkQueue | undefined;
-  #hasEnd = false;
+  /** The half-close waits behind it. */
+  #endWaits = false;
 
   /** @param held what waits is charged to */
   constructor(call: ClientCall, held: Held) {
@@ -45,8 +46,8 @@ export class LaggingRequest {
 
   /** Half-closes, behind all that waits. */
   end(): void {
-    this.#hasEnd = true;
     if (this.flows) this.#call.sendData(NOTHING, true);
+    else this.#endWaits = true;
   }
 
   /** The stream is open, or has room again. */
@@ -58,7 +59,9 @@ export class LaggingRequest {
       this.#give(piece.bytes);
       piece.recycle();
     }
-    if (this.flows && this.#hasEnd) this.#call.sendData(NOTHING, true);
+    if (!this.flows || !this.#endWaits) return;
+    this.#endWaits = false;
+    this.#call.sendData(NOTHING, true);
   }
 
   /** Lets go of what waits. */
