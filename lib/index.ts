@@ -1,10 +1,20 @@
 export { CallContext, incomingToOutgoing } from './call/context.js';
 export type {
+  AttemptOutcome,
   CallObserver,
+  CallWatcher,
+  DestinationWatcher,
+  RunningCall,
+  RunningCallState,
+  StartedDestination,
+} from './call/observer.js';
+export type {
   CallOutcome,
   DestinationOutcome,
   Failure,
   FailureReason,
+  PeerRefusalReason,
+  RefusedPeer,
   RefusedRequest,
   ShadowOutcome,
   ShadowResult,

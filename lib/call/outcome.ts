@@ -92,6 +92,8 @@ export interface CallOutcome {
   readonly method: string;
   /** Metadata, peer and deadline. */
   readonly context: CallContext;
+  /** The name of the route that it took, as its director said by `StreamParameters.route`. */
+  readonly route: string | undefined;
   /** Undefined if it ended OK. An error that has a cause in this process or in the network has it as its `cause`. */
   readonly failure: Failure | undefined;
   /** When its request headers came in, as milliseconds since the epoch. */
@@ -123,17 +125,29 @@ export interface RefusedRequest {
 }
 
 /**
- * Looks on at a server's calls. What it throws, or its promise is rejected with, is emitted as a process warning and
- * breaks nothing.
+ * Why a client's connection was refused or ended, in one word:
+ *
+ * - `not_http2`: it speaks something else; `malformed`: it broke HTTP/2's framing or header compression;
+ * - `tls`: no TLS handshake could be made with it;
+ * - `flood`: it sent more of what costs something than the limits allow; `too_many_pings`: PINGs above what is permitted;
+ * - `timeout`: it did not finish its handshake, or a frame, in time;
+ * - `connection_limit`: there are as many connections as may be; `keepalive`: it no longer answered.
  */
-export interface CallObserver {
-  /** A call has ended: once for each that was accepted, whatever ended it. */
-  onCall?(outcome: CallOutcome): void;
-  /**
-   * A shadow of a call has ended: once for each that was begun, before or after the end of its call. And so has a
-   * secondary (by its role) that went on after its call.
-   */
-  onShadow?(outcome: ShadowOutcome): void;
-  /** A request was refused before it became a call. */
-  onRefused?(request: RefusedRequest): void;
+export type PeerRefusalReason =
+  | 'not_http2'
+  | 'malformed'
+  | 'tls'
+  | 'flood'
+  | 'too_many_pings'
+  | 'timeout'
+  | 'connection_limit'
+  | 'keepalive';
+
+/** A client whose connection was refused or ended for what it did. */
+export interface RefusedPeer {
+  readonly reason: PeerRefusalReason;
+  /** The client's address, as `CallContext.peer`. */
+  readonly peer: string;
+  /** What it did, in words. */
+  readonly text: string;
 }

@@ -1,6 +1,7 @@
 import type { CallContext } from '../call/context.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { ClientConn } from '../client/client-conn.js';
+import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import type { StreamPeeker } from './peeker.js';
@@ -38,6 +39,13 @@ export interface StreamParameters {
   readonly requestFinalizer?: ((error: StatusError | undefined) => void | Promise<void>) | undefined;
   /** For the calls to all destinations. */
   readonly callOptions?: CallOptions | undefined;
+  /** A name for the way that the call takes, which its outcome has: for metrics and logs. */
+  readonly route?: string | undefined;
+  /**
+   * Changes the metadata of the response headers before the client gets them, also of an answer that has none but a
+   * status (Trailers-Only); not that of trailers. What it throws fails the call.
+   */
+  readonly editResponseHeaders?: ((metadata: Metadata) => void) | undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { type CallContext, peerAddress } from '../call/context.js';
 import { tellOnlooker } from '../call/hooks.js';
-import type { CallObserver, Failure } from '../call/outcome.js';
+import type { CallObserver } from '../call/observer.js';
+import type { Failure } from '../call/outcome.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream } from '../port/stream.js';
 import { LinkedList } from './linked-list.js';

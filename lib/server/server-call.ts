@@ -5,7 +5,8 @@ import { CallContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import { tellOnlooker } from '../call/hooks.js';
-import type { CallObserver, CallOutcome, Failure } from '../call/outcome.js';
+import type { CallObserver } from '../call/observer.js';
+import type { CallOutcome, Failure } from '../call/outcome.js';
 import { WaitingSenders } from '../call/waiting-senders.js';
 import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
@@ -383,6 +384,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
     const outcome: CallOutcome = {
       method: this.method,
       context: this.context,
+      route: undefined,
       failure,
       startedAt: this.#startedAt,
       durationMilliseconds: now() - this.#startedAt,

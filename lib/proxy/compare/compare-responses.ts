@@ -51,7 +51,8 @@ export function compareWithin(
 }
 
 function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): StreamParameters {
-  const { primary, secondaries, shadows, requestFinalizer, callOptions } = parameters;
+  const { primary, secondaries, shadows, requestFinalizer, callOptions, route, editResponseHeaders } =
+    parameters;
   // By name, here and below: they may be objects with accessors. The types see to it that none is forgotten.
   const copy: Record<keyof StreamParameters, unknown> = {
     primary: watched(primary, (_, observer) => new PrimaryWatch(calls, observer)),
@@ -59,6 +60,8 @@ function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): 
     shadows: watchedAll(shadows, calls),
     requestFinalizer,
     callOptions,
+    route,
+    editResponseHeaders,
   };
   return calls.others === 0 ? parameters : (copy as unknown as StreamParameters);
 }
