@@ -8,6 +8,8 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
     [
       'constructor',
       'register',
+      'observe',
+      'get runningCalls',
       'listen',
       'attach',
       'setSecureContext',

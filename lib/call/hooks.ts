@@ -19,6 +19,16 @@ export function tellOnlooker(callback: () => unknown, onFailed?: () => void): vo
   if (result !== undefined) void whenSettled(result, ignore, failed);
 }
 
+/** What a callback of the application answers that only looks on; undefined if it throws, which is a process warning. */
+export function askOnlooker<T>(callback: () => T): T | undefined {
+  try {
+    return callback();
+  } catch (error) {
+    warn(error);
+    return undefined;
+  }
+}
+
 function ignore(): void {}
 
 /**

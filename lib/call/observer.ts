@@ -1,3 +1,4 @@
+import type { Metadata } from '../grpc/metadata.js';
 import type { CallContext } from './context.js';
 import type {
   CallOutcome,
@@ -78,8 +79,8 @@ export interface StartedDestination {
 
 /** Looks on at what becomes of one destination of a call. One object may be that of many. */
 export interface DestinationWatcher {
-  /** Fields that its request carries in the place of all others of these names: name, value, name, value, … */
-  readonly requestFields?: readonly string[] | undefined;
+  /** Changes the metadata that its request carries, a copy for it alone, before each attempt. */
+  editRequestMetadata?(metadata: Metadata): void;
   /** An attempt begins: it looks for a connection. The first one is 1. */
   onAttempt?(number: number): void;
   /** The attempt that began last has ended. */

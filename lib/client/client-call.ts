@@ -1,23 +1,23 @@
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { now } from '../call/clock.js';
-import { earlierDeadline } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
+import type { DestinationWatcher } from '../call/observer.js';
 import type { Failure, FailureReason } from '../call/outcome.js';
 import type { Metadata } from '../grpc/metadata.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { withoutContentLength } from '../grpc/trailers.js';
 import type { Holder } from '../port/account.js';
-import { checkedAuthority } from '../port/address.js';
 import { ErrorCode } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { Stream, StreamReceiver, StreamReset } from '../port/stream.js';
+import { AttemptWatch } from './attempt-watch.js';
 import type { CallReceiver } from './call-receiver.js';
 import type { CallRoute } from './call-route.js';
 import type { ClientShare } from './channel/lanes.js';
 import type { PickedConnection } from './channel/picker.js';
 import type { WaitingCall } from './channel/waiting-calls.js';
-import type { OutgoingRequest } from './outgoing-request.js';
+import { authorityOf, deadlineOf, type OutgoingRequest } from './outgoing-request.js';
 import { requestHeaders } from './request-headers.js';
 import { hasGrpcContentType, missingStatus, notGrpc } from './response-check.js';
 import { SentData } from './sent-data.js';
@@ -52,6 +52,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   #endWatch: EndWatch | undefined;
+  readonly #watch: AttemptWatch | undefined;
   /** A backend has refused a stream of it. */
   #wasRefused = false;
   /** The response's HTTP status is an error, and its trailers may say more. Its messages are nobody's. */
@@ -62,9 +63,18 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #isCounted = false;
   #done = false;
 
-  /** @param holder whom what is held for it is charged to */
-  constructor(route: CallRoute, request: OutgoingRequest, receiver: CallReceiver, holder: Holder) {
-    const { context, options, retries } = request;
+  /**
+   * @param holder whom what is held for it is charged to
+   * @param watcher looks on at its attempts
+   */
+  constructor(
+    route: CallRoute,
+    request: OutgoingRequest,
+    receiver: CallReceiver,
+    holder: Holder,
+    watcher?: DestinationWatcher,
+  ) {
+    const { options, retries } = request;
     this.#holder = holder;
     this.client = route.channel.shareOf(holder.account);
     this.#sent = new SentData(holder, retries === undefined ? 'for a moment' : 'until dropped');
@@ -73,13 +83,9 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.waitForReady = options.waitForReady === true;
     this.#authority = authorityOf(request);
     this.#receiver = receiver;
+    this.#watch = watcher === undefined ? undefined : new AttemptWatch(watcher);
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
-    const given = options.deadline;
-    const deadline = given === undefined ? undefined : Number(given);
-    if (Number.isNaN(deadline)) {
-      throw new TypeError('callOptions.deadline must be a Date or milliseconds since the epoch');
-    }
-    this.#deadline = earlierDeadline(context.deadline, deadline);
+    this.#deadline = deadlineOf(request);
   }
 
   /** Complete messages of the response so far. */
@@ -98,6 +104,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   sendData(chunk: Buffer, endStream: boolean): boolean {
     if (this.#done) return true;
     this.#sent.add(chunk, endStream);
+    this.#watch?.onRequestData(chunk);
     // Without a stream, the next attempt is waited for.
     const hasRoom = this.#stream?.sendData(chunk, endStream) ?? false;
     if (!hasRoom) this.#holdsBack = true;
@@ -125,14 +132,17 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   /** Ends the call, with RST_STREAM(CANCEL) if the backend knows of it; nothing is delivered any more. */
-  cancel(): void {
-    if (!this.#done) this.#leave(LEFT);
+  cancel(reason = LEFT): void {
+    if (this.#done) return;
+    this.#watch?.end(reason, this.messagesReceived);
+    this.#leave(LEFT);
   }
 
   onConnection(picked: PickedConnection): void {
     const headers = this.#requestHeaders(picked.authority);
     if (headers === undefined) return;
     this.#picked = picked;
+    this.#watch?.onStream();
     picked.onCallBegun();
     const stream = picked.connection.openStream();
     this.#stream = stream;
@@ -147,6 +157,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   onUnavailable(failure: Failure): void {
+    this.#watch?.begin();
     this.#failAttempt(failure);
   }
 
@@ -176,6 +187,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#failFraming(error as StatusError);
       return;
     }
+    this.#watch?.onResponseData(chunk);
     this.#receiver.onData(chunk);
   }
 
@@ -191,7 +203,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#httpError === undefined
         ? streamFailure(this.#route.target, reset)
         : { error: this.#httpError, reason: 'backend_protocol' };
-    if (this.#isUnseen(reset)) this.#repeat();
+    if (this.#isUnseen(reset)) this.#repeat(failure);
     else this.#failAttempt(failure);
   }
 
@@ -224,6 +236,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   #open(): void {
+    this.#watch?.begin();
     const { channel } = this.#route;
     const picked = channel.pick(this.client);
     if (picked !== undefined) {
@@ -248,10 +261,12 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   /** Waits for another connection; the channel sees to it that this is no loop. */
-  #repeat(): void {
+  #repeat(failure: Failure): void {
     const { connection } = this.#picked!;
+    this.#watch?.end(failure, 0);
     // The call has not failed: a backend that closes its connections in order would be an outlier else.
     this.#leaveAttempt(LEFT);
+    this.#watch?.begin();
     const refusal = this.#route.channel.waitRefused(this, connection);
     if (refusal !== undefined) this.#failAttempt(refusal);
   }
@@ -283,6 +298,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   #endAttempt(failure: Failure | undefined): void {
+    this.#watch?.end(failure, this.messagesReceived);
     this.#picked?.onCallEnded(failure);
     this.#picked = undefined;
   }
@@ -302,7 +318,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       previousAttempts: retries?.previousAttempts,
     };
     try {
-      return requestHeaders(context, line, this.#credentials);
+      return requestHeaders(context, line, this.#credentials, this.#watch?.requestMetadata(context));
     } catch (error) {
       this.#fail(
         new StatusError(Code.INTERNAL, `cannot make the request headers: ${StatusError.from(error).message}`),
@@ -382,10 +398,3 @@ const LEFT: Failure = {
   error: StatusError.withoutStack(Code.CANCELLED, 'the attempt is wanted no more'),
   reason: 'client_cancelled',
 };
-
-/** @throws TypeError for an `authority` that cannot be sent: the connection, which is others' too, could break by it */
-function authorityOf({ options, context }: OutgoingRequest): string | undefined {
-  const { authority, preserveAuthority } = options;
-  if (authority !== undefined) return checkedAuthority('callOptions.authority', authority);
-  return preserveAuthority === true ? context.authority : undefined;
-}

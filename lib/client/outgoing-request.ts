@@ -1,4 +1,6 @@
+import { earlierDeadline } from '../call/deadline.js';
 import type { Metadata } from '../grpc/metadata.js';
+import { checkedAuthority } from '../port/address.js';
 import type { HeaderList } from '../port/headers.js';
 import type { CallOptions } from './call-options.js';
 import type { Retries } from './retries.js';
@@ -30,4 +32,25 @@ export interface OutgoingRequest {
   readonly inheritsEnd: boolean;
   /** Whether a call that a backend has failed is tried again; undefined: never, unless no backend has seen it. */
   readonly retries: Retries | undefined;
+}
+
+/** @throws TypeError for an `authority` that cannot be sent: the connection, which is others' too, could break by it */
+export function authorityOf({ options, context }: OutgoingRequest): string | undefined {
+  const { authority, preserveAuthority } = options;
+  if (authority !== undefined) return checkedAuthority('callOptions.authority', authority);
+  return preserveAuthority === true ? context.authority : undefined;
+}
+
+/**
+ * The earlier of the context's deadline and the options'.
+ *
+ * @throws TypeError for what is no time
+ */
+export function deadlineOf({ options, context }: OutgoingRequest): number | undefined {
+  const given = options.deadline;
+  const deadline = given === undefined ? undefined : Number(given);
+  if (Number.isNaN(deadline)) {
+    throw new TypeError('callOptions.deadline must be a Date or milliseconds since the epoch');
+  }
+  return earlierDeadline(context.deadline, deadline);
 }

@@ -19,18 +19,22 @@ const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts';
 /**
  * The header list of a call to a backend: the incoming one without what belongs to the incoming connection; with
  * the context's metadata in the place of the client's if it has its own; `grpc-timeout` as the time that is left.
+ *
+ * @param changed takes the place of the context's metadata
  */
 export function requestHeaders(
   ctx: RequestContext,
   { scheme, authority, deadline, previousAttempts }: RequestLine,
   credentials: Metadata | undefined,
+  changed?: Metadata,
 ): HeaderList {
   const incoming = ctx.headers;
   const headers: HeaderList = [':method', 'POST', ':scheme', scheme, ':path', ctx.method];
   if (authority !== undefined) headers.push(':authority', authority);
   // It speaks to the next hop, whatever the client said to this one (lib/BEHAVIOUR.md section 1).
   headers.push('te', 'trailers');
-  const own = ctx.hasOwnMetadata ? ctx.metadata.toHeaders() : undefined;
+  const metadata = changed ?? (ctx.hasOwnMetadata ? ctx.metadata : undefined);
+  const own = metadata?.toHeaders();
   for (let i = 0; i < incoming.length; i += 2) {
     const name = incoming[i]!;
     if (name.charCodeAt(0) === COLON || name === 'grpc-timeout' || isConnectionHeader(name)) continue;

@@ -101,18 +101,10 @@ export class StatusError extends Error {
   }
 
   /**
-   * @internal An error that comes from a peer or the network: where the proxy notices it says nothing, and taking the
-   * stack costs more than the rest of it.
+   * @internal An error that comes from a peer or the network: where the proxy notices it says nothing.
    */
   static withoutStack(code: Code, message: string): StatusError {
-    if (!stackTraceLimitIsWritable) return new StatusError(code, message);
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0;
-    try {
-      return new StatusError(code, message);
-    } finally {
-      Error.stackTraceLimit = limit;
-    }
+    return withoutStack(() => new StatusError(code, message));
   }
 
   /**
@@ -132,6 +124,18 @@ export class StatusError extends Error {
 /** It is not under `--frozen-intrinsics`. */
 const stackTraceLimitIsWritable =
   Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true;
+
+/** Makes an error that says nothing by where it is made: taking the stack costs more than the rest of it. */
+export function withoutStack<T extends Error>(make: () => T): T {
+  if (!stackTraceLimitIsWritable) return make();
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
 
 /** The value of `grpc-status`. Several that differ, which clients would choose from, are joined: that is malformed. */
 function statusText(headers: HeaderList): string | undefined {

@@ -1,4 +1,5 @@
-import { whenSettled } from '../call/hooks.js';
+import { tellOnlooker, whenSettled } from '../call/hooks.js';
+import type { DestinationWatcher } from '../call/observer.js';
 import type { DestinationOutcome, Failure } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { CallReceiver } from '../client/call-receiver.js';
@@ -53,6 +54,7 @@ export class DestinationStream implements CallReceiver {
   readonly #call: ClientCall;
   readonly #replacement: FirstMessageReplacement | undefined;
   readonly #observation: Observation | undefined;
+  readonly #watcher: DestinationWatcher | undefined;
   /** Where the request waits for one that may be left behind. */
   readonly #lagging: LaggingRequest | undefined;
   #failure: Failure | undefined;
@@ -77,7 +79,8 @@ export class DestinationStream implements CallReceiver {
     if (errHandler !== undefined) stream.captureScope();
     const retries = role.answers ? Retries.by(callOptions.retry, this.#conn.retryThrottle) : undefined;
     const request = requestOf(contextOf(ctx, stream), callOptions, stream, retries);
-    this.#call = new ClientCall(this.#conn, request, this, bytes ?? stream);
+    this.#watcher = stream.observation?.watcherOf({ role: role.name, target: this.#conn.target });
+    this.#call = new ClientCall(this.#conn, request, this, bytes ?? stream, this.#watcher);
     if (bytes !== undefined) this.#lagging = new LaggingRequest(this.#call, bytes);
     // Last: a stream that cannot be made never comes to the end that its watchers wait for.
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
@@ -147,15 +150,16 @@ export class DestinationStream implements CallReceiver {
     if (this.ended) return;
     this.ended = true;
     this.#failure = reason;
-    this.#call.cancel();
+    this.#call.cancel(reason);
     this.#lagging?.drop();
     this.#observation?.status(reason, undefined);
+    this.#tellWatcher();
   }
 
   /** Ends the stream with RST_STREAM(CANCEL) if it has not ended, for what counts as its own failure. */
   giveUp(failure: Failure): void {
     if (this.ended) return;
-    this.#call.cancel();
+    this.#call.cancel(failure);
     this.onFinish(failure, undefined);
   }
 
@@ -220,7 +224,13 @@ export class DestinationStream implements CallReceiver {
     this.#failure = failure;
     this.#lagging?.drop();
     this.#observation?.status(failure, trailers);
+    this.#tellWatcher();
     this.#owner.onEnded(this);
+  }
+
+  #tellWatcher(): void {
+    const watcher = this.#watcher;
+    if (watcher !== undefined) tellOnlooker(() => watcher.onEnd?.(this.#failure));
   }
 
   /** Lets the error handler say what a failure means. */

@@ -43,7 +43,7 @@ export interface StreamParameters {
   readonly route?: string | undefined;
   /**
    * Changes the metadata of the response headers before the client gets them, also of an answer that has none but a
-   * status (Trailers-Only); not that of trailers. What it throws fails the call.
+   * status (Trailers-Only); not that of trailers. If it throws, that is a process warning, and there is no metadata.
    */
   readonly editResponseHeaders?: ((metadata: Metadata) => void) | undefined;
 }

@@ -1,10 +1,17 @@
 import type { Failure, FailureReason } from '../call/outcome.js';
 import { Code, StatusError } from '../grpc/status.js';
+import { Refusal } from './refusal.js';
 
 /** Whose fault it is that a request could not be read. */
 export function reasonOfRequest({ code }: StatusError): FailureReason {
   if (code === Code.DEADLINE_EXCEEDED) return 'deadline';
   return code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'client_protocol';
+}
+
+/** Whose fault it is that a director has thrown. @param peekFailure what its peeks were rejected with */
+export function reasonOfDirector(error: StatusError, peekFailure: Error | undefined): FailureReason {
+  if (error instanceof Refusal) return error.reason;
+  return error === peekFailure ? reasonOfRequest(error) : 'director';
 }
 
 /** What a call fails with for a secondary's failure. */

@@ -1,4 +1,5 @@
 import { warn, whenSettled } from '../call/hooks.js';
+import type { RunningCallState } from '../call/observer.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
@@ -17,30 +18,18 @@ import {
   type StreamParameters,
 } from './director.js';
 import { DirectorTimer } from './director-timer.js';
-import { callEnded, failureOfSecondary, reasonOfRequest } from './failures.js';
+import { callEnded, failureOfSecondary, reasonOfDirector, reasonOfRequest } from './failures.js';
 import { RequestFanout } from './fanout.js';
 import { finalizeLate, runFinalizer } from './finalizer.js';
 import type { MemberBytes } from './member-bytes.js';
 import { Peeker } from './peeker.js';
+import { DIRECTING, type Phase, SETTLED, STATES } from './phase.js';
 import { decisiveFailure } from './precedence.js';
 import { keepTrailers } from './primary-trailers.js';
 import { Quorum } from './quorum.js';
+import { Refusal } from './refusal.js';
 import { MEMBER, PRIMARY, type Role, SECONDARY } from './role.js';
 import { Shadows } from './shadows.js';
-
-/** Where a call is. */
-type Phase =
-  /** The director thinks; it may peek. */
-  | { readonly name: 'directing' }
-  /** Streams are being opened, this many still. */
-  | { readonly name: 'opening'; remaining: number }
-  /** The request is poured into the destinations, and the primary's response to the client. */
-  | { readonly name: 'pouring'; readonly fanout: RequestFanout }
-  /** The outcome is known. */
-  | { readonly name: 'settled' };
-
-const DIRECTING: Phase = { name: 'directing' };
-const SETTLED: Phase = { name: 'settled' };
 
 /** One call on its way: asks the director, opens the destinations, pours, and decides how the call ends. */
 export class ProxyCall implements RequestConsumer, DestinationOwner {
@@ -49,6 +38,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   readonly #limits: typeof PROXY_DEFAULTS;
   #directorTimer: DirectorTimer | undefined;
   readonly #onSettled: ((error: StatusError | undefined) => void) | undefined;
+  /** The name of the way that the call takes. */
+  route: string | undefined;
   #phase: Phase = DIRECTING;
   /** Of the request; made when the director has answered. */
   #scanner: MessageScanner | undefined;
@@ -79,6 +70,10 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#peeker = new Peeker(call, call.context.headers, limits);
     // While an interceptor was thinking, say.
     if (call.cancellation !== undefined) this.onCancel(call.cancellation);
+  }
+
+  get state(): RunningCallState {
+    return STATES[this.#phase.name];
   }
 
   get messagesReceived(): number {
@@ -138,6 +133,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     try {
       if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
       this.#finalizer = parameters.requestFinalizer;
+      this.route = parameters.route;
       if (this.#clientFailure === undefined) {
         this.#createStreams(parameters);
         this.#startStreams();
@@ -256,8 +252,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     this.#directorTimer?.stop();
     if (this.#isSettled) return;
     const error = StatusError.from(thrown);
-    const reason = error === this.#peeker.failure ? reasonOfRequest(error) : 'director';
-    this.#refuse(this.#clientFailure ?? { error, reason });
+    if (error instanceof Refusal) this.route = error.route;
+    this.#refuse(this.#clientFailure ?? { error, reason: reasonOfDirector(error, this.#peeker.failure) });
   }
 
   /** No destination is contacted. */
@@ -268,8 +264,9 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   #createStreams(parameters: StreamParameters): void {
-    const { primary, secondaries, callOptions = {} } = parameters;
-    if (this.#finalizer !== undefined) this.#call.captureScope();
+    const { primary, secondaries, callOptions = {}, editResponseHeaders } = parameters;
+    if ((this.#finalizer ?? editResponseHeaders) !== undefined) this.#call.captureScope();
+    this.#call.editResponseHeaders = editResponseHeaders;
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
     this.#primary = this.#createStream(primary, callOptions, PRIMARY);
     if (secondaries !== undefined) this.#createSecondaries(secondaries, callOptions);

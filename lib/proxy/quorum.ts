@@ -39,7 +39,7 @@ export class Quorum {
     }
     this.#call = call;
     // What the observer hears of them may come after the call, from wherever.
-    if (call.owner.observer !== undefined) call.captureScope();
+    if (call.observation !== undefined) call.captureScope();
     this.#need = need;
     for (const destination of destinations) {
       const bytes = new MemberBytes(call);

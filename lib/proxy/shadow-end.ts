@@ -1,5 +1,4 @@
-import { tellOnlooker } from '../call/hooks.js';
-import type { DestinationOutcome, Failure, ShadowOutcome, ShadowResult } from '../call/outcome.js';
+import type { DestinationOutcome, Failure, ShadowResult } from '../call/outcome.js';
 import { Code } from '../grpc/status.js';
 import type { ServerCall } from '../server/server-call.js';
 
@@ -11,11 +10,8 @@ export function resultOf(failure: Failure | undefined): ShadowResult {
   return isCancelled ? 'cancelled' : 'error';
 }
 
-/** Tells the server's observer, if there is one. */
+/** Tells the server's observers, if there are any. */
 export function tellShadowEnd(call: ServerCall, end: DestinationOutcome, result: ShadowResult): void {
-  const { observer } = call.owner;
-  if (observer === undefined) return;
   const { method, context } = call;
-  const outcome: ShadowOutcome = { ...end, result, method, context };
-  call.inScope(() => tellOnlooker(() => observer.onShadow?.(outcome)));
+  call.observation?.onShadow({ ...end, result, method, context });
 }

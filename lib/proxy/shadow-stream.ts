@@ -1,4 +1,5 @@
 import { tellOnlooker } from '../call/hooks.js';
+import type { DestinationWatcher } from '../call/observer.js';
 import type { Failure, ShadowResult, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { CallReceiver } from '../client/call-receiver.js';
@@ -38,6 +39,7 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
   readonly #request: LaggingRequest;
   readonly #replacement: FirstMessageReplacement | undefined;
   readonly #observation: Observation | undefined;
+  readonly #watcher: DestinationWatcher | undefined;
   readonly #errHandler: Destination['errHandler'];
   readonly #held: ShadowBytes;
   readonly #maxLagBytes: number;
@@ -70,7 +72,8 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#conn = toClientConn(conn);
     this.#held = new ShadowBytes(stream.account);
     const request = requestOf(contextOf(ctx, stream), callOptions, stream, undefined);
-    this.#call = new ClientCall(this.#conn, request, this, this.#held);
+    this.#watcher = stream.observation?.watcherOf({ role: 'shadow', target: this.#conn.target });
+    this.#call = new ClientCall(this.#conn, request, this, this.#held, this.#watcher);
     this.#request = new LaggingRequest(this.#call, this.#held);
     // Last: a stream that cannot be made never comes to the end that its watchers wait for.
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
@@ -129,7 +132,7 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
 
   cancel(reason: Failure): void {
     if (this.#end !== undefined) return;
-    this.#call.cancel();
+    this.#call.cancel(reason);
     this.#conclude('cancelled', reason, undefined);
   }
 
@@ -189,7 +192,7 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
 
   #cut(result: ShadowResult, failure: Failure): void {
     if (this.#end !== undefined) return;
-    this.#call.cancel();
+    this.#call.cancel(failure);
     this.#conclude(result, failure, undefined);
     this.tell(failure.error);
   }
@@ -206,6 +209,8 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     clearTimeout(this.#graceTimer);
     this.#request.drop();
     this.#observation?.status(failure, trailers);
+    const watcher = this.#watcher;
+    if (watcher !== undefined) tellOnlooker(() => watcher.onEnd?.(failure));
     tellShadowEnd(this.#stream, this.state, result);
     this.#owner.onShadowEnded(this);
   }

@@ -19,6 +19,8 @@ export async function runIntercepted(
         if (failure === undefined) resolve();
         else reject(failure.error);
       });
+      // What observers hear at the end is to be in the async context that the interceptors have made.
+      if (call.observation !== undefined) call.captureScope();
       if (call.cancellation === undefined) runHandler(call, handler);
       else call.settle(call.cancellation);
     });

@@ -1,3 +1,4 @@
+import type { RunningCallState } from '../call/observer.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 
 /** Who takes a call's request. */
@@ -15,7 +16,9 @@ export interface RequestConsumer {
   /** Complete messages so far, from the client and to it. */
   readonly messagesReceived: number;
   readonly messagesSent: number;
+  readonly state: RunningCallState;
   /** Of a proxied call. */
+  readonly route: string | undefined;
   readonly destinations: readonly DestinationOutcome[];
   readonly shadows: readonly ShadowState[];
 }

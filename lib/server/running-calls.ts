@@ -4,6 +4,7 @@ import type { CallObserver } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream } from '../port/stream.js';
+import { CallObservation } from './call-observation.js';
 import { LinkedList } from './linked-list.js';
 import { ServerCall, type ServerCallOwner } from './server-call.js';
 import type { Straggler } from './straggler.js';
@@ -11,9 +12,9 @@ import type { Straggler } from './straggler.js';
 /** The calls of a server, and what goes on after their end, counted. */
 export class RunningCalls implements ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
-  readonly observer: CallObserver | undefined;
   readonly #calls = new LinkedList<ServerCall>();
   readonly #stragglers = new LinkedList<Straggler>();
+  #observers: readonly CallObserver[];
   #count = 0;
   #onNone: (() => void) | undefined;
   /** Set once nothing may go on after the end of a call. */
@@ -21,7 +22,7 @@ export class RunningCalls implements ServerCallOwner {
 
   constructor(maxReceiveMessageBytes: number, observer: CallObserver | undefined) {
     this.maxReceiveMessageBytes = maxReceiveMessageBytes;
-    this.observer = observer;
+    this.#observers = observer === undefined ? [] : [observer];
   }
 
   begin(stream: IncomingStream, context: CallContext, inputEnded: boolean): ServerCall {
@@ -29,6 +30,25 @@ export class RunningCalls implements ServerCallOwner {
     const call = new ServerCall(this, stream, context, inputEnded);
     this.#calls.add(call);
     return call;
+  }
+
+  /** Lets observers look on at a call that has begun. */
+  observe(call: ServerCall): void {
+    if (this.#observers.length > 0) call.observation ??= new CallObservation(call, this.#observers);
+  }
+
+  /** Looks on at the calls that begin from now on, too. */
+  addObserver(observer: CallObserver): void {
+    this.#observers = [...this.#observers, observer];
+  }
+
+  /** Those that are observed, the oldest first. */
+  get observed(): CallObservation[] {
+    const calls: CallObservation[] = [];
+    for (let call = this.#calls.first; call !== undefined; call = call.next) {
+      if (call.observation !== undefined) calls.push(call.observation);
+    }
+    return calls.reverse();
   }
 
   /** Ends all that run, and what goes on after them; returns how many calls that were. */
@@ -78,15 +98,14 @@ export class RunningCalls implements ServerCallOwner {
   }
 
   refused(stream: IncomingStream, headers: HeaderList, httpStatus: number): void {
-    const { observer } = this;
-    if (observer === undefined) return;
+    if (this.#observers.length === 0) return;
     const request = {
       httpStatus,
       httpMethod: headerValue(headers, ':method') ?? '',
       path: headerValue(headers, ':path') ?? '',
       peer: peerAddress(stream.socket),
     };
-    tellOnlooker(() => observer.onRefused?.(request));
+    for (const observer of this.#observers) tellOnlooker(() => observer.onRefused?.(request));
   }
 
   #leave(): void {

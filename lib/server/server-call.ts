@@ -1,14 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
-import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
-import { tellOnlooker } from '../call/hooks.js';
-import type { CallObserver } from '../call/observer.js';
-import type { CallOutcome, Failure } from '../call/outcome.js';
+import type { Failure } from '../call/outcome.js';
 import { WaitingSenders } from '../call/waiting-senders.js';
-import { encodeMessage, PREFIX_LENGTH } from '../grpc/framing.js';
+import { encodeMessage } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
@@ -23,6 +20,8 @@ import {
   tooMuchHeld,
   trailersOfError,
 } from './call-failures.js';
+import type { CallObservation, ObservedCall } from './call-observation.js';
+import { editedHeaders } from './edited-headers.js';
 import type { Linked } from './linked-list.js';
 import { MessageReader } from './message-reader.js';
 import type { RequestConsumer } from './request-consumer.js';
@@ -33,7 +32,6 @@ import type { Straggler } from './straggler.js';
 /** What a call belongs to. */
 export interface ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
-  readonly observer: CallObserver | undefined;
   onCallFinished(call: ServerCall): void;
   /** Waits for what goes on after a call, until it is told of its end; or returns why it may not go on. */
   awaitStraggler(straggler: Straggler): Failure | undefined;
@@ -44,7 +42,9 @@ export interface ServerCallOwner {
  * One call, from its request headers to its end. It is the receiver of its stream for all its life, and hands what
  * comes to whoever consumes the request: the messages' reader, or the proxy. However it ends, it ends in `#finish`.
  */
-export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder, Linked<ServerCall> {
+export class ServerCall
+  implements ServerStream, ObservedCall, StreamReceiver, Debtor, Holder, Linked<ServerCall>
+{
   readonly owner: ServerCallOwner;
   readonly deadline: number | undefined;
   inputEnded: boolean;
@@ -53,26 +53,30 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   cancellation: Failure | undefined;
   /** `content-type` of the response, unless a backend's header list is sent. */
   responseContentType = 'application/grpc';
+  /** DATA from the client, and to it. */
+  octetsReceived = 0;
+  octetsSent = 0;
+  /** By the handler; what the proxy sends it counts itself. */
+  ownMessagesSent = 0;
+  /** Who takes the request; undefined before anybody does. */
+  consumer: RequestConsumer | undefined;
+  /** Its handler, or the proxy, has told the outcome; the interceptors may still be at work. */
+  isSettled = false;
+  /** What observers see of it, if there are any. */
+  observation: CallObservation | undefined;
+  /** Changes the metadata of the response headers. */
+  editResponseHeaders: ((metadata: Metadata) => void) | undefined;
   /** The client has sent what is no request, or a message that is too long. */
   isSpoilt = false;
   previous: ServerCall | undefined;
   next: ServerCall | undefined;
   readonly #stream: IncomingStream;
   #context: CallContext;
-  readonly #startedAt: number;
-  #headersAt: number | undefined;
-  #bytesReceived = 0;
-  #bytesSent = 0;
-  /** By the handler; what the proxy sends it counts itself. */
-  #messagesSent = 0;
   #senders: WaitingSenders | undefined;
   #deadlineTimer: DeadlineTimer | undefined;
   /** The context whose deadline and signals end the call, and what waits for them unless they are the client's own. */
   #watched: CallContext;
   #endWatch: EndWatch | undefined;
-  #consumer: RequestConsumer | undefined;
-  /** Its handler, or the proxy, has told the outcome; the interceptors may still be at work. */
-  #settled = false;
   #finished = false;
   /** What is sent to the client waits. */
   #isBlocked = false;
@@ -91,7 +95,6 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
     this.#watched = context;
     this.deadline = context.deadline;
     this.inputEnded = inputEnded;
-    this.#startedAt = owner.observer === undefined ? 0 : now();
     stream.receiver = this;
     stream.holder = this;
     this.#heldFields = chargedSize(context.headers);
@@ -140,18 +143,18 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
-    if (this.#consumer === undefined) {
+    if (this.consumer === undefined) {
       const encoding = headerValue(this.context.headers, 'grpc-encoding');
       const { maxReceiveMessageBytes } = this.owner;
       const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this);
-      this.#consumer = reader;
+      this.consumer = reader;
       if (this.cancelled !== undefined) reader.fail(this.cancelled);
       else if (this.inputEnded) reader.onEnd();
     }
-    if (!(this.#consumer instanceof MessageReader)) {
+    if (!(this.consumer instanceof MessageReader)) {
       throw new Error('the call is proxied: its messages go to the destinations');
     }
-    return this.#consumer;
+    return this.consumer;
   }
 
   sendHeader(metadata: Metadata = new Metadata()): void {
@@ -168,7 +171,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
     if (this.#finished) throw new Error('the call has ended');
     const message = encodeMessage(payload);
     if (!this.headersSent) this.sendHeader();
-    this.#messagesSent++;
+    this.ownMessagesSent++;
     if (this.sendData(message)) return;
     this.#senders ??= new WaitingSenders();
     await this.#senders.wait();
@@ -187,7 +190,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
    * @throws StatusError INTERNAL if somebody has read from it, or answered it, already
    */
   giveTo(proxy: RequestConsumer): void {
-    if (this.#consumer !== undefined) {
+    if (this.consumer !== undefined) {
       const taken = this.isProxied ? 'it is proxied already' : 'its messages have been read here';
       throw new StatusError(Code.INTERNAL, `the call cannot be proxied: ${taken}`);
     }
@@ -197,12 +200,12 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
         'the call cannot be proxied: its response headers have been sent here',
       );
     }
-    this.#consumer = proxy;
+    this.consumer = proxy;
   }
 
   /** Whether {@link giveTo} has been called. */
   get isProxied(): boolean {
-    return this.#consumer !== undefined && !(this.#consumer instanceof MessageReader);
+    return this.consumer !== undefined && !(this.consumer instanceof MessageReader);
   }
 
   /** Whether the call ends when this context says so, and nobody else need see to it. */
@@ -224,14 +227,14 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   sendHeaderList(headers: HeaderList): void {
     if (this.#finished) return;
     this.headersSent = true;
-    if (this.owner.observer !== undefined) this.#headersAt = now();
-    this.#stream.sendHeaders(headers, false);
+    this.observation?.onResponseHeaders();
+    this.#stream.sendHeaders(this.#edited(headers), false);
   }
 
   /** Sends DATA; false: hold back until `onDrain`. */
   sendData(chunk: Buffer): boolean {
     if (this.#finished) return true;
-    this.#bytesSent += chunk.length;
+    this.octetsSent += chunk.length;
     const hasRoom = this.#stream.sendData(chunk, false);
     if (!hasRoom) this.#isBlocked = true;
     return hasRoom;
@@ -261,13 +264,13 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   /** The handler has returned, or failed; of a proxied call the proxy tells the outcome. */
   onHandled(failure: Failure | undefined): void {
     if (!this.isProxied) this.settle(failure);
-    else if (failure !== undefined) this.#consumer?.onCancel(failure);
+    else if (failure !== undefined) this.consumer?.onCancel(failure);
   }
 
   /** The outcome of the handler, or the proxy, the first that is told; interceptors see it first, if there are any. */
   settle(failure: Failure | undefined): void {
-    if (this.#settled) return;
-    this.#settled = true;
+    if (this.isSettled) return;
+    this.isSettled = true;
     if (this.#outcomeListener === undefined) this.#finish(failure, true);
     else this.#outcomeListener(failure);
   }
@@ -283,13 +286,13 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   }
 
   onData(chunk: Buffer): void {
-    this.#bytesReceived += chunk.length;
-    this.#consumer?.onData(chunk);
+    this.octetsReceived += chunk.length;
+    this.consumer?.onData(chunk);
   }
 
   onEnd(): void {
     this.inputEnded = true;
-    this.#consumer?.onEnd();
+    this.consumer?.onEnd();
   }
 
   onReset(reset: StreamReset): void {
@@ -308,7 +311,7 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
   onDrain(): void {
     this.#isBlocked = false;
     this.#senders?.release();
-    this.#consumer?.onDrain();
+    this.consumer?.onDrain();
   }
 
   #checkAnswersHere(): void {
@@ -349,10 +352,10 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
     if (this.#heldFields > 0) this.held.release(this.#heldFields);
     chargeCall(this.account, failure?.reason, this.isSpoilt || this.#isHopeless);
     if (isClientThere) this.#sendStatus(failure?.error);
-    if (!this.#settled) this.#abandon(failure ?? endedByInterceptor());
+    if (!this.isSettled) this.#abandon(failure ?? endedByInterceptor());
     this.#senders?.release();
-    this.#consumer?.onFinished();
-    if (this.owner.observer !== undefined) this.#tellObserver(this.owner.observer, failure);
+    this.consumer?.onFinished();
+    this.observation?.onEnd(failure);
     this.owner.onCallFinished(this);
   }
 
@@ -362,40 +365,24 @@ export class ServerCall implements ServerStream, StreamReceiver, Debtor, Holder,
     const list = this.headersSent
       ? trailers
       : appendHeaders(
-          responseHeaders(this.responseContentType, this.#consumer instanceof MessageReader),
+          responseHeaders(this.responseContentType, this.consumer instanceof MessageReader),
           trailers,
         );
-    this.#stream.sendHeaders(list, true);
+    this.#stream.sendHeaders(this.headersSent ? list : this.#edited(list), true);
     // Else the rest of the request would keep the stream, and the client, busy. A no-op after half-close.
     this.#stream.reset(ErrorCode.NO_ERROR);
+  }
+
+  #edited(headers: HeaderList): HeaderList {
+    const edit = this.editResponseHeaders;
+    if (edit === undefined) return headers;
+    return editedHeaders(headers, (metadata) => this.inScope(() => edit(metadata)));
   }
 
   /** The handler, and with it the streams to backends, must not go on for nobody. */
   #abandon(failure: Failure): void {
     this.cancellation ??= failure;
-    this.#consumer?.onCancel(failure);
+    this.consumer?.onCancel(failure);
     this.#context.cancel(failure.error);
-  }
-
-  #tellObserver(observer: CallObserver, failure: Failure | undefined): void {
-    const consumer = this.#consumer;
-    const messagesReceived = consumer?.messagesReceived ?? 0;
-    const messagesSent = this.#messagesSent + (consumer?.messagesSent ?? 0);
-    const outcome: CallOutcome = {
-      method: this.method,
-      context: this.context,
-      route: undefined,
-      failure,
-      startedAt: this.#startedAt,
-      durationMilliseconds: now() - this.#startedAt,
-      headersMilliseconds: this.#headersAt === undefined ? undefined : this.#headersAt - this.#startedAt,
-      messagesReceived,
-      messagesSent,
-      bytesReceived: Math.max(0, this.#bytesReceived - PREFIX_LENGTH * messagesReceived),
-      bytesSent: Math.max(0, this.#bytesSent - PREFIX_LENGTH * messagesSent),
-      destinations: consumer?.destinations ?? [],
-      shadows: consumer?.shadows ?? [],
-    };
-    this.inScope(() => tellOnlooker(() => observer.onCall?.(outcome)));
   }
 }

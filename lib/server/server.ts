@@ -2,7 +2,7 @@ import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
-import type { CallObserver } from '../call/observer.js';
+import type { CallObserver, RunningCall } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -25,6 +25,7 @@ import type { StreamHandlers } from './handlers.js';
 import { runIntercepted } from './interceptors.js';
 import { runHandler } from './run-handler.js';
 import { RunningCalls } from './running-calls.js';
+import type { ServerCall } from './server-call.js';
 import { Services } from './services.js';
 
 /** What a {@link Server} can be told. */
@@ -33,7 +34,7 @@ export interface ServerOptions {
   unknownServiceHandler?: StreamHandler | undefined;
   /** Run in this order around every handler; none by default. */
   interceptors?: readonly StreamInterceptor[] | undefined;
-  /** Hears of every call at its end; none by default, which costs nothing. */
+  /** Looks on at every call; none by default, which costs nothing. More can be added by {@link Server.observe}. */
   observer?: CallObserver | undefined;
   /**
    * TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). `requestCert`
@@ -102,6 +103,21 @@ export class Server {
    */
   register<T extends object>(service: string, handlers: StreamHandlers<T>): void {
     this.#services.register(service, handlers);
+  }
+
+  /** @internal As {@link register}; observers hear only of the calls that its handlers have observed. */
+  registerUnobserved(service: string, handlers: Readonly<Record<string, StreamHandler>>): void {
+    this.#services.register(service, handlers, false);
+  }
+
+  /** Looks on at the calls that begin from now on, besides the observers that look on already. */
+  observe(observer: CallObserver): void {
+    this.#calls.addObserver(observer);
+  }
+
+  /** The calls that run and are observed, the oldest first: what began before there was any observer is left out. */
+  get runningCalls(): readonly RunningCall[] {
+    return this.#calls.observed;
   }
 
   /**
@@ -207,14 +223,20 @@ export class Server {
     const deadline = timeout === undefined ? undefined : now() + timeout;
     const context = CallContext.ofRequest(method, headers, stream.socket, deadline);
     const call = this.#calls.begin(stream, context, endStream);
+    const handler = this.#services.handlerOf(method);
+    if (!this.#services.isUnobserved(handler)) this.#calls.observe(call);
     if (timeoutText !== undefined && timeout === undefined) {
       const message = `malformed grpc-timeout: ${JSON.stringify(timeoutText)}`;
       call.end({ error: new StatusError(Code.INTERNAL, message), reason: 'rejected' });
       return;
     }
-    const handler = this.#services.handlerOf(method);
     if (handler instanceof StatusError) call.end({ error: handler, reason: 'no_route' });
-    else if (this.#interceptors.length === 0) runHandler(call, handler);
+    else if (call.observation === undefined) this.#handle(call, handler);
+    else call.observation.run(() => this.#handle(call, handler));
+  }
+
+  #handle(call: ServerCall, handler: StreamHandler): void {
+    if (this.#interceptors.length === 0) runHandler(call, handler);
     else void runIntercepted(call, handler, this.#interceptors);
   }
 

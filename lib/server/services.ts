@@ -5,20 +5,31 @@ import { handlersIn } from './handlers.js';
 /** The handlers of a server, by the paths of calls. */
 export class Services {
   readonly #services = new Map<string, ReadonlyMap<string, StreamHandler>>();
+  readonly #unobserved = new Set<StreamHandler | StatusError>();
   readonly #unknownServiceHandler: StreamHandler | undefined;
 
   constructor(unknownServiceHandler: StreamHandler | undefined) {
     this.#unknownServiceHandler = unknownServiceHandler;
   }
 
-  /** @throws Error if the service has been registered before; TypeError for handlers that are none */
-  register(service: string, handlers: object): void {
+  /**
+   * @param isObserved whether observers hear of its calls
+   * @throws Error if the service has been registered before; TypeError for handlers that are none
+   */
+  register(service: string, handlers: object, isObserved = true): void {
     if (this.#services.has(service)) {
       throw new Error(
         `service ${JSON.stringify(service)} is registered already: give all its methods at once`,
       );
     }
-    this.#services.set(service, handlersIn(service, handlers));
+    const found = handlersIn(service, handlers);
+    this.#services.set(service, found);
+    if (!isObserved) for (const handler of found.values()) this.#unobserved.add(handler);
+  }
+
+  /** Whether a handler is of a service that is registered so. */
+  isUnobserved(handler: StreamHandler | StatusError): boolean {
+    return this.#unobserved.size > 0 && this.#unobserved.has(handler);
   }
 
   /** The handler of a path, or the status of a call that nobody handles. */

@@ -54,6 +54,7 @@ behaviour(
     const { context, startedAt, durationMilliseconds, headersMilliseconds, ...rest } = await outcome();
     t.strictSame(rest, {
       method: METHOD,
+      route: undefined,
       failure: undefined,
       messagesReceived: 3,
       messagesSent: 2,
