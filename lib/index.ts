@@ -86,10 +86,10 @@ export {
   registerStreamHandlers,
   transparentHandler,
 } from './proxy/handler.js';
-export { InvalidPeekCountError, type PeekOptions, type StreamPeeker } from './proxy/peeker.js';
 export type { ResponseObserver } from './proxy/response-observer.js';
 export type { StreamHandler, StreamInterceptor } from './server/handler.js';
 export type { StreamHandlers } from './server/handlers.js';
+export { InvalidPeekCountError, type PeekOptions, type StreamPeeker } from './server/peeker.js';
 export { type CloseOptions, Server, type ServerOptions } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
 export type {

@@ -1,7 +1,7 @@
 import { bench, do_not_optimize, group } from 'mitata';
 import { NOBODYS } from '../../lib/port/account.js';
 import { PROXY_DEFAULTS } from '../../lib/proxy/defaults.js';
-import { Peeker } from '../../lib/proxy/peeker.js';
+import { Peeker } from '../../lib/server/peeker.js';
 import { messageOf } from '../wire/message.js';
 
 const nowhere = {

@@ -1,7 +1,9 @@
-// What grpc.health.v1 says (gRPC's doc/health-checking.md), in as much of protobuf as its messages need.
+// What grpc.health.v1 says (gRPC's doc/health-checking.md), both ways, in as much of protobuf as its messages need.
 
 /** "rpc Watch(HealthCheckRequest) returns (stream HealthCheckResponse)". */
 export const HEALTH_WATCH_METHOD = '/grpc.health.v1.Health/Watch';
+
+export const HEALTH_SERVICE = 'grpc.health.v1.Health';
 
 /** `HealthCheckResponse.ServingStatus`. */
 export const SERVING_STATUS = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'] as const;
@@ -32,6 +34,35 @@ export function decodeHealthCheckResponse(payload: Buffer): ServingStatus {
     offset = endOfField(payload, tag);
   }
   return SERVING_STATUS[status] ?? 'UNKNOWN';
+}
+
+/**
+ * The service of a `HealthCheckRequest`.
+ *
+ * @throws RangeError for bytes that are no such message
+ */
+export function decodeHealthCheckRequest(payload: Buffer): string {
+  let service = '';
+  for (let offset = 0; offset < payload.length; ) {
+    const tag = readVarint(payload, offset);
+    const end = endOfField(payload, tag);
+    if (tag.value === SERVICE_TAG) service = payload.toString('utf8', readVarint(payload, tag.end).end, end);
+    offset = end;
+  }
+  return service;
+}
+
+/** `HealthCheckResponse { ServingStatus status = 1; }` */
+export function encodeHealthCheckResponse(status: ServingStatus): Buffer {
+  return Buffer.from([STATUS_TAG, SERVING_STATUS.indexOf(status)]);
+}
+
+/** `HealthListResponse { map<string, HealthCheckResponse> statuses = 1; }`, of the server as a whole, whose name is empty. */
+export function encodeHealthListResponse(status: ServingStatus): Buffer {
+  const value = encodeHealthCheckResponse(status);
+  // An entry of a map is a message of a key, 1, and a value, 2: an empty key is left out.
+  const entry = [(2 << 3) | 2, value.length, ...value];
+  return Buffer.from([(1 << 3) | 2, entry.length, ...entry]);
 }
 
 /** Where a field ends, by its wire type: fields that later versions may have are passed over. */

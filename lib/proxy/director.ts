@@ -3,8 +3,8 @@ import type { CallOptions } from '../client/call-options.js';
 import type { ClientConn } from '../client/client-conn.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
+import type { StreamPeeker } from '../server/peeker.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
-import type { StreamPeeker } from './peeker.js';
 import type { ResponseObserver } from './response-observer.js';
 
 /**

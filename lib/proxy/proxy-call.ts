@@ -5,6 +5,7 @@ import type { CallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
+import { Peeker } from '../server/peeker.js';
 import type { RequestConsumer } from '../server/request-consumer.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { PROXY_DEFAULTS } from './defaults.js';
@@ -22,7 +23,6 @@ import { callEnded, failureOfSecondary, reasonOfDirector, reasonOfRequest } from
 import { RequestFanout } from './fanout.js';
 import { finalizeLate, runFinalizer } from './finalizer.js';
 import type { MemberBytes } from './member-bytes.js';
-import { Peeker } from './peeker.js';
 import { DIRECTING, type Phase, SETTLED, STATES } from './phase.js';
 import { decisiveFailure } from './precedence.js';
 import { keepTrailers } from './primary-trailers.js';
@@ -63,11 +63,12 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     limits: typeof PROXY_DEFAULTS,
     onSettled?: (error: StatusError | undefined) => void,
   ) {
-    call.giveTo(this);
+    const peeked = call.giveTo(this);
     this.#call = call;
     this.#onSettled = onSettled;
     this.#limits = limits;
     this.#peeker = new Peeker(call, call.context.headers, limits);
+    if (peeked !== undefined) this.#peeker.push(peeked);
     // While an interceptor was thinking, say.
     if (call.cancellation !== undefined) this.onCancel(call.cancellation);
   }

@@ -1,5 +1,6 @@
 import { MessageQueue } from '../call/message-queue.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
+import type { StatusError } from '../grpc/status.js';
 import type { RequestConsumer } from './request-consumer.js';
 
 /** Reads a call's request here. */
@@ -8,6 +9,16 @@ export class MessageReader extends MessageQueue implements RequestConsumer {
   readonly state = 'handling';
   readonly route = undefined;
   readonly destinations: readonly DestinationOutcome[] = [];
+
+  /**
+   * @param peeked what has come before
+   * @param cancelled why no more will come, if that is so
+   */
+  begin(peeked: Buffer | undefined, cancelled: StatusError | undefined, inputEnded: boolean): void {
+    if (peeked !== undefined) this.onData(peeked);
+    if (cancelled !== undefined) this.fail(cancelled);
+    else if (inputEnded) this.onEnd();
+  }
 
   get shadows(): readonly ShadowState[] {
     return [];

@@ -5,7 +5,7 @@ import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import type { Failure } from '../call/outcome.js';
 import { WaitingSenders } from '../call/waiting-senders.js';
-import { encodeMessage } from '../grpc/framing.js';
+import { encodeMessage, type Message } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
@@ -22,8 +22,10 @@ import {
 } from './call-failures.js';
 import type { CallObservation, ObservedCall } from './call-observation.js';
 import { editedHeaders } from './edited-headers.js';
+import { HeldRequest } from './held-request.js';
 import type { Linked } from './linked-list.js';
 import { MessageReader } from './message-reader.js';
+import { type PeekOptions, requestTaken } from './peeker.js';
 import type { RequestConsumer } from './request-consumer.js';
 import { responseHeaders } from './response-headers.js';
 import type { ServerStream } from './server-stream.js';
@@ -32,6 +34,8 @@ import type { Straggler } from './straggler.js';
 /** What a call belongs to. */
 export interface ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
+  /** Lets observers look on, unless they do so already. */
+  observe(call: ServerCall): void;
   onCallFinished(call: ServerCall): void;
   /** Waits for what goes on after a call, until it is told of its end; or returns why it may not go on. */
   awaitStraggler(straggler: Straggler): Failure | undefined;
@@ -142,19 +146,23 @@ export class ServerCall
     return this.context.method;
   }
 
+  peek(count?: number, options?: PeekOptions): Promise<Message[]> {
+    this.consumer ??= new HeldRequest(this, this.context.headers, this.owner.maxReceiveMessageBytes);
+    if (!(this.consumer instanceof HeldRequest)) return requestTaken();
+    if (this.cancellation !== undefined) this.consumer.onCancel(this.cancellation);
+    return this.consumer.peeker.peek(count, options);
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
-    if (this.consumer === undefined) {
-      const encoding = headerValue(this.context.headers, 'grpc-encoding');
-      const { maxReceiveMessageBytes } = this.owner;
-      const reader = new MessageReader(this.#stream, encoding, maxReceiveMessageBytes, this);
-      this.consumer = reader;
-      if (this.cancelled !== undefined) reader.fail(this.cancelled);
-      else if (this.inputEnded) reader.onEnd();
-    }
-    if (!(this.consumer instanceof MessageReader)) {
-      throw new Error('the call is proxied: its messages go to the destinations');
-    }
-    return this.consumer;
+    const { consumer } = this;
+    if (consumer instanceof MessageReader) return consumer;
+    if (this.isProxied) throw new Error('the call is proxied: its messages go to the destinations');
+    const encoding = headerValue(this.context.headers, 'grpc-encoding');
+    const reader = new MessageReader(this.#stream, encoding, this.owner.maxReceiveMessageBytes, this);
+    const peeked = this.#takePeeked();
+    this.consumer = reader;
+    reader.begin(peeked, this.cancelled, this.inputEnded);
+    return reader;
   }
 
   sendHeader(metadata: Metadata = new Metadata()): void {
@@ -187,10 +195,11 @@ export class ServerCall
   /**
    * Gives the request to the proxy, which then ends the call with {@link settle}. The stream is paused.
    *
+   * @returns what somebody has peeked at
    * @throws StatusError INTERNAL if somebody has read from it, or answered it, already
    */
-  giveTo(proxy: RequestConsumer): void {
-    if (this.consumer !== undefined) {
+  giveTo(proxy: RequestConsumer): Buffer | undefined {
+    if (this.isProxied || this.consumer instanceof MessageReader) {
       const taken = this.isProxied ? 'it is proxied already' : 'its messages have been read here';
       throw new StatusError(Code.INTERNAL, `the call cannot be proxied: ${taken}`);
     }
@@ -200,12 +209,16 @@ export class ServerCall
         'the call cannot be proxied: its response headers have been sent here',
       );
     }
+    const peeked = this.#takePeeked();
     this.consumer = proxy;
+    this.owner.observe(this);
+    return peeked;
   }
 
   /** Whether {@link giveTo} has been called. */
   get isProxied(): boolean {
-    return this.consumer !== undefined && !(this.consumer instanceof MessageReader);
+    const { consumer } = this;
+    return !(consumer === undefined || consumer instanceof MessageReader || consumer instanceof HeldRequest);
   }
 
   /** Whether the call ends when this context says so, and nobody else need see to it. */
@@ -228,7 +241,7 @@ export class ServerCall
     if (this.#finished) return;
     this.headersSent = true;
     this.observation?.onResponseHeaders();
-    this.#stream.sendHeaders(this.#edited(headers), false);
+    this.#stream.sendHeaders(editedHeaders(headers, this), false);
   }
 
   /** Sends DATA; false: hold back until `onDrain`. */
@@ -314,6 +327,10 @@ export class ServerCall
     this.consumer?.onDrain();
   }
 
+  #takePeeked(): Buffer | undefined {
+    return this.consumer instanceof HeldRequest ? this.consumer.peeker.take() : undefined;
+  }
+
   #checkAnswersHere(): void {
     if (this.isProxied) throw new Error('the call is proxied: its response comes from the primary');
   }
@@ -368,15 +385,9 @@ export class ServerCall
           responseHeaders(this.responseContentType, this.consumer instanceof MessageReader),
           trailers,
         );
-    this.#stream.sendHeaders(this.headersSent ? list : this.#edited(list), true);
+    this.#stream.sendHeaders(this.headersSent ? list : editedHeaders(list, this), true);
     // Else the rest of the request would keep the stream, and the client, busy. A no-op after half-close.
     this.#stream.reset(ErrorCode.NO_ERROR);
-  }
-
-  #edited(headers: HeaderList): HeaderList {
-    const edit = this.editResponseHeaders;
-    if (edit === undefined) return headers;
-    return editedHeaders(headers, (metadata) => this.inScope(() => edit(metadata)));
   }
 
   /** The handler, and with it the streams to backends, must not go on for nobody. */

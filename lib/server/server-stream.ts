@@ -1,6 +1,8 @@
 import type { CallContext } from '../call/context.js';
+import type { Message } from '../grpc/framing.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
+import type { PeekOptions } from './peeker.js';
 
 /**
  * One call, as handlers and interceptors see it.
@@ -24,6 +26,12 @@ export interface ServerStream extends AsyncIterable<Buffer> {
   readonly headersSent: boolean;
   /** Why the client no longer waits for the call, once it does not: CANCELLED or DEADLINE_EXCEEDED. */
   readonly cancelled: StatusError | undefined;
+
+  /**
+   * The first messages, as {@link StreamPeeker.peek} gives them, at most `maxReceiveMessageBytes` together: they are not
+   * consumed, and the call can be handled here or proxied afterwards. Not after either has begun.
+   */
+  peek(count?: number, options?: PeekOptions): Promise<Message[]>;
 
   /**
    * The client's messages, inflated if they were compressed, each at most `maxReceiveMessageBytes`. Ends when

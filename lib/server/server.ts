@@ -71,6 +71,7 @@ export class Server {
       this.#accept(stream, headers, endStream),
   };
   #attached: Http2ServerTransport | undefined;
+  readonly #closing = new AbortController();
   #closed: Promise<unknown> | undefined;
   /** The calls that {@link close} has ended. */
   #cutCalls = 0;
@@ -120,6 +121,11 @@ export class Server {
     return this.#calls.observed;
   }
 
+  /** Aborts when {@link close} or {@link destroy} begins: it takes no new calls then. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
   /**
    * Starts to listen; can be called again for further addresses.
    *
@@ -166,6 +172,7 @@ export class Server {
     if (timeoutMilliseconds !== undefined && !(timeoutMilliseconds >= 0)) {
       throw new RangeError(`timeoutMilliseconds must be a number from 0, not ${timeoutMilliseconds}`);
     }
+    this.#closing.abort();
     this.#closed ??= this.#drain();
     if (timeoutMilliseconds === undefined || timeoutMilliseconds > MAX_TIMER_MILLISECONDS) {
       await this.#closed;
@@ -202,6 +209,7 @@ export class Server {
    * destroy, which ends the calls on them.
    */
   destroy(): void {
+    this.#closing.abort();
     this.#calls.endStragglers(shuttingDown());
     this.#transport.destroy();
   }

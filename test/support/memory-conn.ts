@@ -82,7 +82,7 @@ export function handle(stream: IncomingStream, handler: StreamHandler): void {
   const context = CallContext.ofRequest('/any.Service/Method', headers, stream.socket, undefined);
   const owner = {
     maxReceiveMessageBytes: 1e6,
-    observer: undefined,
+    observe() {},
     onCallFinished() {},
     awaitStraggler: () => undefined,
     onStragglerEnded() {},

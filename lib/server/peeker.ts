@@ -7,7 +7,6 @@ import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
-import type { PROXY_DEFAULTS } from './defaults.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
@@ -56,15 +55,21 @@ class Waiting {
   }
 }
 
+/** What a peek may cost. */
+export interface PeekLimits {
+  readonly maxPeekBytes: number;
+  readonly peekTimeoutMilliseconds: number;
+}
+
 /** The call whose request is looked at. */
-interface PeekedCall {
+export interface PeekedCall {
   readonly inputEnded: boolean;
   readonly held: HeldBytes;
   pause(): void;
   resume(): void;
 }
 
-/** Holds the beginning of a request while the director has not answered. */
+/** Holds the beginning of a request while nobody has taken it. */
 export class Peeker implements StreamPeeker {
   readonly #client: PeekedCall;
   readonly #headers: HeaderList;
@@ -86,7 +91,7 @@ export class Peeker implements StreamPeeker {
   #taken = false;
   #error: Error | undefined;
 
-  constructor(client: PeekedCall, headers: HeaderList, limits: typeof PROXY_DEFAULTS) {
+  constructor(client: PeekedCall, headers: HeaderList, limits: PeekLimits) {
     this.#client = client;
     this.#ended = client.inputEnded;
     this.#headers = headers;
@@ -96,7 +101,7 @@ export class Peeker implements StreamPeeker {
 
   peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) return rejected(new InvalidPeekCountError());
-    if (this.#taken) return rejected(answered());
+    if (this.#taken) return requestTaken();
     const waiting = new Waiting(count);
     this.#waiting.push(waiting);
     this.#scan();
@@ -147,10 +152,10 @@ export class Peeker implements StreamPeeker {
     if (!this.#taken) this.#scan();
   }
 
-  /** The director has answered: what is held, for the destinations. */
+  /** What is held, for who takes the request: a director has answered, or a handler reads. */
   take(): Buffer | undefined {
     // An error costs its stack: not for each call that did not peek.
-    if (this.#waiting.length > 0) this.fail(answered());
+    if (this.#waiting.length > 0) this.fail(taken());
     this.#taken = true;
     const held = this.#whole();
     this.drop();
@@ -268,8 +273,13 @@ function rejected(error: Error): Promise<never> {
   return promise;
 }
 
-function answered(): Error {
-  return new Error('peek() after the director has answered');
+/** What a peek comes to once somebody has taken the request. */
+export function requestTaken(): Promise<never> {
+  return rejected(taken());
+}
+
+function taken(): Error {
+  return new Error('peek() after the director has answered, or a handler has begun to read');
 }
 
 /** The first messages in a buffer that holds at least so many, as slices of it. */

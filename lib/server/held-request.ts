@@ -1,0 +1,37 @@
+import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
+import type { HeaderList } from '../port/headers.js';
+import { type PeekedCall, Peeker } from './peeker.js';
+import type { RequestConsumer } from './request-consumer.js';
+
+/** The beginning of a request that somebody has peeked at, until somebody takes it. */
+export class HeldRequest implements RequestConsumer {
+  readonly messagesReceived = 0;
+  readonly messagesSent = 0;
+  readonly state = 'handling';
+  readonly route = undefined;
+  readonly destinations: readonly DestinationOutcome[] = [];
+  readonly shadows: readonly ShadowState[] = [];
+  readonly peeker: Peeker;
+
+  constructor(call: PeekedCall, headers: HeaderList, maxPeekBytes: number) {
+    this.peeker = new Peeker(call, headers, { maxPeekBytes, peekTimeoutMilliseconds: Infinity });
+  }
+
+  onData(chunk: Buffer): void {
+    this.peeker.push(chunk);
+  }
+
+  onEnd(): void {
+    this.peeker.end();
+  }
+
+  onDrain(): void {}
+
+  onCancel({ error }: Failure): void {
+    this.peeker.fail(error);
+  }
+
+  onFinished(): void {
+    this.peeker.drop();
+  }
+}

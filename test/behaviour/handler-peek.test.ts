@@ -1,0 +1,98 @@
+import { status } from '@grpc/grpc-js';
+import { handleStream, StatusError, transparentHandler } from '../../lib/index.js';
+import { behaviour } from '../support/behaviour.js';
+import { eventually } from '../support/eventually.js';
+import { echo } from '../support/grpc-backend.js';
+import { ProcessEvents } from '../support/process-events.js';
+
+const METHOD = '/test.Service/Echo';
+const MESSAGES = ['one', 'two', 'three'];
+
+behaviour('a handler that has peeked reads every message once', async (t, world) => {
+  const peeked: string[] = [];
+  const { port } = await world.serve({
+    unknownServiceHandler: async (stream) => {
+      for (const { payload } of await stream.peek(2)) peeked.push(String(payload));
+      for await (const message of stream) await stream.sendMessage(message);
+    },
+  });
+  const { code, messages } = await world.grpcClient(port).call(METHOD, MESSAGES);
+  t.equal(code, status.OK);
+  t.strictSame(peeked, ['one', 'two']);
+  t.strictSame(messages.map(String), MESSAGES);
+});
+
+behaviour(
+  'a call that a handler or an interceptor has peeked at can still be proxied, whole',
+  async (t, world) => {
+    const backend = await world.grpcBackend({ [METHOD]: echo });
+    const conn = world.dial(backend.port);
+    const peeked: string[] = [];
+    const { port, server } = await world.serve({
+      interceptors: [
+        async (stream, next) => {
+          peeked.push(`interceptor ${(await stream.peek())[0]?.payload}`);
+          await next();
+        },
+      ],
+      unknownServiceHandler: transparentHandler(async (_ctx, _method, peeker) => {
+        peeked.push(`director ${(await peeker.peek())[0]?.payload}`);
+        return { primary: { conn } };
+      }),
+    });
+    server.register('test.Handled', {
+      Echo: async (stream) => {
+        peeked.push(`handler ${(await stream.peek())[0]?.payload}`);
+        await handleStream(stream, METHOD, { primary: { conn } });
+      },
+    });
+    for (const method of [METHOD, '/test.Handled/Echo']) {
+      const { code, messages } = await world.grpcClient(port).call(method, MESSAGES);
+      t.equal(code, status.OK);
+      t.strictSame(messages.map(String), MESSAGES);
+    }
+    t.strictSame(peeked, ['interceptor one', 'director one', 'interceptor one', 'handler one']);
+  },
+);
+
+behaviour('a peek that nobody waits for, or that comes too late, ends nothing', async (t, world) => {
+  const events = new ProcessEvents(t);
+  let late: Promise<unknown> | undefined;
+  const { port } = await world.serve({
+    unknownServiceHandler: async (stream) => {
+      void stream.peek(100);
+      for await (const message of stream) await stream.sendMessage(message);
+      late = stream.peek();
+    },
+  });
+  const { code, messages } = await world.grpcClient(port).call(METHOD, MESSAGES);
+  t.strictSame([code, messages.map(String)], [status.OK, MESSAGES]);
+  await t.rejects(late!, { message: /a handler has begun to read/ });
+  await events.settled();
+  t.strictSame(events.fatal, []);
+});
+
+behaviour(
+  'a handler’s peek is rejected when the client cancels, and beyond the longest message',
+  async (t, world) => {
+    const failures: unknown[] = [];
+    const peeked = (): void => {};
+    const { port } = await world.serve({
+      maxReceiveMessageBytes: 10,
+      unknownServiceHandler: async (stream) => {
+        await stream.peek(2).catch((error) => {
+          failures.push(error);
+          throw error;
+        });
+      },
+    });
+    const client = world.grpcClient(port);
+    t.equal((await client.call(METHOD, ['x'.repeat(11)])).code, status.RESOURCE_EXHAUSTED);
+    const call = client.open(METHOD);
+    call.on('error', () => {});
+    call.write(Buffer.from('one'), () => call.cancel());
+    while (failures.length < 2) await new Promise((resolve) => setImmediate(resolve));
+    t.equal((failures[1] as StatusError).code, status.CANCELLED);
+    t.ok(failures[1] instanceof StatusError);
+  },
+);
