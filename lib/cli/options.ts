@@ -2,9 +2,9 @@ import { parseArgs } from 'node:util';
 import { LOAD_BALANCING, type LoadBalancing } from '../client/channel/load-balancing.js';
 import { type ListenAddress, parseListenAddress } from '../port/address.js';
 import { parseTarget } from '../port/target.js';
+import { parseDuration } from '../routes/duration.js';
+import type { NamedFile, TlsPaths } from '../routes/tls-files.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
-import { parseDuration } from './duration.js';
-import type { OptionFile, TlsPaths } from './tls-files.js';
 import { UsageError } from './usage-error.js';
 
 /** What the command was asked to do. */
@@ -178,7 +178,7 @@ function backendTlsPaths(textOf: TextOf, targets: readonly string[]): TlsPaths {
   const [ca, cert, key] = filesOf(textOf, 'backend-ca', 'backend-cert', 'backend-key');
   const first = ca ?? cert;
   if (first !== undefined && !targets.some(isSecure)) {
-    throw new UsageError(`${first.option} is for https:// targets, and there is none`);
+    throw new UsageError(`${first.name} is for https:// targets, and there is none`);
   }
   return { ca, cert, key };
 }
@@ -195,10 +195,10 @@ function demandBoth(textOf: TextOf, one: OptionName, other: OptionName): void {
   }
 }
 
-function filesOf(textOf: TextOf, ...names: readonly OptionName[]): (OptionFile | undefined)[] {
+function filesOf(textOf: TextOf, ...names: readonly OptionName[]): (NamedFile | undefined)[] {
   return names.map((name) => {
     const path = textOf(name);
-    return path === undefined ? undefined : { option: `--${name}`, path };
+    return path === undefined ? undefined : { name: `--${name}`, path };
   });
 }
 

@@ -5,11 +5,12 @@ import { compareResponses } from '../proxy/compare/compare-responses.js';
 import type { ResponseVerdict } from '../proxy/compare/verdict.js';
 import type { Destination, StreamDirector, StreamParameters } from '../proxy/director.js';
 import { transparentHandler } from '../proxy/handler.js';
+import { TlsFiles, TlsFilesError, type TlsPaths } from '../routes/tls-files.js';
 import { Server } from '../server/server.js';
 import { type DemoBackend, startDemoBackends, tryIt } from './demo-backends.js';
 import { DifferenceLog } from './difference-log.js';
 import { isSecure, type RunOptions } from './options.js';
-import { TlsFiles } from './tls-files.js';
+import { UsageError } from './usage-error.js';
 
 /** The time that connections to backends have to close by themselves when no call is left. */
 const GOODBYE_MILLISECONDS = 1000;
@@ -49,8 +50,8 @@ export class ProxyProcess {
     log: (line: string) => void,
   ): Promise<ProxyProcess> {
     const { transport } = options;
-    const clientFiles = options.tls === undefined ? undefined : await TlsFiles.read(options.tls);
-    const backendFiles = await TlsFiles.read(options.backendTls);
+    const clientFiles = options.tls === undefined ? undefined : await readTls(options.tls);
+    const backendFiles = await readTls(options.backendTls);
     const demoBackends = options.primary === undefined ? await startDemoBackends(print) : [];
     const targets =
       options.primary === undefined ? demoTargets(demoBackends) : targetsOf(options, options.primary);
@@ -117,6 +118,15 @@ export class ProxyProcess {
 
   #renewBackendTls(options: SecureContextOptions): void {
     for (const conn of this.#conns) if (conn.scheme === 'https') conn.setSecureContext(options);
+  }
+}
+
+/** @throws UsageError for files that are of no use */
+async function readTls(paths: TlsPaths): Promise<TlsFiles> {
+  try {
+    return await TlsFiles.read(paths);
+  } catch (error) {
+    throw error instanceof TlsFilesError ? new UsageError(error.message) : error;
   }
 }
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseDuration } from '../../lib/cli/duration.js';
+import { parseDuration } from '../../lib/routes/duration.js';
 
 t.test('durations', async (t) => {
   for (const [text, milliseconds] of [

@@ -1,3 +1,4 @@
+import { readFileSync, type Stats, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 
 /** How soon after the last look the next one begins. */
@@ -12,6 +13,15 @@ export type FileContent = Buffer | string;
 /** Reads files; never rejects. */
 export function readFiles(paths: readonly string[]): Promise<readonly FileContent[]> {
   return Promise.all(paths.map(contentOf));
+}
+
+/** Reads a file, and waits for it; never throws. */
+export function readFileNow(path: string): FileContent {
+  try {
+    return refusalOf(statSync(path)) ?? readFileSync(path);
+  } catch (error) {
+    return problemOf(error);
+  }
 }
 
 /**
@@ -59,15 +69,21 @@ export class WatchedFiles {
 
 async function contentOf(path: string): Promise<FileContent> {
   try {
-    // A pipe would be waited for.
-    const found = await stat(path);
-    if (!found.isFile()) return 'is no file';
-    if (found.size > MAX_BYTES) return `is larger than ${MAX_BYTES} bytes`;
-    return await readFile(path);
+    return refusalOf(await stat(path)) ?? (await readFile(path));
   } catch (error) {
-    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
-    return `cannot be read: ${READ_ERRORS[code] ?? code}`;
+    return problemOf(error);
   }
+}
+
+function refusalOf(found: Stats): string | undefined {
+  // A pipe would be waited for.
+  if (!found.isFile()) return 'is no file';
+  return found.size > MAX_BYTES ? `is larger than ${MAX_BYTES} bytes` : undefined;
+}
+
+function problemOf(error: unknown): string {
+  const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+  return `cannot be read: ${READ_ERRORS[code] ?? code}`;
 }
 
 const READ_ERRORS: Readonly<Record<string, string>> = {
