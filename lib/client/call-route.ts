@@ -13,6 +13,8 @@ export interface CallRoute {
   /** `:scheme` of requests. */
   readonly scheme: 'http' | 'https';
   readonly channel: CallChannel;
+  /** Whether requests carry the `:authority` that the client asked for, unless the call's options say another. */
+  readonly preservesAuthority?: boolean;
 }
 
 /** Where the calls of a {@link CallRoute} get their connections; a `Channel`, or less than one. */

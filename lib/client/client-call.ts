@@ -81,7 +81,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.#route = route;
     this.#request = request;
     this.waitForReady = options.waitForReady === true;
-    this.#authority = authorityOf(request);
+    this.#authority = authorityOf(request, route);
     this.#receiver = receiver;
     this.#watch = watcher === undefined ? undefined : new AttemptWatch(watcher);
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);

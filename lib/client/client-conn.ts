@@ -49,6 +49,8 @@ export interface DialOptions {
   readonly retryThrottling?: RetryThrottling | undefined;
   /** `:authority` of requests; by default the target's host and port. */
   readonly authority?: string | undefined;
+  /** Sends the `:authority` that the client asked for, if it did; `callOptions.authority` goes before it. Default false. */
+  readonly preserveAuthority?: boolean | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
   readonly limits?: GivenLimits<DialLimits> | undefined;
   /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
@@ -70,6 +72,8 @@ export class ClientConn {
   readonly channel: Channel;
   /** @internal What holds the retries of its calls back. */
   readonly retryThrottle: RetryThrottle;
+  /** @internal Whether requests carry the `:authority` that the client asked for. */
+  readonly preservesAuthority: boolean;
   readonly #isSecure: () => boolean;
   readonly #tls: ClientTls | undefined;
 
@@ -80,6 +84,7 @@ export class ClientConn {
     isSecure: () => boolean,
     tls: ClientTls | undefined,
     retryThrottle: RetryThrottle,
+    preservesAuthority: boolean,
   ) {
     this.target = target;
     this.authority = authority;
@@ -87,6 +92,7 @@ export class ClientConn {
     this.#isSecure = isSecure;
     this.#tls = tls;
     this.retryThrottle = retryThrottle;
+    this.preservesAuthority = preservesAuthority;
   }
 
   /** @internal For {@link dial}; `isSecure` is asked once there is a connection. */
@@ -97,8 +103,9 @@ export class ClientConn {
     isSecure: () => boolean,
     tls?: ClientTls,
     retryThrottle = new RetryThrottle(),
+    preservesAuthority = false,
   ): ClientConn {
-    return new ClientConn(target, authority, channel, isSecure, tls, retryThrottle);
+    return new ClientConn(target, authority, channel, isSecure, tls, retryThrottle, preservesAuthority);
   }
 
   /** `https` over TLS, else `http`; of a session that is connecting it is known once it is connected. */
@@ -210,7 +217,16 @@ export function dial(target: string | readonly string[], options: DialOptions = 
   };
   const channel = new Channel(backend, limits);
   const retryThrottle = new RetryThrottle(options.retryThrottling);
-  return ClientConn.over(channel, name, own ?? authority, () => isSecure, tls, retryThrottle);
+  const preservesAuthority = checkedFlag('preserveAuthority', options.preserveAuthority);
+  return ClientConn.over(
+    channel,
+    name,
+    own ?? authority,
+    () => isSecure,
+    tls,
+    retryThrottle,
+    preservesAuthority,
+  );
 }
 
 /** @throws TypeError or RangeError for one that makes no sense */
@@ -233,6 +249,12 @@ function healthWatch(
   const { service } = healthCheck;
   if (typeof service !== 'string') throw new TypeError('healthCheck.service must be a string');
   return (address, onHealth) => new AddressHealth({ target, scheme, service }, address, onHealth);
+}
+
+/** @throws TypeError for what is neither true nor false */
+function checkedFlag(name: string, value: boolean | undefined): boolean {
+  if (value === undefined || typeof value === 'boolean') return value === true;
+  throw new TypeError(`${name} must be true or false, not ${typeof value}`);
 }
 
 /** @throws TypeError for an unknown policy */

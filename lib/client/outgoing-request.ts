@@ -3,6 +3,7 @@ import type { Metadata } from '../grpc/metadata.js';
 import { checkedAuthority } from '../port/address.js';
 import type { HeaderList } from '../port/headers.js';
 import type { CallOptions } from './call-options.js';
+import type { CallRoute } from './call-route.js';
 import type { Retries } from './retries.js';
 
 /** What a request carries: a `CallContext`, or what a call has that nobody sent here. */
@@ -35,10 +36,13 @@ export interface OutgoingRequest {
 }
 
 /** @throws TypeError for an `authority` that cannot be sent: the connection, which is others' too, could break by it */
-export function authorityOf({ options, context }: OutgoingRequest): string | undefined {
+export function authorityOf(
+  { options, context }: OutgoingRequest,
+  { preservesAuthority }: CallRoute,
+): string | undefined {
   const { authority, preserveAuthority } = options;
   if (authority !== undefined) return checkedAuthority('callOptions.authority', authority);
-  return preserveAuthority === true ? context.authority : undefined;
+  return preserveAuthority === true || preservesAuthority ? context.authority : undefined;
 }
 
 /**

@@ -107,6 +107,11 @@ export class Channel implements EndpointsOwner {
     return isLast ? undefined : this.#endpoints.pick(client);
   }
 
+  /** The calls that run, or wait for a connection. */
+  get calls(): number {
+    return this.#calls;
+  }
+
   /** A call begins; returns why it can't. Each that can {@link end}s once. */
   begin(): Failure | undefined {
     const most = this.#limits.maxConcurrentCalls;
