@@ -1,0 +1,105 @@
+import type { Aggregator, Family, FamilyHead, Series } from './family.js';
+
+/** What the metrics of one process were at a moment, or those of several together: plain JSON. */
+export interface MetricsSnapshot {
+  readonly families: readonly FamilySnapshot[];
+}
+
+/** One metric, and its values. */
+export interface FamilySnapshot extends FamilyHead {
+  readonly series: readonly Series[];
+}
+
+export function snapshotOf(families: readonly Family[]): MetricsSnapshot {
+  return {
+    families: families.map(({ name, help, type, aggregator, labelNames, bounds, read }) => ({
+      name,
+      help,
+      type,
+      aggregator,
+      labelNames,
+      ...(bounds !== undefined && { bounds }),
+      series: read(),
+    })),
+  };
+}
+
+/**
+ * The metrics of several processes together: sums, but for gauges of which a sum says nothing (how far event loops lag,
+ * say). Changes none of them.
+ *
+ * @param rename what the value of a label becomes; as it is by default
+ */
+export function mergeSnapshots(
+  snapshots: Iterable<MetricsSnapshot>,
+  rename: (labelName: string, value: string) => string = asItIs,
+): MetricsSnapshot {
+  const merged = new Map<string, MergedFamily>();
+  for (const { families } of snapshots) {
+    for (const family of families) {
+      let known = merged.get(family.name);
+      if (known === undefined) {
+        known = new MergedFamily(family, rename);
+        merged.set(family.name, known);
+      }
+      for (const series of family.series) known.add(series);
+    }
+  }
+  return { families: Array.from(merged.values(), (family) => family.snapshot()) };
+}
+
+/** What goes on counting when a process has ended: what it has counted. */
+export function countersOf({ families }: MetricsSnapshot): MetricsSnapshot {
+  return { families: families.filter(({ type }) => type !== 'gauge') };
+}
+
+function asItIs(_labelName: string, value: string): string {
+  return value;
+}
+
+interface MergedSeries {
+  readonly labels: readonly string[];
+  value: number;
+  count: number;
+  readonly buckets: number[] | undefined;
+}
+
+class MergedFamily {
+  readonly #head: FamilySnapshot;
+  readonly #rename: (labelName: string, value: string) => string;
+  readonly #series = new Map<string, MergedSeries>();
+
+  constructor(head: FamilySnapshot, rename: (labelName: string, value: string) => string) {
+    this.#head = head;
+    this.#rename = rename;
+  }
+
+  add({ labels, value, buckets }: Series): void {
+    const names = this.#head.labelNames;
+    const renamed = labels.map((label, index) => this.#rename(names[index]!, label));
+    const key = JSON.stringify(renamed);
+    const known = this.#series.get(key);
+    if (known === undefined) {
+      this.#series.set(key, { labels: renamed, value, count: 1, buckets: buckets && [...buckets] });
+      return;
+    }
+    known.count++;
+    known.value = COMBINE[this.#head.aggregator](known.value, value, known.count);
+    for (const [index, observations] of buckets?.entries() ?? []) known.buckets![index]! += observations;
+  }
+
+  snapshot(): FamilySnapshot {
+    const series = Array.from(this.#series.values(), ({ labels, value, buckets }) =>
+      buckets === undefined ? { labels, value } : { labels, value, buckets },
+    );
+    return { ...this.#head, series };
+  }
+}
+
+/** Of what there was, the next one, and how many that makes. */
+const COMBINE: Record<Aggregator, (known: number, value: number, count: number) => number> = {
+  sum: (known, value) => known + value,
+  min: (known, value) => Math.min(known, value),
+  max: (known, value) => Math.max(known, value),
+  average: (known, value, count) => known + (value - known) / count,
+};

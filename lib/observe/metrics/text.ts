@@ -1,0 +1,70 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { CONTENT_TYPES, formatFor, type TextFormat } from './accept.js';
+import { METRICS_LIMITS } from './defaults.js';
+import { FamilyText } from './exposition.js';
+import type { MetricsSnapshot } from './snapshot.js';
+
+/** Metrics as an HTTP response carries them. */
+export interface MetricsText {
+  readonly contentType: string;
+  /** UTF-8. The same for all who ask at once: not to be changed. */
+  readonly body: Buffer;
+}
+
+/**
+ * Metrics as text. That of a thousand methods is some megabytes: the event loop turns meanwhile.
+ *
+ * @param accept the Accept header of who asks: OpenMetrics, or by default Prometheus's text format
+ */
+export function textOf(snapshot: MetricsSnapshot, accept?: string): Promise<MetricsText> {
+  return textIn(formatFor(accept), snapshot);
+}
+
+export async function textIn(format: TextFormat, { families }: MetricsSnapshot): Promise<MetricsText> {
+  const output = new TextOutput();
+  for (const family of families) {
+    const text = new FamilyText(family, format);
+    output.write(text.head());
+    for (const series of family.series) {
+      output.write(text.series(series));
+      if (output.isDue) await output.turn();
+    }
+  }
+  if (format === 'openmetrics') output.write('# EOF\n');
+  return { contentType: CONTENT_TYPES[format], body: output.end() };
+}
+
+class TextOutput {
+  readonly #chunks: Buffer[] = [];
+  #text = '';
+  #turnEndsAt = nextEnd();
+
+  write(text: string): void {
+    this.#text += text;
+    if (this.#text.length >= METRICS_LIMITS.chunkCharacters) this.#flush();
+  }
+
+  /** Calls have waited for long enough. */
+  get isDue(): boolean {
+    return performance.now() >= this.#turnEndsAt;
+  }
+
+  async turn(): Promise<void> {
+    await nextTurn();
+    this.#turnEndsAt = nextEnd();
+  }
+
+  end(): Buffer {
+    this.#flush();
+    return Buffer.concat(this.#chunks);
+  }
+
+  #flush(): void {
+    this.#chunks.push(Buffer.from(this.#text));
+    this.#text = '';
+  }
+}
+
+function nextEnd(): number {
+  return performance.now() + METRICS_LIMITS.turnMilliseconds;
+}
