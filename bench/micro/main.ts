@@ -1,4 +1,5 @@
 import { run } from 'mitata';
+import { registerAccessLog } from './access-log.js';
 import { stream } from './chunks.js';
 import { framingTitle, GRPC_JS, LADDER, PARSER, registerFraming, SCANNER } from './framing.js';
 import { registerMetadata } from './metadata.js';
@@ -9,6 +10,7 @@ registerFraming();
 registerMetadata();
 registerStatus();
 registerPeek();
+registerAccessLog();
 
 const filter = process.argv[2];
 const { benchmarks } = await run(filter === undefined ? {} : { filter: new RegExp(filter) });

@@ -1,0 +1,66 @@
+import type { CallObserver } from '../../call/observer.js';
+import type { CallOutcome } from '../../call/outcome.js';
+import { CallLines } from './call-lines.js';
+import { LineWriter } from './line-writer.js';
+import { type AccessLogOptions, checkedOptions } from './options.js';
+import { type CallsOwner, RunningLines } from './running-lines.js';
+
+/** A log of calls. */
+export class AccessLog implements CallObserver {
+  readonly #lines = new CallLines();
+  readonly #writer: LineWriter;
+  readonly #running: RunningLines;
+  readonly #sample: number;
+
+  /** @internal */
+  constructor(owner: CallsOwner, options: AccessLogOptions) {
+    const { file, sample, runningIntervalMilliseconds, onDropped } = checkedOptions(options);
+    this.#sample = sample;
+    this.#writer = new LineWriter(file, onDropped);
+    this.#running = new RunningLines(owner, runningIntervalMilliseconds, (call) =>
+      this.#add(() => this.#lines.running(call)),
+    );
+  }
+
+  /** How many lines were dropped so far. */
+  get dropped(): number {
+    return this.#writer.dropped;
+  }
+
+  /**
+   * Opens the file anew, as log rotation asks for it by SIGHUP; what `-` is stays. Never rejected.
+   *
+   * @returns what is wrong if it cannot be opened: then the old file stays in use
+   */
+  reopen(): Promise<Error | undefined> {
+    return this.#writer.reopen();
+  }
+
+  /**
+   * Writes what waits to be written, for a second at most, and closes the file. Calls that end later are counted as
+   * dropped. Never rejected.
+   */
+  close(): Promise<void> {
+    this.#running.stop();
+    return this.#writer.close();
+  }
+
+  /** @internal */
+  onCall(outcome: CallOutcome): void {
+    this.#running.onEnded(outcome.context);
+    if (outcome.failure === undefined && this.#sample < 1 && Math.random() >= this.#sample) return;
+    this.#add(() => this.#lines.ended(outcome));
+  }
+
+  /** What lines are made of is partly the application's: an error may have been changed to what cannot be read. */
+  #add(make: () => string): void {
+    let line: string;
+    try {
+      line = make();
+    } catch {
+      this.#writer.drop('what a call ended with cannot be read');
+      return;
+    }
+    this.#writer.add(line);
+  }
+}

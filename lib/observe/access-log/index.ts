@@ -1,0 +1,21 @@
+import type { Server } from '../../server/server.js';
+import { AccessLog } from './access-log.js';
+import type { AccessLogOptions } from './options.js';
+
+export type { AccessLog } from './access-log.js';
+export type { OnDropped } from './drops.js';
+export type { AccessLogOptions } from './options.js';
+
+/**
+ * Logs the calls of a server that begin from now on: a line of JSON at the end of each. Close it after the server.
+ *
+ * @throws TypeError or RangeError for an option that makes no sense; Node's error if the file cannot be opened
+ */
+export function accessLog(
+  server: Pick<Server, 'observe' | 'runningCalls'>,
+  options: AccessLogOptions,
+): AccessLog {
+  const log = new AccessLog(server, options);
+  server.observe(log);
+  return log;
+}

@@ -1,0 +1,204 @@
+import { type Deferred, deferred } from '../../call/deferred.js';
+import { Drops, type OnDropped } from './drops.js';
+import { LineQueue, linesIn } from './line-queue.js';
+import { openSink, openSinkNow, type Sink } from './sink.js';
+
+/** What may wait to be written: the last lines of some ten thousand calls that end together. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+
+/** How long a line waits for others, to be written with them. */
+const GATHER_MILLISECONDS = 10;
+
+/** How soon what had no room is tried again. */
+const AGAIN_MILLISECONDS = 10;
+
+/** How soon what has failed is tried again. */
+const RETRY_MILLISECONDS = 1000;
+
+/** How long the end waits for what is written then. */
+const CLOSE_MILLISECONDS = 1000;
+
+const NEWLINE = 0x0a;
+
+/**
+ * Appends lines to a file, or to standard output, without ever holding anybody back: one write at a time, and behind it a
+ * queue, which is bounded. A line is written whole or, where that is not possible, dropped and counted.
+ */
+export class LineWriter {
+  readonly #file: string;
+  readonly #drops: Drops;
+  readonly #queue: LineQueue;
+  #sink: Sink;
+  #state: 'idle' | 'gathering' | 'writing' = 'idle';
+  #timer: NodeJS.Timeout | undefined;
+  /** The chunk that is being written, without what has been. */
+  #rest: Buffer | undefined;
+  /** A part of the first line of {@link #rest} has been written. */
+  #isTorn = false;
+  #pumped: Promise<void> = Promise.resolve();
+  #endPause: (() => void) | undefined;
+  #reopening: Deferred<Error | undefined> | undefined;
+  #closed: Promise<void> | undefined;
+  #end: 'open' | 'closing' | 'closed' = 'open';
+
+  /** @throws Node's error if the file cannot be opened */
+  constructor(file: string, onDropped?: OnDropped) {
+    this.#file = file;
+    this.#drops = new Drops(onDropped);
+    this.#sink = openSinkNow(file);
+    this.#queue = new LineQueue(this.#sink.chunkBytes);
+  }
+
+  /** The lines that were dropped. */
+  get dropped(): number {
+    return this.#drops.count;
+  }
+
+  /** @param line in ASCII, with its end */
+  add(line: string): void {
+    if (this.#end !== 'open') this.drop('the log has been closed');
+    else if (this.#queue.bytes + line.length > MAX_WAITING_BYTES) {
+      this.drop(`more than ${MAX_WAITING_BYTES} bytes wait to be written`);
+    } else {
+      this.#queue.push(line);
+      if (this.#state === 'idle') this.#gather();
+    }
+  }
+
+  /** A line could not be made, or taken. */
+  drop(why: string): void {
+    this.#drops.add(1, why);
+  }
+
+  /** Opens the file anew, for what is written from then on. Resolves with what is wrong: the old one stays in use then. */
+  async reopen(): Promise<Error | undefined> {
+    if (this.#file === '-' || this.#end !== 'open') return undefined;
+    this.#reopening ??= deferred();
+    const { promise } = this.#reopening;
+    this.#start();
+    return promise;
+  }
+
+  /** Writes what waits, or drops it where that takes over a second, and lets go of the file. Never rejected. */
+  close(): Promise<void> {
+    this.#closed ??= this.#finish();
+    return this.#closed;
+  }
+
+  #gather(): void {
+    this.#state = 'gathering';
+    if (this.#timer === undefined) this.#timer = setTimeout(() => this.#start(), GATHER_MILLISECONDS);
+    else this.#timer.refresh();
+  }
+
+  #start(): void {
+    this.#endPause?.();
+    if (this.#state === 'writing') return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#state = 'writing';
+    this.#pumped = this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    while (this.#end !== 'closed') {
+      if (this.#reopening !== undefined) await this.#reopen(this.#reopening);
+      this.#rest ??= this.#queue.take();
+      if (this.#rest === undefined) break;
+      try {
+        if (await this.#sink.isLost()) await this.#renewSink();
+        if (this.#rest !== undefined) await this.#write(this.#rest);
+      } catch (error) {
+        await this.#onFailed(error as NodeJS.ErrnoException);
+      }
+    }
+    this.#state = 'idle';
+  }
+
+  async #write(bytes: Buffer): Promise<void> {
+    const taken = await this.#sink.write(bytes);
+    if (taken === 0) return;
+    this.#isTorn = bytes[taken - 1] !== NEWLINE;
+    this.#rest = taken < bytes.length ? bytes.subarray(taken) : undefined;
+  }
+
+  async #onFailed({ code, message }: NodeJS.ErrnoException): Promise<void> {
+    if (code === 'EAGAIN') {
+      await this.#pause(AGAIN_MILLISECONDS);
+      return;
+    }
+    this.#dropRest(message);
+    if (this.#end === 'closing') this.#giveUp(message);
+    else await this.#pause(RETRY_MILLISECONDS);
+  }
+
+  /** Drops the chunk that could not be written, but for the end of a line whose beginning has been. */
+  #dropRest(why: string): void {
+    if (this.#rest === undefined) return;
+    const rest = this.#isTorn ? this.#rest.subarray(0, this.#rest.indexOf(NEWLINE) + 1) : undefined;
+    this.#drops.add(linesIn(this.#rest) - (rest === undefined ? 0 : 1), why);
+    this.#rest = rest;
+  }
+
+  async #reopen(request: Deferred<Error | undefined>): Promise<void> {
+    let problem: Error | undefined;
+    try {
+      await this.#renewSink();
+    } catch (error) {
+      problem = error as Error;
+    }
+    if (this.#reopening === request) this.#reopening = undefined;
+    request.resolve(problem);
+  }
+
+  /** @throws Node's error if the file cannot be opened */
+  async #renewSink(): Promise<void> {
+    const sink = await openSink(this.#file);
+    this.#sink.close();
+    this.#sink = sink;
+    this.#queue.chunkBytes = sink.chunkBytes;
+    if (this.#rest === undefined || !this.#isTorn) return;
+    // Its beginning is in the old file.
+    this.#drops.add(1, 'the file was replaced in the middle of a line');
+    this.#isTorn = false;
+    const rest = this.#rest.subarray(this.#rest.indexOf(NEWLINE) + 1);
+    this.#rest = rest.length > 0 ? rest : undefined;
+  }
+
+  /** Does not keep the process alive: for a reader that has no room it would do so for ever. */
+  #pause(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#endPause?.(), milliseconds).unref();
+      this.#endPause = () => {
+        clearTimeout(timer);
+        this.#endPause = undefined;
+        resolve();
+      };
+    });
+  }
+
+  async #finish(): Promise<void> {
+    this.#end = 'closing';
+    this.#start();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MILLISECONDS);
+    });
+    await Promise.race([this.#pumped, late]);
+    clearTimeout(timer);
+    this.#giveUp(`it could not be written within ${CLOSE_MILLISECONDS} ms at the end`);
+  }
+
+  #giveUp(why: string): void {
+    if (this.#end === 'closed') return;
+    this.#end = 'closed';
+    this.#endPause?.();
+    this.#reopening?.resolve(undefined);
+    for (let bytes = this.#rest; bytes !== undefined; bytes = this.#queue.take()) {
+      this.#drops.add(linesIn(bytes), why);
+    }
+    this.#rest = undefined;
+    this.#sink.close();
+    this.#drops.tell();
+  }
+}

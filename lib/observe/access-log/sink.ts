@@ -1,0 +1,130 @@
+import fs from 'node:fs';
+import net from 'node:net';
+import { promisify } from 'node:util';
+import { MAX_LINE_BYTES } from './call-lines.js';
+
+const write = promisify(fs.write);
+const open = promisify(fs.open);
+const stat = promisify(fs.fstat);
+
+/** Where lines go: one write after the other. None of its writes blocks the process. */
+export interface Sink {
+  /** The most bytes that a write should have, all whole lines. */
+  readonly chunkBytes: number;
+  /** Resolves with how many it took, which may be fewer; rejected with Node's error, EAGAIN for "not now" included. */
+  write(chunk: Buffer): Promise<number>;
+  /** Whether what is written to it is lost: a new one is needed. */
+  isLost(): Promise<boolean>;
+  close(): void;
+}
+
+/**
+ * The file at a path, or `-` for standard output, for appending. A pipe is opened even where it is known: what another
+ * process has open, too, may be set to block by it, and by Node for a child that it starts.
+ */
+export async function openSink(file: string): Promise<Sink> {
+  if (file === '-') return standardOutput();
+  const fd = await open(file, FLAGS);
+  return sinkOf(fd, await stat(fd));
+}
+
+/** As {@link openSink}, at once. @throws Node's error if it cannot be opened */
+export function openSinkNow(file: string): Sink {
+  if (file === '-') return standardOutput();
+  const fd = fs.openSync(file, FLAGS);
+  return sinkOf(fd, fs.fstatSync(fd));
+}
+
+/** Without O_NONBLOCK a named pipe that nobody reads would be waited for, a thread of the pool by each. */
+const FLAGS =
+  fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | (fs.constants.O_NONBLOCK ?? 0);
+
+function sinkOf(fd: number, stats: fs.Stats): Sink {
+  return stats.isFIFO() ? new StreamSink(pipe(fd)) : new FileSink(fd, 'own');
+}
+
+function standardOutput(): Sink {
+  const stats = fs.fstatSync(STDOUT);
+  // A file takes what it gets; and opened anew its offset would be another one.
+  if (stats.isFile()) return new FileSink(STDOUT, 'shared');
+  if (!stats.isSocket()) {
+    try {
+      const fd = fs.openSync('/dev/fd/1', FLAGS & ~fs.constants.O_CREAT);
+      return sinkOf(fd, stats);
+    } catch {
+      // There is no such thing here, or it may not be opened again.
+    }
+  }
+  return stats.isCharacterDevice() ? new FileSink(STDOUT, 'shared') : new StreamSink(process.stdout);
+}
+
+const STDOUT = 1;
+
+function pipe(fd: number): net.Socket {
+  return new net.Socket({ fd, readable: false, writable: true }).unref();
+}
+
+/** How long it is believed that a file is still there. */
+const FILE_CHECK_MILLISECONDS = 1000;
+
+/** A file, or a device: written to by a thread of Node's pool, of which a disk that is slow keeps one busy. */
+class FileSink implements Sink {
+  readonly chunkBytes = 64 * 1024;
+  readonly #fd: number;
+  readonly #ownership: 'own' | 'shared';
+  #checkedAt = performance.now();
+  #writing: Promise<unknown> = Promise.resolve();
+
+  constructor(fd: number, ownership: 'own' | 'shared') {
+    this.#fd = fd;
+    this.#ownership = ownership;
+  }
+
+  async write(chunk: Buffer): Promise<number> {
+    const writing = write(this.#fd, chunk, 0, chunk.length, null);
+    this.#writing = writing;
+    return (await writing).bytesWritten;
+  }
+
+  async isLost(): Promise<boolean> {
+    const time = performance.now();
+    if (this.#ownership === 'shared' || time - this.#checkedAt < FILE_CHECK_MILLISECONDS) return false;
+    this.#checkedAt = time;
+    return (await stat(this.#fd)).nlink === 0;
+  }
+
+  close(): void {
+    if (this.#ownership === 'shared') return;
+    // Not before: what opens next may get the same number.
+    const close = (): void => fs.close(this.#fd, ignore);
+    void this.#writing.then(close, close);
+  }
+}
+
+/** A pipe or a socket, written to when the kernel says that it has room. */
+class StreamSink implements Sink {
+  readonly chunkBytes = MAX_LINE_BYTES;
+  readonly #stream: net.Socket | NodeJS.WriteStream;
+
+  constructor(stream: net.Socket | NodeJS.WriteStream) {
+    this.#stream = stream;
+    if (!stream.listeners('error').includes(ignore)) stream.on('error', ignore);
+  }
+
+  write(chunk: Buffer): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#stream.write(chunk, (error) => (error ? reject(error) : resolve(chunk.length)));
+    });
+  }
+
+  async isLost(): Promise<boolean> {
+    return this.#stream.destroyed;
+  }
+
+  close(): void {
+    if (this.#stream !== process.stdout) this.#stream.destroy();
+  }
+}
+
+/** Who writes is told. */
+function ignore(): void {}
