@@ -1,3 +1,5 @@
+import type { PeerRefusalReason } from './peer-refusal.js';
+
 /**
  * What a connection ended by, in one word:
  *
@@ -34,4 +36,6 @@ export interface ConnectionEnd {
   readonly text: string;
   /** What Node reported, whole; for the log. */
   readonly error: Error | undefined;
+  /** What a client has done whose connection ends so; unset if that is not what it ends for. */
+  readonly refusal?: PeerRefusalReason | undefined;
 }

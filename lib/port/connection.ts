@@ -1,6 +1,8 @@
+import type { Socket } from 'node:net';
 import type { ListenAddress } from './address.js';
 import type { ConnectionEnd } from './connection-end.js';
 import type { HeaderList } from './headers.js';
+import type { PeerRefusalReason } from './peer-refusal.js';
 import type { IncomingStream, Stream } from './stream.js';
 
 /** Makes connections to one address. */
@@ -58,6 +60,13 @@ export interface ConnectionOwner {
 export interface StreamAcceptor {
   /** The stream's first HEADERS. The acceptor sets `stream.receiver` before it returns. */
   onStream(stream: IncomingStream, headers: HeaderList, endStream: boolean): void;
+  /**
+   * A client's connection was refused, or ended for what the client did: once for each.
+   *
+   * @param socket TCP's, or TLS's, by which it came; it may be closed, but says whose it was
+   * @param text what the client did, as in a {@link ConnectionEnd}
+   */
+  onPeerRefused?(socket: Socket, reason: PeerRefusalReason, text: string): void;
 }
 
 /** Accepts connections, and gives their streams to a {@link StreamAcceptor}. */

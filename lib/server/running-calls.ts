@@ -1,8 +1,10 @@
+import type { Socket } from 'node:net';
 import { type CallContext, peerAddress } from '../call/context.js';
 import { tellOnlooker } from '../call/hooks.js';
 import type { CallObserver } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
+import type { PeerRefusalReason } from '../port/peer-refusal.js';
 import type { IncomingStream } from '../port/stream.js';
 import { CallObservation } from './call-observation.js';
 import { LinkedList } from './linked-list.js';
@@ -106,6 +108,12 @@ export class RunningCalls implements ServerCallOwner {
       peer: peerAddress(stream.socket),
     };
     for (const observer of this.#observers) tellOnlooker(() => observer.onRefused?.(request));
+  }
+
+  peerRefused(socket: Socket, reason: PeerRefusalReason, text: string): void {
+    if (this.#observers.length === 0) return;
+    const refusal = { reason, peer: peerAddress(socket), text };
+    for (const observer of this.#observers) tellOnlooker(() => observer.onPeerRefused?.(refusal));
   }
 
   #leave(): void {

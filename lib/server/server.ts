@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
@@ -11,6 +12,7 @@ import { type ListenAddress, parseListenAddress } from '../port/address.js';
 import type { ServerTransport } from '../port/connection.js';
 import { ErrorCode } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
+import type { PeerRefusalReason } from '../port/peer-refusal.js';
 import type { IncomingStream } from '../port/stream.js';
 import { checkedLimits } from '../transport/check-limits.js';
 import type { NodeHttp2Server } from '../transport/http2/node-types.js';
@@ -69,6 +71,8 @@ export class Server {
   readonly #acceptor = {
     onStream: (stream: IncomingStream, headers: HeaderList, endStream: boolean) =>
       this.#accept(stream, headers, endStream),
+    onPeerRefused: (socket: Socket, reason: PeerRefusalReason, text: string) =>
+      this.#calls.peerRefused(socket, reason, text),
   };
   #attached: Http2ServerTransport | undefined;
   readonly #closing = new AbortController();

@@ -1,7 +1,9 @@
+import type { TLSSocket } from 'node:tls';
 import type { ConnectionEnd, ConnectionEndCause } from '../port/connection-end.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
+import type { PeerRefusalReason } from '../port/peer-refusal.js';
 import { printable } from './printable.js';
-import { tlsReason } from './tls-reasons.js';
+import { tlsReason, tlsReasonOfServer } from './tls-reasons.js';
 
 /** The most that is shown of the text that a peer put into its GOAWAY. */
 const MAX_DEBUG_LENGTH = 200;
@@ -36,6 +38,7 @@ export const NOT_ALIVE: ConnectionEnd = {
   code: ErrorCode.NO_ERROR,
   text: 'the peer is silent and does not answer a PING (keepalive)',
   error: undefined,
+  refusal: 'keepalive',
 };
 
 /** A connection that has been closed for its age, its calls with it. */
@@ -56,7 +59,36 @@ export const OVERDRAWN = {
 export const TOO_MANY_PINGS = 'too_many_pings';
 
 /** A client has sent more PINGs than it may. */
-export const PINGED_TOO_OFTEN = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS);
+export const PINGED_TOO_OFTEN = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS, 'too_many_pings');
+
+/** What a client is told that begins by something else than the preface (RFC 9113 section 3.4). */
+export const INVALID_PREFACE = 'invalid connection preface';
+
+/** What a client has sent too many of behind one HEADERS. */
+export const TOO_MANY_CONTINUATIONS = 'too many CONTINUATION frames';
+
+/** A client has not begun to speak HTTP/2 in its time, TLS included. */
+export const NO_SETTINGS = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'no SETTINGS in time', 'timeout');
+
+/** A client has finished its TLS handshake, or tried to, for another protocol. */
+export const NO_ALPN: ConnectionEnd = {
+  cause: 'tls',
+  code: ErrorCode.NO_ERROR,
+  text: 'TLS: the peer does not speak HTTP/2 (it did not offer "h2" by ALPN)',
+  error: undefined,
+  refusal: 'not_http2',
+};
+
+/** A client has come when there were as many as may be. */
+export function tooManyConnections(most: number): ConnectionEnd {
+  return {
+    cause: 'local',
+    code: ErrorCode.NO_ERROR,
+    text: `there are ${most} connections, as many as may be`,
+    error: undefined,
+    refusal: 'connection_limit',
+  };
+}
 
 /** A backend has been sent more PINGs than it permits, says its GOAWAY: no call, and no client, is at fault. */
 export const PINGED_BACKEND_TOO_OFTEN: ConnectionEnd = {
@@ -76,9 +108,22 @@ export function connectTimeout(milliseconds: number): ConnectionEnd {
   };
 }
 
-/** This side has found that the peer breaks the protocol, and said so in GOAWAY. */
-export function brokenProtocol(code: number, text: string): ConnectionEnd {
-  return { cause: 'protocol', code, text: `${errorCodeName(code)}: ${text}`, error: undefined };
+/**
+ * This side has found that the peer breaks the protocol, and said so in GOAWAY.
+ *
+ * @param refusal what a client has done so, if the code does not say it
+ */
+export function brokenProtocol(
+  code: number,
+  text: string,
+  refusal: PeerRefusalReason | undefined = refusalOf(code),
+): ConnectionEnd {
+  return { cause: 'protocol', code, text: `${errorCodeName(code)}: ${text}`, error: undefined, refusal };
+}
+
+function refusalOf(code: number): PeerRefusalReason | undefined {
+  if (code === ErrorCode.ENHANCE_YOUR_CALM) return 'flood';
+  return code === ErrorCode.INTERNAL_ERROR ? undefined : 'malformed';
 }
 
 /**
@@ -115,6 +160,16 @@ export function endOfSocket(error: Error | undefined, isConnected: boolean): Con
   const first = error instanceof AggregateError ? (error.errors[0] as Error | undefined) : error;
   const { cause, text } = explained(first ?? error, isConnected);
   return { cause, code: ErrorCode.NO_ERROR, text, error };
+}
+
+/** What has become of a client's TLS handshake, by a server's event `tlsClientError`. */
+export function endOfHandshake(error: NodeJS.ErrnoException, socket: TLSSocket): ConnectionEnd {
+  if (error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') return NO_SETTINGS;
+  if (error.code === 'ERR_SSL_NO_APPLICATION_PROTOCOL') return NO_ALPN;
+  const reason = tlsReasonOfServer(error, socket);
+  // It has gone before it was done.
+  if (reason === undefined) return endOfSocket(error, false);
+  return { cause: 'tls', code: ErrorCode.NO_ERROR, text: `TLS: ${reason}`, error, refusal: 'tls' };
 }
 
 /**

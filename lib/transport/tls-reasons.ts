@@ -1,4 +1,4 @@
-import type { PeerCertificate } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { parseSubjectAltNames } from '../port/peer-certificate.js';
 import { printable } from './printable.js';
 
@@ -45,9 +45,11 @@ const OWN_CHECKS: Readonly<Record<string, string>> = {
   ERR_NO_HTTP2: NO_HTTP2,
   ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
+  ERR_SSL_HTTP_REQUEST: NO_TLS,
   ERR_SSL_UNSUPPORTED_PROTOCOL: OTHER_VERSIONS,
   ERR_SSL_VERSION_TOO_LOW: OTHER_VERSIONS,
   ERR_SSL_NO_PROTOCOLS_AVAILABLE: 'no version of TLS is allowed here',
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE: 'the peer shows no certificate, and one is demanded',
   ERR_SSL_EE_KEY_TOO_SMALL: TOO_WEAK,
   ERR_SSL_CA_KEY_TOO_SMALL: TOO_WEAK,
   ERR_SSL_CA_MD_TOO_WEAK: TOO_WEAK,
@@ -55,42 +57,69 @@ const OWN_CHECKS: Readonly<Record<string, string>> = {
   ERR_TLS_DH_PARAM_SIZE: "the peer's key exchange is too weak",
 };
 
-const REFUSED = 'the peer does not accept the client certificate';
+/**
+ * What the peer's alerts say (RFC 8446 section 6.2).
+ *
+ * @param own which certificate this side has shown, if any
+ */
+function alerts(own: 'client' | 'server'): Readonly<Record<string, string>> {
+  const refused = `the peer does not accept the ${own} certificate`;
+  const demands = own === 'client';
+  return {
+    CERTIFICATE_REQUIRED: 'the peer demands a client certificate',
+    UNKNOWN_CA: `${refused}: it is from an authority that is unknown there`,
+    CERTIFICATE_EXPIRED: `${refused}: it has expired`,
+    CERTIFICATE_REVOKED: `${refused}: it has been revoked`,
+    // Sent where there is none, too: Go's servers do, by TLS 1.2.
+    BAD_CERTIFICATE: `${refused}${demands ? ', or demands one' : ''}`,
+    UNSUPPORTED_CERTIFICATE: refused,
+    CERTIFICATE_UNKNOWN: refused,
+    ACCESS_DENIED: refused,
+    // By TLS 1.2 it may also be that there is no client certificate.
+    HANDSHAKE_FAILURE: `the peer refused the handshake: nothing on offer suits it${
+      demands ? ', or it demands a client certificate' : ''
+    }`,
+    INSUFFICIENT_SECURITY: 'the peer demands a stronger cipher suite',
+    PROTOCOL_VERSION: OTHER_VERSIONS,
+    UNRECOGNIZED_NAME: 'the peer does not know the name that it was asked for',
+    NO_APPLICATION_PROTOCOL: NO_HTTP2,
+  };
+}
 
-/** What the peer's alerts say (RFC 8446 section 6.2). */
-const ALERTS: Readonly<Record<string, string>> = {
-  CERTIFICATE_REQUIRED: 'the peer demands a client certificate',
-  UNKNOWN_CA: `${REFUSED}: it is from an authority that is unknown there`,
-  CERTIFICATE_EXPIRED: `${REFUSED}: it has expired`,
-  CERTIFICATE_REVOKED: `${REFUSED}: it has been revoked`,
-  // Sent where there is none, too: Go's servers do, by TLS 1.2.
-  BAD_CERTIFICATE: `${REFUSED}, or demands one`,
-  UNSUPPORTED_CERTIFICATE: REFUSED,
-  CERTIFICATE_UNKNOWN: REFUSED,
-  ACCESS_DENIED: REFUSED,
-  // By TLS 1.2 it may also be that there is no client certificate.
-  HANDSHAKE_FAILURE:
-    'the peer refused the handshake: nothing on offer suits it, or it demands a client certificate',
-  INSUFFICIENT_SECURITY: 'the peer demands a stronger cipher suite',
-  PROTOCOL_VERSION: OTHER_VERSIONS,
-  UNRECOGNIZED_NAME: 'the peer does not know the name that it was asked for',
-  NO_APPLICATION_PROTOCOL: NO_HTTP2,
-};
+const ALERTS = { client: alerts('client'), server: alerts('server') } as const;
 
 /** OpenSSL 3.2 began to call some `SSL/TLS` that had been `SSLV3`. */
 const ALERT = /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13|SSL\/TLS)_(?:ALERT_)?([A-Z_]+)$/;
 
-/** Why TLS failed, in plain words, for anybody; undefined for an error that is not TLS's. */
-export function tlsReason(error: NodeJS.ErrnoException): string | undefined {
+/**
+ * Why TLS failed, in plain words, for anybody; undefined for an error that is not TLS's.
+ *
+ * @param own which side this is
+ */
+export function tlsReason(
+  error: NodeJS.ErrnoException,
+  own: 'client' | 'server' = 'client',
+): string | undefined {
   const { code = '' } = error;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return anotherName(error);
   if (Object.hasOwn(OWN_CHECKS, code)) return OWN_CHECKS[code];
   const alert = ALERT.exec(code)?.[1];
   if (alert !== undefined) {
-    const known = Object.hasOwn(ALERTS, alert) ? ALERTS[alert] : undefined;
+    const known = Object.hasOwn(ALERTS[own], alert) ? ALERTS[own][alert] : undefined;
     return known ?? `the peer refused the handshake (${alert.toLowerCase()})`;
   }
   return /^ERR_(?:SSL|TLS|OSSL)_/.test(code) ? `the handshake failed (${code})` : undefined;
+}
+
+/**
+ * The same of a client's handshake with this server. Node closes the socket of a client whose certificate is not accepted
+ * as if it had hung up, and says why only there.
+ */
+export function tlsReasonOfServer(error: NodeJS.ErrnoException, socket: TLSSocket): string | undefined {
+  const check: unknown = socket.authorizationError;
+  if (!check) return tlsReason(error, 'server');
+  const code = String(check);
+  return tlsReason({ name: '', message: '', code }) ?? `the certificate was not accepted (${code})`;
 }
 
 const MAX_NAMES = 4;

@@ -168,7 +168,7 @@ export class Connection implements RoleConnection, ConnectionParts, Checked, Deb
       this.reader.read(chunk);
     } catch (error) {
       if (error instanceof ConnectionError) {
-        this.fail(brokenProtocol(error.code, error.message), error.message);
+        this.fail(brokenProtocol(error.code, error.message, error.refusal), error.message);
         return;
       }
       warn(error);

@@ -1,4 +1,5 @@
 /** Frames as RFC 9113 sections 4 and 6 lay them out. */
+import type { PeerRefusalReason } from '../../port/peer-refusal.js';
 
 /** The length of a frame header (section 4.1). */
 export const FRAME_HEADER_LENGTH = 9;
@@ -45,9 +46,11 @@ export const CLIENT_PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'l
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError';
 
+  /** @param refusal what a client has done so, if the code does not say it */
   constructor(
     readonly code: number,
     message: string,
+    readonly refusal?: PeerRefusalReason,
   ) {
     super(message);
   }

@@ -1,6 +1,6 @@
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
-import { brokenProtocol, NOT_ALIVE } from '../connection-ends.js';
+import { brokenProtocol, NO_SETTINGS, NOT_ALIVE } from '../connection-ends.js';
 import { Keepalive } from '../keepalive.js';
 import type { TransportLimits } from '../limits.js';
 
@@ -21,14 +21,14 @@ export interface Watched {
 
 const NEVER = -1;
 
-const NO_SETTINGS = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'no SETTINGS in time');
-const NO_ACKNOWLEDGEMENT = brokenProtocol(ErrorCode.SETTINGS_TIMEOUT, 'SETTINGS not acknowledged');
-const SLOW_FRAME = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'a frame not finished in time');
+const NO_ACKNOWLEDGEMENT = brokenProtocol(ErrorCode.SETTINGS_TIMEOUT, 'SETTINGS not acknowledged', 'timeout');
+const SLOW_FRAME = brokenProtocol(ErrorCode.ENHANCE_YOUR_CALM, 'a frame not finished in time', 'timeout');
 const STALLED: ConnectionEnd = {
   cause: 'keepalive',
   code: ErrorCode.ENHANCE_YOUR_CALM,
   text: 'the peer takes nothing of what it is sent',
   error: undefined,
+  refusal: 'keepalive',
 };
 
 /**

@@ -1,4 +1,5 @@
 import type { StreamAcceptor } from '../../port/connection.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
 import { ConnectionAge } from '../connection-age.js';
@@ -177,7 +178,7 @@ export class ServerRole implements Role {
     if (connection.writer.hasSentContent) pingStrikes.reset();
     connection.writer.hasSentContent = false;
     if (pingStrikes.isExceededBy(performance.now(), connection.streams.size > 0)) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS);
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, TOO_MANY_PINGS, 'too_many_pings');
     }
   }
 
@@ -190,8 +191,9 @@ export class ServerRole implements Role {
     this.closeIfDone();
   }
 
-  onLost(): void {
+  onLost({ refusal, text }: ConnectionEnd): void {
     clearTimeout(this.shutdownTimer);
+    if (refusal !== undefined) this.acceptor.onPeerRefused?.(this.connection.socket, refusal, text);
   }
 
   private closeIfDone(): void {

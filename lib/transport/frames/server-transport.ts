@@ -3,11 +3,13 @@ import tls from 'node:tls';
 import { Account } from '../../port/account.js';
 import type { ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
 import { speaksHttp2 } from '../connect.js';
-import { CLOSED_HERE, OVERDRAWN } from '../connection-ends.js';
+import { CLOSED_HERE, endOfHandshake, NO_ALPN, OVERDRAWN, tooManyConnections } from '../connection-ends.js';
 import { Listeners } from '../listeners.js';
 import type { ServerTransportOptions } from '../options.js';
 import { SOCKET_OPTIONS } from '../socket-options.js';
+import { tcpSocketOf } from '../tcp-socket.js';
 import { Watchdog } from '../watchdog.js';
 import { Connection } from './connection.js';
 import { ServerRole } from './server-role.js';
@@ -67,26 +69,26 @@ export class FramesServerTransport implements ServerTransport {
     serverTls.add(server);
     server.on('connection', (socket: Socket) => this.awaitHandshake(socket));
     // Node only tells of a handshake that fails, or whose time is over.
-    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('tlsClientError', (error, socket) => this.refuse(socket, endOfHandshake(error, socket)));
     return server;
   }
 
   private awaitHandshake(socket: Socket): void {
     if (this.isClosed || this.isFull) {
-      socket.destroy();
+      this.turnAway(socket);
       return;
     }
+    // A handshake that fails may be told once it is closed.
+    void socket.remoteAddress;
     this.handshaking.add(socket);
     socket.once('close', () => this.handshaking.delete(socket));
   }
 
   private acceptTls(socket: tls.TLSSocket): void {
-    // Node has no public way from a TLS socket to what it was made of.
-    const { _parent: under } = socket as tls.TLSSocket & { readonly _parent?: Socket | null };
-    if (under) this.handshaking.delete(under);
+    this.handshaking.delete(tcpSocketOf(socket));
     // "HTTP/2 connections over TLS MUST use protocol negotiation in TLS" (section 3.3).
     if (!speaksHttp2(socket)) {
-      socket.destroy();
+      this.refuse(socket, NO_ALPN);
       return;
     }
     // "An endpoint MUST treat a TLS renegotiation as a connection error of type PROTOCOL_ERROR" (9.2.1).
@@ -97,12 +99,8 @@ export class FramesServerTransport implements ServerTransport {
 
   private accept(socket: Socket): Connection | undefined {
     // It was in the TLS handshake, say.
-    if (this.isClosed) {
-      socket.destroy();
-      return undefined;
-    }
-    if (this.isFull) {
-      socket.destroy();
+    if (this.isClosed || this.isFull) {
+      this.turnAway(socket);
       return undefined;
     }
     const { limits } = this.options;
@@ -115,6 +113,18 @@ export class FramesServerTransport implements ServerTransport {
     this.watchdog.add(connection);
     connection.start();
     return connection;
+  }
+
+  /** A client comes when this is closed, which is not its fault, or full. */
+  private turnAway(socket: Socket): void {
+    this.refuse(socket, this.isClosed ? CLOSED_HERE : tooManyConnections(this.options.limits.maxConnections));
+  }
+
+  /** Ends a connection that has not become one. */
+  private refuse(socket: Socket, { refusal, text }: ConnectionEnd): void {
+    // First: what is closed says no more who it was.
+    if (refusal !== undefined) this.acceptor.onPeerRefused?.(tcpSocketOf(socket), refusal, text);
+    socket.destroy();
   }
 
   private get isFull(): boolean {

@@ -26,4 +26,5 @@ export const INADEQUATE_TLS: ConnectionEnd = {
   code: ErrorCode.INADEQUATE_SECURITY,
   text: 'TLS: the version or cipher suite is one that HTTP/2 prohibits',
   error: undefined,
+  refusal: 'tls',
 };

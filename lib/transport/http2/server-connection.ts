@@ -1,10 +1,18 @@
-import type { Http2Session, ServerHttp2Session } from 'node:http2';
+import type { ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import { Account } from '../../port/account.js';
+import type { StreamAcceptor } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import { ConnectionAge } from '../connection-age.js';
-import { CLOSED_HERE, OVERDRAWN, PINGED_TOO_OFTEN, TOO_MANY_PINGS, TOO_OLD } from '../connection-ends.js';
+import {
+  CLOSED_HERE,
+  NO_SETTINGS,
+  OVERDRAWN,
+  PINGED_TOO_OFTEN,
+  TOO_MANY_PINGS,
+  TOO_OLD,
+} from '../connection-ends.js';
 import { ConnectionUse } from '../connection-use.js';
 import { CONNECTION_WINDOW, type ServerLimits } from '../limits.js';
 import { PingStrikes } from '../ping-strikes.js';
@@ -23,6 +31,7 @@ const CONTROL_BYTES = 64;
 export class ServerConnection implements Checked, CarrierOwner {
   readonly #socket: Socket;
   readonly #limits: ServerLimits;
+  readonly #acceptor: StreamAcceptor;
   readonly #age: ConnectionAge;
   readonly #use: ConnectionUse;
   /** Undefined also once it has been ended by them. */
@@ -35,10 +44,13 @@ export class ServerConnection implements Checked, CarrierOwner {
   /** The client's SETTINGS have come. */
   #isReady = false;
   #isClosing = false;
+  /** The client is refused, and that has been told. */
+  #isRefused = false;
 
   /** @param socket TCP's, also below TLS */
-  constructor(socket: Socket, limits: ServerLimits) {
+  constructor(socket: Socket, limits: ServerLimits, acceptor: StreamAcceptor) {
     this.#socket = socket;
+    this.#acceptor = acceptor;
     this.#limits = limits;
     this.#pingStrikes = PingStrikes.of(limits.permitKeepalive);
     this.#age = new ConnectionAge(limits);
@@ -106,6 +118,7 @@ export class ServerConnection implements Checked, CarrierOwner {
   #end(end: ConnectionEnd, debug?: string): void {
     this.#isClosing = true;
     if (this.#carrier === undefined) {
+      this.tellIfRefused(end);
       this.#socket.destroy();
     } else {
       this.#carrier.decideEnd(end);
@@ -118,7 +131,7 @@ export class ServerConnection implements Checked, CarrierOwner {
   check(now: number): void {
     const { handshakeTimeoutMilliseconds } = this.#limits;
     if (!this.#isReady && now - this.#acceptedAt >= handshakeTimeoutMilliseconds) {
-      this.destroy();
+      this.#end(NO_SETTINGS);
       return;
     }
     this.#watch?.check(now);
@@ -135,7 +148,16 @@ export class ServerConnection implements Checked, CarrierOwner {
 
   /** Its socket is closed. */
   onClosed(): void {
-    this.#carrier?.account.close();
+    if (this.#carrier === undefined) return;
+    this.#carrier.account.close();
+    this.tellIfRefused(this.#carrier.end);
+  }
+
+  /** Tells of a client whose connection ends so, if it is for what the client did. */
+  tellIfRefused({ refusal, text }: ConnectionEnd): void {
+    if (refusal === undefined || this.#isRefused) return;
+    this.#isRefused = true;
+    this.#acceptor.onPeerRefused?.(this.#socket, refusal, text);
   }
 
   onStreamEnded(): void {}
@@ -146,11 +168,4 @@ export class ServerConnection implements Checked, CarrierOwner {
   takeReset(): boolean {
     return true;
   }
-}
-
-/** The socket that a session's TCP connection came in by: below TLS, another one than the session's. */
-export function acceptedSocketOf(session: Http2Session): Socket {
-  const socket = socketOf(session);
-  // Node has no public way from a TLS socket to what it was made of.
-  return (socket as Socket & { readonly _parent?: Socket | null })._parent ?? socket;
 }

@@ -7,23 +7,27 @@ import http2, {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { Account } from '../../port/account.js';
 import type { ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
 import type { HeaderList } from '../../port/headers.js';
-import { CLOSED_HERE } from '../connection-ends.js';
+import { speaksHttp2 } from '../connect.js';
+import { CLOSED_HERE, endOfHandshake, NO_ALPN, OVERDRAWN, tooManyConnections } from '../connection-ends.js';
 import { CONNECTION_WINDOW, STREAM_WINDOW } from '../limits.js';
 import { Listeners } from '../listeners.js';
 import type { ServerTransportOptions } from '../options.js';
 import type { ServerTls } from '../server-tls.js';
 import { SOCKET_OPTIONS } from '../socket-options.js';
+import { tcpSocketOf } from '../tcp-socket.js';
 import type { Watchdog } from '../watchdog.js';
 import { Carrier, type CarrierOwner, socketOf } from './carrier.js';
 import { destroySession } from './destroy-session.js';
 import { toHeaderList } from './fields.js';
 import type { NodeHttp2Server } from './node-types.js';
-import { acceptedSocketOf, ServerConnection } from './server-connection.js';
+import { ServerConnection } from './server-connection.js';
 import { NodeServerStream } from './server-stream.js';
 import { serverSessionOptions } from './session-options.js';
 import { sessionWatchdog } from './session-watch.js';
@@ -116,26 +120,47 @@ export class Http2ServerTransport implements ServerTransport {
   #createServer(): NodeHttp2Server {
     const { tls, limits } = this.#options;
     const options = serverSessionOptions(limits);
-    const server = tls === undefined ? http2.createServer(options) : secureServer(tls, options);
+    const server = tls === undefined ? http2.createServer(options) : this.#createSecureServer(tls, options);
     // Before Node's own listener, which makes a cleartext connection's session, and tells of it.
     server.prependListener('connection', (socket: Socket) => this.#accept(socket));
     server.on('session', (session: ServerHttp2Session) => {
-      const carrier = this.#connections.get(acceptedSocketOf(session))?.begin(session);
+      const carrier = this.#connections.get(tcpSocketOf(socketOf(session)))?.begin(session);
       if (carrier !== undefined) this.#carriers.set(session, carrier);
     });
     server.on('stream', this.#takeStream.bind(this) as StreamListener);
     return server;
   }
 
+  #createSecureServer(tls: ServerTls, options: SecureServerOptions): Http2SecureServer {
+    const server = http2.createSecureServer({ ...tls.options, ...options, ALPNProtocols: ['h2'] });
+    tls.add(server);
+    // Node answers and closes what does not speak HTTP/2, and what fails.
+    server.on('secureConnection', (socket: TLSSocket) => {
+      if (!speaksHttp2(socket)) this.#connections.get(tcpSocketOf(socket))?.tellIfRefused(NO_ALPN);
+    });
+    server.on('tlsClientError', (error, socket) =>
+      this.#tell(tcpSocketOf(socket), endOfHandshake(error, socket)),
+    );
+    return server;
+  }
+
   #accept(socket: Socket): void {
-    // It was in the accept queue when the server closed.
     const { limits } = this.#options;
-    if (this.#isClosing || this.#connections.size >= limits.maxConnections) {
+    // It was in the accept queue when the server closed.
+    if (this.#isClosing) {
       socket.destroy();
       return;
     }
+    if (this.#connections.size >= limits.maxConnections) {
+      // First: what is closed says no more who it was.
+      this.#tell(socket, tooManyConnections(limits.maxConnections));
+      socket.destroy();
+      return;
+    }
+    // A handshake that fails may be told once it is closed.
+    void socket.remoteAddress;
     socket.setKeepAlive(true, SOCKET_OPTIONS.keepAliveInitialDelay);
-    const connection = new ServerConnection(socket, limits);
+    const connection = new ServerConnection(socket, limits, this.#acceptor);
     this.#connections.set(socket, connection);
     this.#watchdog.add(connection);
     // Not the session's `close`, which may never come (NODE-HTTP2.md, "The end of a connection").
@@ -178,9 +203,19 @@ export class Http2ServerTransport implements ServerTransport {
     if (present !== undefined) return present;
     const { limits } = this.#options;
     const socket = socketOf(session);
-    const account = new Account(limits, () => destroySession(session, socket, ErrorCode.ENHANCE_YOUR_CALM));
+    const account = new Account(limits, (by) => {
+      carrier.decideEnd(OVERDRAWN[by]);
+      destroySession(session, socket, ErrorCode.ENHANCE_YOUR_CALM);
+      this.#tell(socket, OVERDRAWN[by]);
+    });
     const { stallTimeoutMilliseconds } = limits;
-    const carrier = new Carrier(session, socket, this.#attachedOwner, stallTimeoutMilliseconds, account);
+    const carrier: Carrier = new Carrier(
+      session,
+      socket,
+      this.#attachedOwner,
+      stallTimeoutMilliseconds,
+      account,
+    );
     const watch = { check: (now: number) => carrier.checkStreams(now) };
     this.#watchdog.add(watch);
     socket.once('close', () => {
@@ -201,6 +236,11 @@ export class Http2ServerTransport implements ServerTransport {
     onResetWithheld() {},
   };
 
+  /** Tells of a client that has no connection of its own here. */
+  #tell(socket: Socket, { refusal, text }: ConnectionEnd): void {
+    if (refusal !== undefined) this.#acceptor.onPeerRefused?.(socket, refusal, text);
+  }
+
   #stopListening(): void {
     this.#isClosing = true;
     this.#listeners.close();
@@ -209,10 +249,4 @@ export class Http2ServerTransport implements ServerTransport {
   #resolveIfClosed(): void {
     if (this.#connections.size === 0) this.#resolveClosed?.();
   }
-}
-
-function secureServer(tls: ServerTls, options: SecureServerOptions): Http2SecureServer {
-  const server = http2.createSecureServer({ ...tls.options, ...options, ALPNProtocols: ['h2'] });
-  tls.add(server);
-  return server;
 }

@@ -1,5 +1,6 @@
 import type { HeldBytes } from '../../../port/account.js';
 import { ErrorCode } from '../../../port/error-code.js';
+import { INVALID_PREFACE, TOO_MANY_CONTINUATIONS } from '../../connection-ends.js';
 import type { TransportLimits } from '../../limits.js';
 import {
   CLIENT_PREFACE,
@@ -130,7 +131,7 @@ export class FrameReader {
     // "Clients and servers MUST treat an invalid connection preface as a connection error of type
     // PROTOCOL_ERROR."
     if (chunk.compare(CLIENT_PREFACE, from, from + length, 0, length) !== 0) {
-      throw protocolError('invalid connection preface');
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, INVALID_PREFACE, 'not_http2');
     }
     this.prefaceLeft -= length;
     return length;
@@ -332,7 +333,7 @@ export class FrameReader {
   private readContinuation(flags: number, buffer: Buffer, start: number, end: number): void {
     const length = this.blockLength + end - start;
     // Before any memory is spent on it, and whatever the frames hold: a block that never ends is a flood.
-    if (++this.continuations > this.limits.maxContinuations) throw calm('too many CONTINUATION frames');
+    if (++this.continuations > this.limits.maxContinuations) throw calm(TOO_MANY_CONTINUATIONS);
     if (length > BLOCK_TOLERANCE * this.limits.maxHeaderListBytes) throw calm('field block too large');
     if (length > this.block.length) {
       const grown = Buffer.allocUnsafe(2 * length);
