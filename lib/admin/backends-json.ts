@@ -1,0 +1,111 @@
+import type {
+  AddressState,
+  ConnectivityState,
+  ConnectivityStateName,
+} from '../client/channel/connectivity.js';
+import type { LoadBalancing } from '../client/channel/load-balancing.js';
+import type { ClientConn } from '../client/client-conn.js';
+import { cut } from './statistics/texts.js';
+
+/** A backend in `/backends`. */
+export interface BackendJson {
+  readonly name: string;
+  readonly target: string;
+  readonly loadBalancing: LoadBalancing;
+  readonly state: ConnectivityStateName;
+  readonly addresses: readonly AddressJson[];
+}
+
+export interface AddressJson {
+  /** `HOST:PORT` or `unix:/PATH`. */
+  readonly address: string;
+  readonly state: ConnectivityStateName;
+  readonly connections: number;
+  readonly calls: number;
+  /** It is left out for a while, since its calls fail. */
+  readonly ejected: boolean;
+  /** What the last connection failed by, or was lost by; null if none was. */
+  readonly lastError: string | null;
+}
+
+/** A backend's name, the connections to it, and what cannot be seen by these. */
+export type NamedBackend = readonly [
+  name: string,
+  conn: ClientConn,
+  options?: { readonly loadBalancing?: LoadBalancing | undefined },
+];
+
+/** Backends as they stand. */
+export function backendsJson(backends: Iterable<NamedBackend>): BackendJson[] {
+  return Array.from(backends, ([name, conn, options]) => ({
+    name,
+    target: conn.target,
+    loadBalancing: options?.loadBalancing ?? 'round_robin',
+    state: conn.state.name,
+    addresses: conn.addresses.map(addressJson),
+  }));
+}
+
+function addressJson({ address, state, connections, calls, isEjected }: AddressState): AddressJson {
+  return {
+    address,
+    state: state.name,
+    connections,
+    calls,
+    ejected: isEjected,
+    lastError: errorOf(state),
+  };
+}
+
+function errorOf(state: ConnectivityState): string | null {
+  return state.name === 'TRANSIENT_FAILURE' ? cut(state.error.message) : null;
+}
+
+/** What says most about a backend that several processes have connections to, first. */
+const BY_IMPORTANCE: readonly ConnectivityStateName[] = [
+  'READY',
+  'TRANSIENT_FAILURE',
+  'CONNECTING',
+  'IDLE',
+  'SHUTDOWN',
+];
+
+/**
+ * The backends of several processes, as of one: connections and calls are sums; a backend is READY where one process has a
+ * connection.
+ */
+export function mergeBackends(lists: readonly (readonly BackendJson[])[]): BackendJson[] {
+  return merged(
+    lists.flat(),
+    ({ name }) => name,
+    (a, b) => ({
+      ...a,
+      state: moreImportant(a.state, b.state),
+      addresses: merged([...a.addresses, ...b.addresses], ({ address }) => address, mergedAddresses),
+    }),
+  );
+}
+
+function mergedAddresses(a: AddressJson, b: AddressJson): AddressJson {
+  return {
+    address: a.address,
+    state: moreImportant(a.state, b.state),
+    connections: a.connections + b.connections,
+    calls: a.calls + b.calls,
+    ejected: a.ejected || b.ejected,
+    lastError: a.lastError ?? b.lastError,
+  };
+}
+
+function moreImportant(a: ConnectivityStateName, b: ConnectivityStateName): ConnectivityStateName {
+  return BY_IMPORTANCE.indexOf(a) <= BY_IMPORTANCE.indexOf(b) ? a : b;
+}
+
+function merged<T>(all: readonly T[], nameOf: (one: T) => string, merge: (a: T, b: T) => T): T[] {
+  const byName = new Map<string, T>();
+  for (const one of all) {
+    const known = byName.get(nameOf(one));
+    byName.set(nameOf(one), known === undefined ? one : merge(known, one));
+  }
+  return [...byName.values()];
+}
