@@ -3,6 +3,7 @@ import { registerAccessLog } from './access-log.js';
 import { stream } from './chunks.js';
 import { framingTitle, GRPC_JS, LADDER, PARSER, registerFraming, SCANNER } from './framing.js';
 import { registerMetadata } from './metadata.js';
+import { registerMetrics } from './metrics.js';
 import { registerPeek } from './peek.js';
 import { registerStatus } from './status.js';
 
@@ -11,6 +12,7 @@ registerMetadata();
 registerStatus();
 registerPeek();
 registerAccessLog();
+registerMetrics();
 
 const filter = process.argv[2];
 const { benchmarks } = await run(filter === undefined ? {} : { filter: new RegExp(filter) });

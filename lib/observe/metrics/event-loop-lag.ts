@@ -2,11 +2,11 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { METRICS_LIMITS } from './defaults.js';
 
-/** Seconds. */
+/** In seconds. */
 export interface Lag {
   /** How long one turn took, at the moment. */
   readonly now: number;
-  /** Of a timer's period, which is part of it, since somebody looked before; undefined where none has passed. */
+  /** How late a timer came since somebody looked before; undefined where it has not come. */
   readonly window: LagWindow | undefined;
 }
 
@@ -22,8 +22,6 @@ export interface LagWindow {
 
 type Monitor = ReturnType<typeof monitorEventLoopDelay>;
 
-const NANOSECONDS = 1e9;
-
 /** One for the process, as its event loop is: what measures it cannot be had twice for free, and keeps nobody alive. */
 let monitor: Monitor | undefined;
 let window: LagWindow | undefined;
@@ -32,7 +30,7 @@ let windowReadAt = -Infinity;
 /** Begins to measure, if that is not so already. */
 export function monitorLag(): void {
   if (monitor !== undefined) return;
-  monitor = monitorEventLoopDelay({ resolution: METRICS_LIMITS.lagResolutionMilliseconds });
+  monitor = monitorEventLoopDelay({ resolution: METRICS_LIMITS.lagTimerMilliseconds });
   monitor.enable();
 }
 
@@ -51,12 +49,17 @@ export async function readLag(): Promise<Lag> {
 
 function windowOf(monitored: Monitor): LagWindow {
   return {
-    min: monitored.min / NANOSECONDS,
-    max: monitored.max / NANOSECONDS,
-    mean: monitored.mean / NANOSECONDS,
-    stddev: monitored.stddev / NANOSECONDS,
-    p50: monitored.percentile(50) / NANOSECONDS,
-    p90: monitored.percentile(90) / NANOSECONDS,
-    p99: monitored.percentile(99) / NANOSECONDS,
+    min: lateness(monitored.min),
+    max: lateness(monitored.max),
+    mean: lateness(monitored.mean),
+    stddev: monitored.stddev / 1e9,
+    p50: lateness(monitored.percentile(50)),
+    p90: lateness(monitored.percentile(90)),
+    p99: lateness(monitored.percentile(99)),
   };
+}
+
+/** What is monitored is the time between two of a timer's ends, in nanoseconds. */
+function lateness(nanoseconds: number): number {
+  return Math.max(0, nanoseconds / 1e9 - METRICS_LIMITS.lagTimerMilliseconds / 1000);
 }

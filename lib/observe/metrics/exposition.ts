@@ -42,7 +42,7 @@ export class FamilyText {
     let text = '';
     let count = 0;
     for (const [index, bound] of this.#bounds.entries()) {
-      count += buckets[index]!;
+      count += buckets[index] ?? 0;
       text += `${before}${bound}} ${count}\n`;
     }
     return `${text}${name}_sum${braced} ${value}\n${name}_count${braced} ${count}\n`;
@@ -58,7 +58,7 @@ function escaped(text: string): string {
 }
 
 function escapedValue(text: string): string {
-  return escaped(text).replaceAll('"', '\\"');
+  return !/["\\\n]/.test(text) ? text : escaped(text).replaceAll('"', '\\"');
 }
 
 /** "The target rendering is equivalent to the default Go rendering of float64 values", "with a .0 appended" (OpenMetrics 1.0). */

@@ -19,7 +19,10 @@ export interface Series {
   readonly labels: readonly string[];
   /** Of a histogram: the sum of what was observed. */
   readonly value: number;
-  /** Of a histogram: how many observations fell into each bucket alone, the last one being +Inf's. */
+  /**
+   * Of a histogram: how many observations fell into each bucket alone, +Inf's being the last one. Those that are empty are
+   * left out at the end.
+   */
   readonly buckets?: readonly number[];
 }
 

@@ -13,7 +13,7 @@ interface KernelView {
 /**
  * What prom-client's `collectDefaultMetrics` tells of the process itself and of its event loop, by the same names, and
  * nothing of its handles and its heap: counting those takes long where there are many. Nor does it read files in the way of
- * calls, watch each garbage collection, or tell of a window in which nothing was measured.
+ * calls, watch each garbage collection, tell of a window in which nothing was measured, or call a timer's period lag.
  */
 export class ProcessMetrics {
   readonly #startedAt = Math.round(Date.now() / 1000 - process.uptime());
@@ -66,8 +66,8 @@ export class ProcessMetrics {
         () => single(this.#lag?.now),
         'average',
       ),
-      this.#lagFamily('min', 'The shortest', 'min'),
-      this.#lagFamily('max', 'The longest', 'max'),
+      this.#lagFamily('min', 'The least', 'min'),
+      this.#lagFamily('max', 'The greatest', 'max'),
       this.#lagFamily('mean', 'The mean', 'average'),
       this.#lagFamily('stddev', 'The standard deviation of the', 'average'),
       this.#lagFamily('p50', 'The 50th percentile of the', 'average'),
@@ -79,7 +79,7 @@ export class ProcessMetrics {
   #lagFamily(which: keyof LagWindow, words: string, aggregator: Aggregator): Family {
     return gauge(
       `nodejs_eventloop_lag_${which}_seconds`,
-      `${words} period of a timer of 10 ms since the last scrape, in seconds.`,
+      `${words} lateness of a timer since the last scrape, in seconds.`,
       [],
       () => single(this.#lag?.window?.[which]),
       aggregator,

@@ -53,13 +53,9 @@ class PromMetric {
     if (buckets === undefined) return [{ labels: named, value }];
     const { name } = this.#family;
     let count = 0;
-    const values: PromValue[] = buckets.map((observations, index) => {
-      count += observations;
-      return {
-        labels: { le: bounds[index] ?? '+Inf', ...named },
-        value: count,
-        metricName: `${name}_bucket`,
-      };
+    const values = [...bounds, '+Inf'].map((le, index): PromValue => {
+      count += buckets[index] ?? 0;
+      return { labels: { le, ...named }, value: count, metricName: `${name}_bucket` };
     });
     values.push({ labels: named, value, metricName: `${name}_sum` });
     values.push({ labels: named, value: count, metricName: `${name}_count` });

@@ -1,4 +1,5 @@
 import type { Aggregator, Family, FamilyHead, Series } from './family.js';
+import { Turns } from './turns.js';
 
 /** What the metrics of one process were at a moment, or those of several together: plain JSON. */
 export interface MetricsSnapshot {
@@ -10,18 +11,16 @@ export interface FamilySnapshot extends FamilyHead {
   readonly series: readonly Series[];
 }
 
-export function snapshotOf(families: readonly Family[]): MetricsSnapshot {
-  return {
-    families: families.map(({ name, help, type, aggregator, labelNames, bounds, read }) => ({
-      name,
-      help,
-      type,
-      aggregator,
-      labelNames,
-      ...(bounds !== undefined && { bounds }),
-      series: read(),
-    })),
-  };
+/** Each metric is of one moment; where there are very many methods, the next one of a moment later. */
+export async function snapshotOf(families: readonly Family[]): Promise<MetricsSnapshot> {
+  const turns = new Turns();
+  const snapshots: FamilySnapshot[] = [];
+  for (const { name, help, type, aggregator, labelNames, bounds, read } of families) {
+    if (turns.isDue) await turns.next();
+    const head = { name, help, type, aggregator, labelNames, ...(bounds !== undefined && { bounds }) };
+    snapshots.push({ ...head, series: read() });
+  }
+  return { families: snapshots };
 }
 
 /**
@@ -85,7 +84,9 @@ class MergedFamily {
     }
     known.count++;
     known.value = COMBINE[this.#head.aggregator](known.value, value, known.count);
-    for (const [index, observations] of buckets?.entries() ?? []) known.buckets![index]! += observations;
+    for (const [index, observations] of buckets?.entries() ?? []) {
+      known.buckets![index] = (known.buckets![index] ?? 0) + observations;
+    }
   }
 
   snapshot(): FamilySnapshot {

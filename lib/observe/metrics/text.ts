@@ -1,8 +1,8 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CONTENT_TYPES, formatFor, type TextFormat } from './accept.js';
 import { METRICS_LIMITS } from './defaults.js';
 import { FamilyText } from './exposition.js';
 import type { MetricsSnapshot } from './snapshot.js';
+import { Turns } from './turns.js';
 
 /** Metrics as an HTTP response carries them. */
 export interface MetricsText {
@@ -22,12 +22,13 @@ export function textOf(snapshot: MetricsSnapshot, accept?: string): Promise<Metr
 
 export async function textIn(format: TextFormat, { families }: MetricsSnapshot): Promise<MetricsText> {
   const output = new TextOutput();
+  const turns = new Turns();
   for (const family of families) {
     const text = new FamilyText(family, format);
     output.write(text.head());
     for (const series of family.series) {
       output.write(text.series(series));
-      if (output.isDue) await output.turn();
+      if (turns.isDue) await turns.next();
     }
   }
   if (format === 'openmetrics') output.write('# EOF\n');
@@ -37,21 +38,10 @@ export async function textIn(format: TextFormat, { families }: MetricsSnapshot):
 class TextOutput {
   readonly #chunks: Buffer[] = [];
   #text = '';
-  #turnEndsAt = nextEnd();
 
   write(text: string): void {
     this.#text += text;
     if (this.#text.length >= METRICS_LIMITS.chunkCharacters) this.#flush();
-  }
-
-  /** Calls have waited for long enough. */
-  get isDue(): boolean {
-    return performance.now() >= this.#turnEndsAt;
-  }
-
-  async turn(): Promise<void> {
-    await nextTurn();
-    this.#turnEndsAt = nextEnd();
   }
 
   end(): Buffer {
@@ -63,8 +53,4 @@ class TextOutput {
     this.#chunks.push(Buffer.from(this.#text));
     this.#text = '';
   }
-}
-
-function nextEnd(): number {
-  return performance.now() + METRICS_LIMITS.turnMilliseconds;
 }
