@@ -14,8 +14,17 @@ import {
   time,
   wholeNumber,
 } from './values.js';
+import { wants } from './words.js';
 
 const TARGET_FORMS = 'http://HOST:PORT, https://HOST:PORT, unix:/PATH, HOST:PORT or dns:///HOST:PORT';
+
+const AUTHORITY_FORMS = 'preserve, HOST or HOST:PORT';
+
+/** @throws TypeError */
+export function checkAuthority(value: string, forms: string): void {
+  const isSendable = problemOf(() => void checkedAuthority('', value)) === undefined;
+  if (!isSendable) throw new TypeError(wants('no authority', forms)({ input: value }));
+}
 
 const target = text('target', TARGET_FORMS, (value) => void parseTarget(value));
 
@@ -73,7 +82,7 @@ export const backend = keys({
     .describe(
       'Calls at a time; further ones fail with RESOURCE_EXHAUSTED at once. By default as many as come.',
     ),
-  authority: text('authority', 'preserve, HOST or HOST:PORT', (value) => void checkedAuthority('it', value))
+  authority: text('authority', AUTHORITY_FORMS, (value) => checkAuthority(value, AUTHORITY_FORMS))
     .optional()
     .describe(
       "The :authority of requests: preserve for the client's, or a fixed one; by default the target's host and port.",

@@ -23,7 +23,12 @@ export type LoadedConfig = {
       readonly folder: string;
       readonly mistakes?: undefined;
     }
-  | { readonly config?: undefined; readonly mistakes: readonly ConfigMistake[] }
+  | {
+      readonly config?: undefined;
+      readonly tls?: undefined;
+      readonly folder?: undefined;
+      readonly mistakes: readonly ConfigMistake[];
+    }
 );
 
 /** Reads a config file and the certificates, keys and authorities that it names. Never rejects. */

@@ -11,12 +11,12 @@ const NAME_FORMS = 'a metadata name, as x-tenant';
 const metadataName = text('metadata name', NAME_FORMS, checkName);
 
 /** Values by names; bytes, whose names end in `-bin`, as base64. */
-function values(noun: string, forms: string, check: (name: string, value: string) => void) {
+function values(noun: string, check: (name: string, value: string) => void) {
   // What a value is is not told: it may be a secret.
   const value = z.string({
-    error: ({ input }) => `must be text${typeof input === 'number' ? ', in quotes' : ''}: give ${forms}`,
+    error: ({ input }) => (typeof input === 'object' ? 'must be text' : 'must be text: put it in quotes'),
   });
-  const error = wants('mapping', noun);
+  const error = wants('no mapping', noun);
   return z.record(z.string(), value, { error }).superRefine((record, ctx) => {
     for (const [name, each] of Object.entries(record)) {
       const problem = problemOf(() => {
@@ -36,21 +36,17 @@ function isRecord(value: unknown): boolean {
 }
 
 /** What a call must have. */
-export const metadataMatch = values(
-  'names and values: { x-tenant: acme }',
-  'a value, as acme, or a prefix, as acme-*',
-  (name, value) => {
-    const prefix = value.endsWith('*') ? value.slice(0, -1) : value;
-    if (isBinary(name) && prefix !== value) throw new TypeError('bytes have no prefix: give all, in base64');
-    if (prefix.includes('*')) throw new TypeError('may have a * at its end only, which makes it a prefix');
-    checkValue(name, prefix);
-  },
-).describe(
+export const metadataMatch = values('names and values: { x-tenant: acme }', (name, value) => {
+  const prefix = value.endsWith('*') ? value.slice(0, -1) : value;
+  if (isBinary(name) && prefix !== value) throw new TypeError('bytes have no prefix: give all, in base64');
+  if (prefix.includes('*')) throw new TypeError('may have a * at its end only, which makes it a prefix');
+  checkValue(name, prefix);
+}).describe(
   'Metadata that a call must have, all of it: a value, or a prefix of one with a * at its end. Of repeated values any will do. Values of names that end in -bin in base64.',
 );
 
 const changedNames = {
-  set: values('names and values: { x-proxy: edge }', 'a value', checkValue),
+  set: values('names and values: { x-proxy: edge }', checkValue),
   remove: list(metadataName, 'metadata names'),
 };
 

@@ -38,7 +38,7 @@ const listenTls = keys({
 const listenKeys = keys({ address, tls: listenTls.optional().describe('Takes calls by TLS.') });
 
 const listener = z
-  .union([address, listenKeys], { error: wants('address', `${ADDRESS_FORMS}, or { address, tls }`) })
+  .union([address, listenKeys], { error: wants('no address', `${ADDRESS_FORMS}, or { address, tls }`) })
   .transform((given) => (typeof given === 'string' ? listenKeys.parse({ address: given }) : given));
 
 const host = text('host', 'a host name without a port, as proxy.internal', (value) => {
@@ -54,13 +54,13 @@ const adminKeys = keys({
 });
 
 const admin = z
-  .union([address, adminKeys], { error: wants('address', `${ADDRESS_FORMS}, or { address, hosts }`) })
+  .union([address, adminKeys], { error: wants('no address', `${ADDRESS_FORMS}, or { address, hosts }`) })
   .transform((given) => (typeof given === 'string' ? adminKeys.parse({ address: given }) : given));
 
 const WORKERS_FORMS = 'a whole number from 1 to 1024, or auto';
 
 const workers = z.union([wholeNumber(1, 1024), oneOf(['auto'])], {
-  error: wants('such number', WORKERS_FORMS),
+  error: wants('none', WORKERS_FORMS),
 });
 
 /** The keys of these, all of which may be left out. */

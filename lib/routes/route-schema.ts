@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Code } from '../grpc/status.js';
-import { checkedAuthority } from '../port/address.js';
+import { checkAuthority } from './backend-schema.js';
 import { metadataChanges, metadataMatch } from './metadata-schema.js';
 import {
   ALWAYS,
@@ -59,7 +59,7 @@ const match = keys({
     .describe('Names of methods, or prefixes with a * at their end; one, or several of which any will do.'),
   authority: text('authority', 'HOST or HOST:PORT', (value) => {
     if (value.includes('*')) throw new TypeError('takes no *: give HOST or HOST:PORT');
-    checkedAuthority('it', value);
+    checkAuthority(value, 'HOST or HOST:PORT');
   })
     .optional()
     .describe('The host that the client asked for, in any case; without a port, any port will do.'),
@@ -74,7 +74,7 @@ const choice = keys({
 const PRIMARY_FORMS = "a backend's name, or a list of { backend, weight }";
 
 const primary = z
-  .union([backendName, list(choice, '{ backend, weight }')], { error: wants('backend', PRIMARY_FORMS) })
+  .union([backendName, list(choice, '{ backend, weight }')], { error: wants('no backend', PRIMARY_FORMS) })
   .transform((given) => (typeof given === 'string' ? [{ backend: given, weight: 1 }] : given));
 
 const secondaryKeys = keys({
@@ -86,7 +86,7 @@ const secondaryKeys = keys({
 
 const secondary = z
   .union([backendName, secondaryKeys], {
-    error: wants('backend', "a backend's name, or { backend, onError }"),
+    error: wants('no backend', "a backend's name, or { backend, onError }"),
   })
   .transform((given) => (typeof given === 'string' ? secondaryKeys.parse({ backend: given }) : given));
 
@@ -104,7 +104,7 @@ const shadowKeys = keys({
 
 const shadow = z
   .union([backendName, shadowKeys], {
-    error: wants('backend', "a backend's name, or { backend, percent, … }"),
+    error: wants('no backend', "a backend's name, or { backend, percent, … }"),
   })
   .transform((given) => (typeof given === 'string' ? shadowKeys.parse({ backend: given }) : given));
 

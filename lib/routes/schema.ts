@@ -8,7 +8,7 @@ import { wants } from './words.js';
 
 const backends = z
   .record(z.string(), backend, {
-    error: wants('mapping', 'backends by their names: { files: { target: … } }'),
+    error: wants('no mapping', 'backends by their names: { files: { target: … } }'),
   })
   .superRefine((given, ctx) => {
     for (const name of Object.keys(given)) {

@@ -7,7 +7,7 @@ import { wants, wantsOneOf } from './words.js';
 
 /** A text that is more than any text. @param check throws an Error that says what is wrong */
 export function text(noun: string, forms: string, check: (text: string) => void = () => {}) {
-  return z.string({ error: wants(noun, forms) }).superRefine((value, ctx) => {
+  return z.string({ error: wants(`no ${noun}`, forms) }).superRefine((value, ctx) => {
     const problem = problemOf(() =>
       value === '' ? fail(wants(noun, forms)({ input: null })) : check(value),
     );
@@ -17,12 +17,12 @@ export function text(noun: string, forms: string, check: (text: string) => void 
 
 /** A text that may be empty. */
 export function anyText(noun: string, forms: string) {
-  return z.string({ error: wants(noun, forms) });
+  return z.string({ error: wants(`no ${noun}`, forms) });
 }
 
 /** A text that stands for something else. @param parse throws an Error that says what is wrong */
 function textFor<T>(noun: string, forms: string, parse: (text: string) => T) {
-  return z.string({ error: wants(noun, forms) }).transform((value, ctx): T => {
+  return z.string({ error: wants(`no ${noun}`, forms) }).transform((value, ctx): T => {
     let parsed: T | undefined;
     const problem = problemOf(() => {
       parsed = parse(value);
@@ -50,12 +50,12 @@ export const size = z.union(
   [
     textFor<Size>('size', SIZE_FORMS, (value) => ({ text: value, bytes: parseSize(value) })),
     z
-      .number({ error: wants('size', SIZE_FORMS) })
-      .int({ error: wants('size', SIZE_FORMS) })
-      .min(0, { error: wants('size', SIZE_FORMS) })
+      .number({ error: wants('no size', SIZE_FORMS) })
+      .int({ error: wants('no size', SIZE_FORMS) })
+      .min(0, { error: wants('no size', SIZE_FORMS) })
       .transform((bytes): Size => ({ text: String(bytes), bytes })),
   ],
-  { error: wants('size', SIZE_FORMS) },
+  { error: wants('no size', SIZE_FORMS) },
 );
 
 /** A whole number in a range. */
@@ -64,18 +64,18 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER) {
     most === Number.MAX_SAFE_INTEGER
       ? `a whole number from ${least}`
       : `a whole number from ${least} to ${most}`;
-  const error = wants('such number', forms);
+  const error = wants('none', forms);
   return z.number({ error }).int({ error }).min(least, { error }).max(most, { error });
 }
 
 /** Any number in a range. */
 export function number(least: number, most: number) {
-  const error = wants('such number', `a number from ${least} to ${most}`);
+  const error = wants('none', `a number from ${least} to ${most}`);
   return z.number({ error }).min(least, { error }).max(most, { error });
 }
 
 /** True or false. */
-export const flag = z.boolean({ error: wants('such value', 'true or false') });
+export const flag = z.boolean({ error: wants('none', 'true or false') });
 
 /** One of some words. */
 export function oneOf<const T extends readonly string[]>(words: T) {
@@ -83,14 +83,14 @@ export function oneOf<const T extends readonly string[]>(words: T) {
 }
 
 /** A file's path. */
-export const filePath = text('path', 'the path of a file, relative to this one', (path) => {
+export const filePath = text('path', 'the path of a file', (path) => {
   if (path.includes('\0')) throw new TypeError('is no path: there is a NUL in it');
 });
 
 /** Keys that are known; others are mistakes. */
 export function keys<T extends z.ZodRawShape>(shape: T) {
   const known = Object.keys(shape);
-  const error = wants('mapping', `keys: ${known.join(', ')}`);
+  const error = wants('no mapping', `keys: ${known.join(', ')}`);
   // Of unknown keys zod tells by one issue, whatever their number: its message is what is known here.
   return z.strictObject(shape, {
     error: (issue) => (issue.code === 'unrecognized_keys' ? known.join(SEPARATOR) : error(issue)),
@@ -106,14 +106,16 @@ export function knownKeys(message: string): string[] {
 
 /** A list of at least one. */
 export function list<T extends z.ZodType>(item: T, noun: string) {
-  const error = wants('list', `a list of ${noun}`);
-  return z.array(item, { error }).min(1, { error: `is empty: give at least one of the ${noun}` });
+  const forms = `a list of ${noun}`;
+  return z
+    .array(item, { error: wants('no list', forms) })
+    .min(1, { error: `is an empty list: give ${forms}` });
 }
 
 /** A list of at least one, or that one. */
 export function oneOrMore<T extends z.ZodType>(item: T, noun: string, forms: string) {
   return z
-    .union([item, list(item, noun)], { error: wants('such value', forms) })
+    .union([item, list(item, noun)], { error: wants('none', forms) })
     .transform((value): z.output<T>[] => (Array.isArray(value) ? value : [value]) as z.output<T>[]);
 }
 

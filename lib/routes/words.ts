@@ -6,7 +6,7 @@ import { didYouMean } from './did-you-mean.js';
 const MAX_SHOWN = 60;
 
 /** More names than these are not listed. */
-const MAX_LISTED = 12;
+const MAX_LISTED = 16;
 
 /** What an editor, a log or a terminal would take for more than a letter. */
 const ILLEGIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
@@ -33,11 +33,11 @@ interface WrongValue {
   readonly input?: unknown;
 }
 
-/** The message for what is none. @param noun what it is to be: `duration` @param forms what that looks like */
+/** The message for what is none. @param noun what it is to be, as `no duration` @param forms what that looks like */
 export function wants(noun: string, forms: string): (issue: WrongValue) => string {
   return ({ input }) => {
     if (input === undefined) return `is missing: give ${forms}`;
-    return input === null ? `is empty: give ${forms}` : `${shown(input)} is no ${noun}: give ${forms}`;
+    return input === null ? `is empty: give ${forms}` : `${shown(input)} is ${noun}: give ${forms}`;
   };
 }
 
@@ -45,7 +45,7 @@ export function wants(noun: string, forms: string): (issue: WrongValue) => strin
 export function wantsOneOf(words: readonly string[]): (issue: WrongValue) => string {
   const forms = listed(words, 'or');
   return ({ input }) => {
-    if (input === undefined || input === null) return wants('', forms)({ input });
+    if (input === undefined || input === null) return wants('none', forms)({ input });
     return `${shown(input)} is none: give ${forms}${meant(input, words)}`;
   };
 }
