@@ -22,7 +22,9 @@ export type {
 } from './call/outcome.js';
 export type { CallOptions } from './client/call-options.js';
 export type {
+  AddressFailure,
   AddressState,
+  ConnectionCounts,
   ConnectivityState,
   ConnectivityStateName,
 } from './client/channel/connectivity.js';

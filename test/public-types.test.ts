@@ -44,6 +44,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'get scheme',
       'get state',
       'get addresses',
+      'get counts',
       'connect',
       'waitForStateChange',
       'setSecureContext',

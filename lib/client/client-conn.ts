@@ -13,7 +13,12 @@ import { checkedTransport, createDialer } from '../transport/transports.js';
 import { AddressHealth } from './address-health.js';
 import type { Backend } from './channel/backend.js';
 import { Channel } from './channel/channel.js';
-import type { AddressState, ConnectivityState, ConnectivityStateName } from './channel/connectivity.js';
+import type {
+  AddressState,
+  ConnectionCounts,
+  ConnectivityState,
+  ConnectivityStateName,
+} from './channel/connectivity.js';
 import type { WatchHealth } from './channel/health.js';
 import { LOAD_BALANCING, type LoadBalancing } from './channel/load-balancing.js';
 import type { ClientStream, ClientStreamOptions } from './client-stream.js';
@@ -121,6 +126,11 @@ export class ClientConn {
   /** The addresses that the target is known to have, each as it stands; a name has none before it is resolved. */
   get addresses(): AddressState[] {
     return this.channel.addresses;
+  }
+
+  /** What has gone wrong with its connections since it was dialled; each time as it is then. */
+  get counts(): ConnectionCounts {
+    return this.channel.counts;
   }
 
   /** Makes a connection now if there is none, in place of with the next call. */

@@ -7,6 +7,7 @@ import type { Backend } from './backend.js';
 import type { ChannelLimits } from './channel-limits.js';
 import {
   type AddressState,
+  type ConnectionCounts,
   type ConnectivityState,
   type ConnectivityStateName,
   SHUTDOWN,
@@ -72,6 +73,11 @@ export class Channel implements EndpointsOwner {
   /** The addresses that are known now, each as it stands. */
   get addresses(): AddressState[] {
     return this.#endpoints.addresses;
+  }
+
+  /** What has gone wrong with connections so far. */
+  get counts(): ConnectionCounts {
+    return this.#endpoints.counts;
   }
 
   /** Resolves with the state once it is another than `from`. */

@@ -28,6 +28,28 @@ export interface AddressState {
   readonly calls: number;
   /** It is left out for a while, since its calls fail. */
   readonly isEjected: boolean;
+  /** What went wrong last with a connection to it, of what counts as `ConnectionCounts.connectionFailures`; kept. */
+  readonly lastFailure: AddressFailure | undefined;
+}
+
+/** What has gone wrong with the connections to a backend since it was dialled, at all addresses that it has had: only growing. */
+export interface ConnectionCounts {
+  /**
+   * Attempts to make a connection that failed, however often calls waited for them, and connections that were lost: reset,
+   * found dead, ended for a broken protocol or by a GOAWAY with an error, or closed by the backend without a GOAWAY. Not
+   * those that it closes by GOAWAY, that are closed here, or that are given up for another address; nor names that cannot
+   * be resolved.
+   */
+  readonly connectionFailures: number;
+  /** How often an address was left out because its calls failed. */
+  readonly ejections: number;
+}
+
+/** How a connection was lost, or could not be made; `at`: when, in milliseconds since the epoch. */
+export interface AddressFailure {
+  /** In the words of the calls that fail by it. */
+  readonly text: string;
+  readonly at: number;
 }
 
 export const IDLE: ConnectivityState = { name: 'IDLE' };

@@ -1,5 +1,7 @@
+import { now } from '../../call/clock.js';
 import type { Failure } from '../../call/outcome.js';
 import type { ClientConnection, Dialer } from '../../port/connection.js';
+import type { ConnectionEnd } from '../../port/connection-end.js';
 import type { BackendAddress } from '../../port/target.js';
 import type { ChannelLimits } from './channel-limits.js';
 import type { HealthWatch, WatchHealth } from './health.js';
@@ -13,6 +15,8 @@ export interface EndpointOwner {
   onEndpointChanged(endpoint: Endpoint): void;
   /** There may be room for a stream where there was none. */
   onRoom(): void;
+  /** A connection to it was lost, or could not be made. */
+  onConnectionFailed(): void;
   /** Its last connection has ended. */
   onEndpointEmpty(): void;
 }
@@ -33,6 +37,8 @@ export class Endpoint implements Picker, SubchannelOwner {
   calls = 0;
   /** No call is sent there where there is another address: see {@link OutlierDetection}. */
   isEjected = false;
+  /** The connection that was lost last, or could not be made, and when: in milliseconds since the epoch. */
+  lastFailure: { readonly end: ConnectionEnd; readonly wasReady: boolean; readonly at: number } | undefined;
   /** Set where there are several addresses. */
   watch: EndpointWatch | undefined;
   readonly #owner: EndpointOwner;
@@ -154,6 +160,11 @@ export class Endpoint implements Picker, SubchannelOwner {
 
   onRoom(): void {
     this.#owner.onRoom();
+  }
+
+  onConnectionFailed(end: ConnectionEnd, wasReady: boolean): void {
+    this.lastFailure = { end, wasReady, at: now() };
+    this.#owner.onConnectionFailed();
   }
 
   onEmpty(): void {

@@ -6,7 +6,7 @@ import type { BackendAddress } from '../../port/target.js';
 import type { Backend } from './backend.js';
 import { Balancer, leastRequest, roundRobin } from './balancer.js';
 import type { ChannelLimits } from './channel-limits.js';
-import type { AddressState } from './connectivity.js';
+import type { AddressState, ConnectionCounts } from './connectivity.js';
 import { Endpoint, type EndpointOwner } from './endpoint.js';
 import type { ClientShare, Lanes } from './lanes.js';
 import { OutlierDetection } from './outlier-detection.js';
@@ -14,7 +14,7 @@ import { inTurns, PickFirst } from './pick-first.js';
 import type { PickedConnection, Picker } from './picker.js';
 import { Resolver, type ResolverOwner } from './resolver.js';
 import { CONNECTING, IDLE, type SubchannelState } from './subchannel-state.js';
-import { connectivityOf } from './told-state.js';
+import { connectivityOf, failureOf } from './told-state.js';
 
 /** Who is told of {@link Endpoints}; never from inside one of their methods, nor of a stream's. */
 export interface EndpointsOwner {
@@ -50,6 +50,8 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
   /** The only address, or the policy; undefined: no address is known yet, which {@link #unresolved} says more of. */
   #picker: Picker | undefined;
   #unresolved: SubchannelState = IDLE;
+  #connectionFailures = 0;
+  #ejections = 0;
 
   constructor(backend: Backend, limits: ChannelLimits, lanes: Lanes, owner: EndpointsOwner) {
     this.#backend = backend;
@@ -65,13 +67,26 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
   }
 
   get addresses(): AddressState[] {
-    return Array.from(this.#endpoints.values(), ({ address, state, connectionCount, calls, isEjected }) => ({
+    return Array.from(this.#endpoints.values(), (endpoint) => this.#stateOf(endpoint));
+  }
+
+  #stateOf({ address, state, connectionCount, calls, isEjected, lastFailure }: Endpoint): AddressState {
+    const { name } = this.#backend;
+    return {
       address: formatAddress(address.address),
-      state: connectivityOf(state, this.#backend.name),
+      state: connectivityOf(state, name),
       connections: connectionCount,
       calls,
       isEjected,
-    }));
+      lastFailure: lastFailure && {
+        text: failureOf(lastFailure, name).error.message,
+        at: lastFailure.at,
+      },
+    };
+  }
+
+  get counts(): ConnectionCounts {
+    return { connectionFailures: this.#connectionFailures, ejections: this.#ejections };
   }
 
   get areEmpty(): boolean {
@@ -155,6 +170,10 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
     this.#owner.onRoom();
   }
 
+  onConnectionFailed(): void {
+    this.#connectionFailures++;
+  }
+
   onEndpointEmpty(): void {
     for (const endpoint of this.#leaving) if (endpoint.connectionCount === 0) this.#leaving.delete(endpoint);
     if (this.areEmpty) this.#owner.onEmpty();
@@ -199,8 +218,14 @@ export class Endpoints implements Picker, EndpointOwner, ResolverOwner {
     const { loadBalancing, ejectsOutliers } = this.#backend;
     if (loadBalancing === 'pick_first') return new PickFirst();
     const order = loadBalancing === 'round_robin' ? roundRobin() : leastRequest();
-    const onChanged = (): void => balancer.onChanged();
-    const balancer = new Balancer(order, ejectsOutliers ? new OutlierDetection(onChanged) : undefined);
+    if (!ejectsOutliers) return new Balancer(order, undefined);
+    const outliers = new OutlierDetection({
+      onEjected: () => {
+        this.#ejections++;
+      },
+      onChanged: () => balancer.onChanged(),
+    });
+    const balancer = new Balancer(order, outliers);
     return balancer;
   }
 

@@ -19,18 +19,25 @@ interface Record {
   timer: NodeJS.Timeout | undefined;
 }
 
+/** Who is told of what {@link OutlierDetection} does. */
+export interface OutlierDetectionOwner {
+  /** An address has been left out; {@link onChanged} follows. */
+  onEjected(): void;
+  /** One has been left out, or is back. */
+  onChanged(): void;
+}
+
 /**
  * Leaves out, for a while, an address whose calls fail though connections to it can be made: simplified from gRFC A50.
  * At most half of the addresses are left out at a time, and never the last one.
  */
 export class OutlierDetection implements EndpointWatch {
-  readonly #onChanged: () => void;
+  readonly #owner: OutlierDetectionOwner;
   readonly #records = new Map<Endpoint, Record>();
   #ejected = 0;
 
-  /** @param onChanged some address has been left out, or is back */
-  constructor(onChanged: () => void) {
-    this.#onChanged = onChanged;
+  constructor(owner: OutlierDetectionOwner) {
+    this.#owner = owner;
   }
 
   /** These are the addresses now. */
@@ -77,10 +84,11 @@ export class OutlierDetection implements EndpointWatch {
     const time = Math.min(record.ejections * EJECTION_MILLISECONDS, MAX_EJECTION_MILLISECONDS);
     const onServed = (): void => {
       this.#readmit(endpoint, record);
-      this.#onChanged();
+      this.#owner.onChanged();
     };
     record.timer = outsideOfCalls(() => setTimeout(onServed, time).unref());
-    this.#onChanged();
+    this.#owner.onEjected();
+    this.#owner.onChanged();
   }
 
   #readmit(endpoint: Endpoint, record: Record): void {

@@ -45,6 +45,8 @@ export interface SubchannelOwner extends PooledAddress {
   onStateChanged(): void;
   /** There may be room for a stream where there was none. */
   onRoom(): void;
+  /** A connection has ended that was lost, or could not be made: not in order. */
+  onConnectionFailed(end: ConnectionEnd, wasReady: boolean): void;
   /** Its last connection has ended. */
   onEmpty(): void;
 }
@@ -280,6 +282,7 @@ export class Subchannel implements Picker, WatchedAddress, ConnectionPool {
   onEnded(pooled: PooledConnection, end: ConnectionEnd): void {
     const { phase } = pooled;
     if (isBroken(end)) this.#lanes.split(pooled.clients);
+    if (isFailure(phase, end)) this.#owner.onConnectionFailed(end, phase !== 'connecting');
     this.#connections.delete(pooled);
     if (this.#newest === pooled) this.#newest = undefined;
     if (this.#connections.size === 0) {
@@ -354,6 +357,23 @@ export class Subchannel implements Picker, WatchedAddress, ConnectionPool {
 
 function isBroken({ cause }: ConnectionEnd): boolean {
   return cause === 'protocol' || cause === 'goaway';
+}
+
+/** Whether it did not end in order. */
+function isFailure(phase: PooledConnection['phase'], { cause }: ConnectionEnd): boolean {
+  switch (cause) {
+    case 'local':
+      return false;
+    case 'connect':
+    case 'settings':
+      // Of an attempt that was let go of nobody needs to know.
+      return phase === 'connecting';
+    case 'closed':
+      // "Endpoints SHOULD always send a GOAWAY frame before closing a connection" (RFC 9113 section 6.8).
+      return phase !== 'going away';
+    default:
+      return true;
+  }
 }
 
 function tellStateChanged(owner: SubchannelOwner): void {

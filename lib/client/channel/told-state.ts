@@ -14,7 +14,7 @@ export function connectivityOf(state: SubchannelState, target: string): Connecti
 
 /** What calls fail with while no connection can be made. */
 export function failureOf(
-  { end, wasReady }: SubchannelState & { readonly name: 'failed' },
+  { end, wasReady }: Pick<SubchannelState & { readonly name: 'failed' }, 'end' | 'wasReady'>,
   target: string,
 ): Failure {
   return (wasReady ? connectionLost : cannotConnect)(target, end);
