@@ -33,7 +33,7 @@ export type Readiness = { readonly ready: true } | { readonly ready: false; read
 
 export interface MetricsText {
   readonly contentType: string;
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
 /** What came of a reload. */

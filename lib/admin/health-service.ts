@@ -1,3 +1,4 @@
+import { tellOnlooker } from '../call/hooks.js';
 import {
   decodeHealthCheckRequest,
   encodeHealthCheckResponse,
@@ -17,6 +18,8 @@ export interface HealthServiceOptions {
    * `Check` is NOT_FOUND, `Watch` SERVICE_UNKNOWN.
    */
   readonly forward?: StreamHandler | undefined;
+  /** Called for each call that is answered here, when it begins to be. */
+  readonly onAnswered?: (() => void) | undefined;
 }
 
 /**
@@ -28,7 +31,7 @@ export interface HealthServiceOptions {
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
 export function healthService(server: Server, options: HealthServiceOptions = {}): HealthService {
-  const health = new HealthService(options.forward);
+  const health = new HealthService(options);
   const answer = (method: (stream: ServerStream) => Promise<void>): StreamHandler => method.bind(health);
   server.registerUnobserved(HEALTH_SERVICE, {
     Check: answer(health.check),
@@ -41,25 +44,23 @@ export function healthService(server: Server, options: HealthServiceOptions = {}
 
 /** What {@link healthService} gives: whether the server serves, as its clients are told. */
 export class HealthService {
+  /** Forwards every call, that for the server as a whole, too, if there is a way to. */
+  forwardsAll = false;
   readonly #forward: StreamHandler | undefined;
+  readonly #onAnswered: () => void;
   /** Those who wait for the end of serving. */
   readonly #watchers = new Set<() => void>();
   #status: ServingStatus = 'SERVING';
-  #answered = 0;
 
   /** @internal For {@link healthService}. */
-  constructor(forward: StreamHandler | undefined) {
+  constructor({ forward, onAnswered = () => {} }: HealthServiceOptions) {
     this.#forward = forward;
+    this.#onAnswered = () => tellOnlooker(onAnswered);
   }
 
   /** What clients are told. */
   get isServing(): boolean {
     return this.#status === 'SERVING';
-  }
-
-  /** How many calls have been answered here. */
-  get answeredCalls(): number {
-    return this.#answered;
   }
 
   /** Tells NOT_SERVING from now on, before the server closes, say; `Watch` streams are told, and end. */
@@ -70,9 +71,8 @@ export class HealthService {
 
   /** @internal */
   async check(stream: ServerStream): Promise<void> {
-    const service = await serviceOf(stream);
-    if (service !== '' && this.#forward !== undefined) return this.#forward(stream);
-    this.#answered++;
+    const service = await this.#ownService(stream);
+    if (service === undefined) return;
     // "If the service name is not registered, the server returns a NOT_FOUND GRPC status." (health-checking.md)
     if (service !== '') throw new StatusError(Code.NOT_FOUND, 'unknown service');
     await stream.sendMessage(encodeHealthCheckResponse(this.#status));
@@ -80,9 +80,8 @@ export class HealthService {
 
   /** @internal */
   async watch(stream: ServerStream): Promise<void> {
-    const service = await serviceOf(stream);
-    if (service !== '' && this.#forward !== undefined) return this.#forward(stream);
-    this.#answered++;
+    const service = await this.#ownService(stream);
+    if (service === undefined) return;
     // "If the requested service is unknown at the time the method is called, then the server will send an initial message
     // with the status set to SERVICE_UNKNOWN" (health-checking.md), and goes on.
     await stream.sendMessage(encodeHealthCheckResponse(service === '' ? this.#status : 'SERVICE_UNKNOWN'));
@@ -95,8 +94,20 @@ export class HealthService {
 
   /** @internal */
   async list(stream: ServerStream): Promise<void> {
-    this.#answered++;
+    if (this.forwardsAll && this.#forward !== undefined) return this.#forward(stream);
+    this.#onAnswered();
     await stream.sendMessage(encodeHealthListResponse(this.#status));
+  }
+
+  /** The service that is asked for, if it is answered for here; else the call has been forwarded. */
+  async #ownService(stream: ServerStream): Promise<string | undefined> {
+    const service = this.forwardsAll ? undefined : await serviceOf(stream);
+    if (service !== '' && this.#forward !== undefined) {
+      await this.#forward(stream);
+      return undefined;
+    }
+    this.#onAnswered();
+    return service ?? serviceOf(stream);
   }
 
   #endOfServing(cancelled: AbortSignal): Promise<void> {

@@ -60,6 +60,16 @@ export interface CallObserver {
   onPeerRefused?(refusal: RefusedPeer): void;
 }
 
+/** @internal A call that has failed: less than its outcome, so that calls which end well cost nothing. */
+export interface FailedCall {
+  /** `/service/method`. */
+  readonly method: string;
+  readonly route: string | undefined;
+  readonly failure: Failure;
+  /** Of the primary, if the call came so far. */
+  readonly target: string | undefined;
+}
+
 /** Looks on at one call. One object may be that of many calls: nothing is kept in it here. */
 export interface CallWatcher {
   /** Runs what begins the call's handling, once; for what is bound to the async context, as spans are. */

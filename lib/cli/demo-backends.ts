@@ -1,4 +1,6 @@
+import { fileURLToPath } from 'node:url';
 import { Metadata } from '../grpc/metadata.js';
+import { Code, StatusError } from '../grpc/status.js';
 import { formatAddress } from '../port/address.js';
 import type { StreamHandler } from '../server/handler.js';
 import { Server } from '../server/server.js';
@@ -26,6 +28,7 @@ async function startDemoBackend(name: string, log: (line: string) => void): Prom
 
 function echoHandler(name: string, log: (line: string) => void): StreamHandler {
   return async (stream) => {
+    if (stream.method.endsWith('/Fail')) throw new StatusError(Code.NOT_FOUND, 'as it was asked to');
     stream.setTrailer(new Metadata({ 'demo-backend': name }));
     for await (const message of stream) {
       log(`  ${name} got ${printable(stream.method, 200)}, a message of ${message.length} bytes`);
@@ -34,18 +37,34 @@ function echoHandler(name: string, log: (line: string) => void): StreamHandler {
   };
 }
 
-/** How curl speaks with the proxy; whoever tries it has made the certificates, and knows where they are. */
-const CURL = {
-  cleartext: { scheme: 'http', options: '--http2-prior-knowledge' },
-  TLS: { scheme: 'https', options: '--http2 -k' },
-  'mutual TLS': { scheme: 'https', options: '--http2 -k --cert CLIENT.crt --key CLIENT.key' },
+/** How curl and grpcurl speak; whoever tries it has made the certificates, and knows where they are. */
+const WIRES = {
+  cleartext: { scheme: 'http', curl: '--http2-prior-knowledge', grpcurl: '-plaintext' },
+  TLS: { scheme: 'https', curl: '--http2 -k', grpcurl: '-insecure' },
+  'mutual TLS': {
+    scheme: 'https',
+    curl: '--http2 -k --cert CLIENT.crt --key CLIENT.key',
+    grpcurl: '-insecure -cert CLIENT.crt -key CLIENT.key',
+  },
 } as const;
 
-/** A command that makes a call by hand: HTTP/2 and a length prefix are all that gRPC is. */
-export function tryIt(address: string, wire: keyof typeof CURL): string {
-  const { scheme, options } = CURL[wire];
-  return (
-    `printf '\\0\\0\\0\\0\\005hello' | curl -s ${options} -H 'content-type: application/grpc' ` +
-    `-H 'te: trailers' --data-binary @- ${scheme}://${address}/demo.Echo/Say | tail -c 5`
-  );
+export type Wire = keyof typeof WIRES;
+
+const UNIX = 'unix:';
+
+/** What `demo.Echo` says and hears, for who wants JSON. */
+const PROTO_FOLDER = fileURLToPath(new URL('../../../lib/cli', import.meta.url));
+
+/** Commands that make a call by hand: HTTP/2 and a length prefix are all that gRPC is. */
+export function tryIt(address: string, wire: Wire): string[] {
+  const { scheme, curl, grpcurl } = WIRES[wire];
+  const path = address.startsWith(UNIX) ? address.slice(UNIX.length) : undefined;
+  const curlTo = path === undefined ? '' : ` --unix-socket ${path}`;
+  const host = path === undefined ? address : 'localhost';
+  return [
+    `printf '\\0\\0\\0\\0\\005hello' | curl -s ${curl}${curlTo} -H 'content-type: application/grpc' ` +
+      `-H 'te: trailers' --data-binary @- ${scheme}://${host}/demo.Echo/Say | tail -c 5`,
+    `grpcurl ${grpcurl}${path === undefined ? '' : ' -unix'} -import-path ${PROTO_FOLDER} -proto demo.proto ` +
+      `-d '{"text": "hello"}' ${path ?? address} demo.Echo/Say`,
+  ];
 }

@@ -1,84 +1,64 @@
 import { parseArgs } from 'node:util';
 import { LOAD_BALANCING, type LoadBalancing } from '../client/channel/load-balancing.js';
-import { type ListenAddress, parseListenAddress } from '../port/address.js';
+import { parseListenAddress } from '../port/address.js';
 import { parseTarget } from '../port/target.js';
+import { didYouMean } from '../routes/did-you-mean.js';
 import { parseDuration } from '../routes/duration.js';
-import type { NamedFile, TlsPaths } from '../routes/tls-files.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './log.js';
 import { UsageError } from './usage-error.js';
 
 /** What the command was asked to do. */
 export type Command =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
-  | { readonly kind: 'run'; readonly options: RunOptions };
+  | { readonly kind: 'config-schema' }
+  /** Says whether it could run so. */
+  | { readonly kind: 'check'; readonly flags: Flags }
+  | { readonly kind: 'run'; readonly flags: Flags };
 
-export interface RunOptions {
-  readonly listen: readonly ListenAddress[];
-  /** Undefined: embedded demo backends. */
+/** What flags say of how to run; undefined is what they do not say. */
+export interface Flags {
+  readonly config: string | undefined;
+  readonly listen: readonly string[] | undefined;
   readonly primary: string | undefined;
   readonly secondaries: readonly string[];
   readonly shadows: readonly string[];
   /** The part of the calls that each shadow gets, drawn for each call. */
-  readonly shadowPercent: number;
+  readonly shadowPercent: number | undefined;
   /** Compares the answers of all others with the primary's. */
   readonly compares: boolean;
-  /** Undefined: as by default. */
   readonly loadBalancing: LoadBalancing | undefined;
-  readonly transport: TransportName;
+  readonly transport: TransportName | undefined;
+  /** Where the admin endpoint is. */
+  readonly admin: string | undefined;
+  /** A file, or `-`. */
+  readonly accessLog: string | undefined;
+  readonly health: HealthMode | undefined;
+  readonly workers: number | 'auto' | undefined;
   /** How long running calls have to finish once it drains. */
-  readonly drainTimeoutMilliseconds: number;
-  /** TLS with clients; undefined: cleartext. */
-  readonly tls: TlsPaths | undefined;
+  readonly drainTimeout: string | undefined;
+  readonly logFormat: LogFormat;
+  readonly logLevel: LogLevel;
+  /** TLS with clients. */
+  readonly tls: FlagTls;
   /** TLS with the backends that are `https://`. */
-  readonly backendTls: TlsPaths;
+  readonly backendTls: FlagTls;
+  /** The demo calls itself. */
+  readonly demoLoad: boolean;
 }
 
-const DEFAULT_LISTEN = '127.0.0.1:50051';
-const DEFAULT_DRAIN_TIMEOUT = '30s';
+/** Files in PEM. */
+export interface FlagTls {
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly ca: string | undefined;
+}
 
-export const HELP = `grpc-frame-proxy: a transparent gRPC reverse proxy
+const HEALTH_MODES = ['own', 'forward'] as const;
+export type HealthMode = (typeof HEALTH_MODES)[number];
 
-Usage: grpc-frame-proxy [--listen ADDRESS]… [--primary TARGET] [--secondary TARGET]…
-                        [--shadow TARGET]… [--shadow-percent N] [--compare]
-                        [--load-balancing POLICY] [--transport NAME] [--drain-timeout DURATION]
-                        [--tls-cert FILE --tls-key FILE [--tls-client-ca FILE]]
-                        [--backend-ca FILE] [--backend-cert FILE --backend-key FILE]
-
-  --listen ADDRESS    where to take calls: HOST:PORT, :PORT (all interfaces) or unix:/PATH; can be repeated.
-                      Default ${DEFAULT_LISTEN}
-  --primary TARGET    the backend that answers: http://HOST:PORT or HOST:PORT (HTTP/2 without TLS),
-                      https://HOST:PORT, unix:/PATH, dns:[//SERVER/]HOST:PORT, ipv4:ADDRESS:PORT,… or
-                      ipv6:[ADDRESS]:PORT,…. Without it, demo backends are started
-  --secondary TARGET  a backend that gets every call, too, and must succeed, too; its answers are dropped.
-                      Can be repeated
-  --shadow TARGET     a backend that gets every call, too, and can neither fail nor delay it. Can be repeated
-  --shadow-percent N  the part of the calls that each shadow gets, drawn for each call: from 0 to 100. Default 100
-  --compare           says on standard error where answers of secondaries and shadows differ from the primary's
-  --load-balancing POLICY
-                      how calls are spread over a backend's addresses: ${LOAD_BALANCING.join(', ')}.
-                      Default round_robin
-  --transport NAME    what speaks HTTP/2: http2 (node:http2) or frames (this package's own engine).
-                      Default http2
-  --drain-timeout DURATION
-                      how long running calls have to finish after SIGTERM: 250ms, 5s, 2m. Default ${DEFAULT_DRAIN_TIMEOUT}
-  --help              prints this
-  --version           prints the version
-
-TLS, by files in PEM. They are used by the next handshake when they change.
-
-  --tls-cert FILE, --tls-key FILE
-                      this side's certificate (and what leads to its authority) and private key: takes calls
-                      by TLS, at every address
-  --tls-client-ca FILE
-                      takes calls only from clients that show a certificate of these authorities
-  --backend-ca FILE   the authorities that certificates of https:// backends must be of, in place of the
-                      system's and those of NODE_EXTRA_CA_CERTS
-  --backend-cert FILE, --backend-key FILE
-                      what https:// backends are shown when they ask for a client certificate
-
-SIGTERM and SIGINT drain: no new connections, running calls finish, exit 0; a second signal ends at once.
-`;
+const MAX_WORKERS = 1024;
 
 const OPTIONS = {
   listen: { type: 'string', multiple: true },
@@ -96,6 +76,16 @@ const OPTIONS = {
   'backend-ca': { type: 'string' },
   'backend-cert': { type: 'string' },
   'backend-key': { type: 'string' },
+  config: { type: 'string' },
+  check: { type: 'boolean' },
+  'config-schema': { type: 'boolean' },
+  admin: { type: 'string' },
+  'access-log': { type: 'string' },
+  health: { type: 'string' },
+  workers: { type: 'string' },
+  'log-format': { type: 'string' },
+  'log-level': { type: 'string' },
+  'demo-load': { type: 'boolean' },
   help: { type: 'boolean' },
   version: { type: 'boolean' },
 } as const;
@@ -126,61 +116,83 @@ export function parseCommandLine(args: readonly string[]): Command {
   }
   if (values.help === true) return { kind: 'help' };
   if (values.version === true) return { kind: 'version' };
-  const textOf: TextOf = (name) => values[name] as string | undefined;
-  const primary = textOf('primary');
-  const secondaries = (values.secondary ?? []) as string[];
-  const shadows = (values.shadow ?? []) as string[];
+  if (values['config-schema'] === true) return { kind: 'config-schema' };
+  const flags = flagsOf(values as Values);
+  checkTogether(flags);
+  return { kind: values.check === true ? 'check' : 'run', flags };
+}
+
+type Values = { readonly [Name in OptionName]?: string & string[] & boolean };
+
+function flagsOf(values: Values): Flags {
+  const textOf: TextOf = (name) => values[name];
+  return {
+    config: values.config,
+    listen: values.listen,
+    primary: values.primary,
+    secondaries: values.secondary ?? [],
+    shadows: values.shadow ?? [],
+    shadowPercent: percentOf(textOf('shadow-percent')),
+    compares: values.compare === true,
+    loadBalancing: oneOf('--load-balancing', LOAD_BALANCING, textOf('load-balancing')),
+    transport: oneOf('--transport', TRANSPORT_NAMES, textOf('transport')),
+    admin: values.admin,
+    accessLog: values['access-log'],
+    health: oneOf('--health', HEALTH_MODES, textOf('health')),
+    workers: workersOf(textOf('workers')),
+    drainTimeout: values['drain-timeout'],
+    logFormat: oneOf('--log-format', LOG_FORMATS, textOf('log-format')) ?? 'text',
+    logLevel: oneOf('--log-level', LOG_LEVELS, textOf('log-level')) ?? 'info',
+    tls: { cert: values['tls-cert'], key: values['tls-key'], ca: values['tls-client-ca'] },
+    backendTls: { cert: values['backend-cert'], key: values['backend-key'], ca: values['backend-ca'] },
+    demoLoad: values['demo-load'] === true,
+  };
+}
+
+/** @throws UsageError for what makes no sense, whatever a config file says */
+function checkTogether(flags: Flags): void {
+  const { primary, secondaries, shadows, config } = flags;
+  for (const address of flags.listen ?? []) check('--listen', () => parseListenAddress(address));
+  if (flags.admin !== undefined) check('--admin', () => parseListenAddress(flags.admin!));
+  if (flags.drainTimeout !== undefined) check('--drain-timeout', () => parseDuration(flags.drainTimeout!));
   if (primary === undefined) {
     const needy = secondaries.length > 0 ? '--secondary' : shadows.length > 0 ? '--shadow' : undefined;
     if (needy !== undefined) throw new UsageError(`${needy} needs --primary: the backend that answers`);
   } else {
     check('--primary', () => parseTarget(primary));
-    if (textOf('shadow-percent') !== undefined && shadows.length === 0) {
+    if (flags.shadowPercent !== undefined && shadows.length === 0) {
       throw new UsageError('--shadow-percent needs --shadow');
     }
-    if (values.compare === true && secondaries.length + shadows.length === 0) {
+    if (flags.compares && secondaries.length + shadows.length === 0) {
       throw new UsageError('--compare needs --shadow or --secondary: what the primary is compared with');
     }
+    if (flags.demoLoad)
+      throw new UsageError('--demo-load is for the demo backends, which --primary takes the place of');
   }
   for (const target of secondaries) check('--secondary', () => parseTarget(target));
   for (const target of shadows) check('--shadow', () => parseTarget(target));
-  const listen = (values.listen as string[] | undefined) ?? [DEFAULT_LISTEN];
-  const drainTimeout = textOf('drain-timeout') ?? DEFAULT_DRAIN_TIMEOUT;
-  return {
-    kind: 'run',
-    options: {
-      listen: listen.map((address) => check('--listen', () => parseListenAddress(address))),
-      primary,
-      secondaries,
-      shadows,
-      shadowPercent: percentOf(textOf('shadow-percent') ?? '100'),
-      compares: values.compare === true,
-      loadBalancing: oneOf('--load-balancing', LOAD_BALANCING, textOf('load-balancing')),
-      transport: oneOf('--transport', TRANSPORT_NAMES, textOf('transport')) ?? 'http2',
-      drainTimeoutMilliseconds: check('--drain-timeout', () => parseDuration(drainTimeout)),
-      tls: tlsPaths(textOf),
-      backendTls: backendTlsPaths(textOf, primary === undefined ? [] : [primary, ...secondaries, ...shadows]),
-    },
-  };
+  if (flags.demoLoad && flags.tls.ca !== undefined) {
+    throw new UsageError('--demo-load has no certificate to show: leave --tls-client-ca out');
+  }
+  if (config !== undefined && flags.demoLoad) {
+    throw new UsageError('--demo-load is for the demo backends, which --config takes the place of');
+  }
+  checkTls(flags);
 }
 
-function tlsPaths(textOf: TextOf): TlsPaths | undefined {
-  demandBoth(textOf, 'tls-cert', 'tls-key');
-  const [cert, key, ca] = filesOf(textOf, 'tls-cert', 'tls-key', 'tls-client-ca');
-  if (ca !== undefined && cert === undefined) {
+function checkTls({ tls, backendTls, config, primary, secondaries, shadows }: Flags): void {
+  demandBoth('tls', tls);
+  demandBoth('backend', backendTls);
+  if (config !== undefined) return;
+  if (tls.ca !== undefined && tls.cert === undefined) {
     throw new UsageError('--tls-client-ca needs --tls-cert and --tls-key: without them there is no TLS');
   }
-  return cert === undefined ? undefined : { cert, key, ca };
-}
-
-function backendTlsPaths(textOf: TextOf, targets: readonly string[]): TlsPaths {
-  demandBoth(textOf, 'backend-cert', 'backend-key');
-  const [ca, cert, key] = filesOf(textOf, 'backend-ca', 'backend-cert', 'backend-key');
-  const first = ca ?? cert;
-  if (first !== undefined && !targets.some(isSecure)) {
-    throw new UsageError(`${first.name} is for https:// targets, and there is none`);
+  const first = backendTls.ca !== undefined ? '--backend-ca' : '--backend-cert';
+  const isGiven = (backendTls.ca ?? backendTls.cert) !== undefined;
+  const targets = primary === undefined ? [] : [primary, ...secondaries, ...shadows];
+  if (isGiven && !targets.some(isSecure)) {
+    throw new UsageError(`${first} is for https:// targets, and there is none`);
   }
-  return { ca, cert, key };
 }
 
 /** Whether a target is reached by TLS. */
@@ -188,22 +200,20 @@ export function isSecure(target: string): boolean {
   return parseTarget(target).scheme === 'https';
 }
 
-function demandBoth(textOf: TextOf, one: OptionName, other: OptionName): void {
-  const [present, missing] = textOf(one) === undefined ? [other, one] : [one, other];
-  if (textOf(present) !== undefined && textOf(missing) === undefined) {
-    throw new UsageError(`--${present} needs --${missing}: a certificate and its key belong together`);
-  }
-}
-
-function filesOf(textOf: TextOf, ...names: readonly OptionName[]): (NamedFile | undefined)[] {
-  return names.map((name) => {
-    const path = textOf(name);
-    return path === undefined ? undefined : { name: `--${name}`, path };
-  });
+function demandBoth(side: 'tls' | 'backend', { cert, key }: FlagTls): void {
+  if ((cert === undefined) === (key === undefined)) return;
+  const [present, missing] = cert === undefined ? ['key', 'cert'] : ['cert', 'key'];
+  throw new UsageError(
+    `--${side}-${present} needs --${side}-${missing}: a certificate and its key belong together`,
+  );
 }
 
 function checkOption(name: string, rawName: string, value: string | undefined): void {
-  if (!Object.hasOwn(OPTIONS, name)) throw new UsageError(`unknown option ${rawName}; see --help`);
+  if (!Object.hasOwn(OPTIONS, name)) {
+    const near = didYouMean(name, Object.keys(OPTIONS));
+    const hint = near === undefined ? '' : `did you mean --${near}? `;
+    throw new UsageError(`unknown option ${rawName}; ${hint}see --help`);
+  }
   const takesValue = OPTIONS[name as OptionName].type === 'string';
   if (takesValue && (value === undefined || value === '')) {
     throw new UsageError(`${rawName} needs a value; see --help`);
@@ -225,10 +235,20 @@ function oneOf<T extends string>(
   throw new UsageError(`${option}: ${JSON.stringify(text)} is none: give ${all}`);
 }
 
-function percentOf(text: string): number {
+function percentOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const percent = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
   if (percent <= 100) return percent;
   throw new UsageError(`--shadow-percent: ${JSON.stringify(text)} is none: give a number from 0 to 100`);
+}
+
+function workersOf(text: string | undefined): number | 'auto' | undefined {
+  if (text === undefined || text === 'auto') return text;
+  const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (count >= 1 && count <= MAX_WORKERS) return count;
+  throw new UsageError(
+    `--workers: ${JSON.stringify(text)} is none: give a whole number from 1 to ${MAX_WORKERS}, or auto`,
+  );
 }
 
 function check<T>(option: string, parse: () => T): T {

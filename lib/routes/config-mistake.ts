@@ -63,7 +63,7 @@ export class ConfigError extends Error {
 const PLAIN_KEY = /^[A-Za-z_$][\w$-]*$/;
 
 /** `routes[2].primary`; keys that are no words stand in brackets. */
-function pathText(path: ConfigPath): string {
+export function pathText(path: ConfigPath): string {
   let text = '';
   for (const part of path) {
     if (typeof part === 'string' && PLAIN_KEY.test(part)) text += text === '' ? part : `.${part}`;

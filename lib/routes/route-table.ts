@@ -23,7 +23,12 @@ export class RouteTable {
   constructor(routes: readonly RouteConfig[], tools: RouteTools) {
     this.#routes = routes.map((route, index) => new Route(route, route.name ?? String(index + 1), tools));
     this.names = this.#routes.map(({ name }) => name);
-    this.methods = [...new Set(this.#routes.flatMap(({ match }) => match.exactMethods))];
+    this.methods = RouteTable.methodsOf(routes);
+  }
+
+  /** What {@link methods} are of these. */
+  static methodsOf(routes: readonly RouteConfig[]): string[] {
+    return [...new Set(routes.flatMap(({ match }) => new RouteMatch(match).exactMethods))];
   }
 
   /** Where a call goes. @throws Refusal */

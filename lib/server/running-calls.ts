@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { type CallContext, peerAddress } from '../call/context.js';
 import { tellOnlooker } from '../call/hooks.js';
-import type { CallObserver } from '../call/observer.js';
+import type { CallObserver, FailedCall } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { PeerRefusalReason } from '../port/peer-refusal.js';
@@ -14,6 +14,8 @@ import type { Straggler } from './straggler.js';
 /** The calls of a server, and what goes on after their end, counted. */
 export class RunningCalls implements ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
+  /** Told of calls that fail. */
+  onFailedCall: ((call: FailedCall) => void) | undefined;
   readonly #calls = new LinkedList<ServerCall>();
   readonly #stragglers = new LinkedList<Straggler>();
   #observers: readonly CallObserver[];
@@ -36,6 +38,7 @@ export class RunningCalls implements ServerCallOwner {
 
   /** Lets observers look on at a call that has begun. */
   observe(call: ServerCall): void {
+    call.isObserved = true;
     if (this.#observers.length > 0) call.observation ??= new CallObservation(call, this.#observers);
   }
 
@@ -74,8 +77,13 @@ export class RunningCalls implements ServerCallOwner {
     }
   }
 
-  onCallFinished(call: ServerCall): void {
+  onCallFinished(call: ServerCall, failure: Failure | undefined): void {
     this.#calls.remove(call);
+    if (failure !== undefined && call.isObserved && this.onFailedCall !== undefined) {
+      const { method, consumer } = call;
+      const target = consumer?.destinations[0]?.target;
+      this.onFailedCall({ method, route: consumer?.route, failure, target });
+    }
     this.#leave();
   }
 

@@ -36,7 +36,7 @@ export interface ServerCallOwner {
   readonly maxReceiveMessageBytes: number;
   /** Lets observers look on, unless they do so already. */
   observe(call: ServerCall): void;
-  onCallFinished(call: ServerCall): void;
+  onCallFinished(call: ServerCall, failure: Failure | undefined): void;
   /** Waits for what goes on after a call, until it is told of its end; or returns why it may not go on. */
   awaitStraggler(straggler: Straggler): Failure | undefined;
   onStragglerEnded(straggler: Straggler): void;
@@ -66,6 +66,7 @@ export class ServerCall
   consumer: RequestConsumer | undefined;
   /** Its handler, or the proxy, has told the outcome; the interceptors may still be at work. */
   isSettled = false;
+  isObserved = false;
   /** What observers see of it, if there are any. */
   observation: CallObservation | undefined;
   /** Changes the metadata of the response headers. */
@@ -373,7 +374,7 @@ export class ServerCall
     this.#senders?.release();
     this.consumer?.onFinished();
     this.observation?.onEnd(failure);
-    this.owner.onCallFinished(this);
+    this.owner.onCallFinished(this, failure);
   }
 
   #sendStatus(error: StatusError | undefined): void {

@@ -3,7 +3,7 @@ import type { SecureContextOptions, TlsOptions } from 'node:tls';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
-import type { CallObserver, RunningCall } from '../call/observer.js';
+import type { CallObserver, FailedCall, RunningCall } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -118,6 +118,11 @@ export class Server {
   /** Looks on at the calls that begin from now on, besides the observers that look on already. */
   observe(observer: CallObserver): void {
     this.#calls.addObserver(observer);
+  }
+
+  /** @internal Tells of the calls that fail, for less than an observer costs those that do not. */
+  set onFailedCall(listener: (call: FailedCall) => void) {
+    this.#calls.onFailedCall = listener;
   }
 
   /** The calls that run and are observed, the oldest first: what began before there was any observer is left out. */

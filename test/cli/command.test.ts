@@ -98,10 +98,7 @@ t.test('an address in use is one line, exit 1, and leaves nothing listening', as
   const { port } = taken.address() as net.AddressInfo;
   const command = start(t, '--listen', '127.0.0.1:0', '--listen', `127.0.0.1:${port}`);
   t.equal(await command.ended(), 1);
-  t.equal(
-    command.stderr,
-    `grpc-frame-proxy: --listen: cannot listen at 127.0.0.1:${port}: the address is in use\n`,
-  );
+  t.equal(command.stderr, `grpc-frame-proxy: cannot listen at 127.0.0.1:${port}: the address is in use\n`);
 });
 
 t.test('without --primary a call goes to demo backends, which are named in the output', async (t) => {

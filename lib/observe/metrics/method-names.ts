@@ -7,7 +7,7 @@ const NAMEABLE = new RegExp(`^/[\\x21-\\x7e]{1,${METRICS_LIMITS.maxMethodCharact
 
 /** Which methods are counted under their own names: clients choose those, and each costs memory for ever. */
 export class MethodNames {
-  readonly #max: number;
+  #max: number;
   readonly #routed: RoutedNames;
   /** Paths that a backend has answered once. */
   readonly #answered: RecentNames;
@@ -17,6 +17,13 @@ export class MethodNames {
     this.#max = max;
     this.#routed = new RoutedNames(methods);
     this.#answered = new RecentNames(max);
+  }
+
+  /** From now on at most so many are taken in all: those that have been stay. */
+  limit(max: number): void {
+    this.#max = max;
+    this.#answered.limit(max);
+    if (this.#taken >= max) this.#answered.clear();
   }
 
   /**
@@ -29,7 +36,7 @@ export class MethodNames {
     if (this.#routed.has(path.slice(1), at)) return true;
     if (this.#taken >= this.#max || !this.#answered.has(path)) return false;
     this.#taken++;
-    if (this.#taken === this.#max) this.#answered.clear();
+    if (this.#taken >= this.#max) this.#answered.clear();
     return true;
   }
 

@@ -119,6 +119,16 @@ export class Metrics {
     this.#backends.look();
   }
 
+  /**
+   * From now on at most so many methods have a label of their own besides those that routes name; those that have one keep
+   * it.
+   *
+   * @throws TypeError or RangeError for what is no such number
+   */
+  limitMethods(maxMethods: number): void {
+    this.#calls.names.limit(checkedMaxMethods(maxMethods));
+  }
+
   /** Certificates were read anew. */
   certificateReloaded(result: Result): void {
     this.#certificateReloads[result]++;

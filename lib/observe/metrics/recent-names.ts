@@ -3,11 +3,15 @@
  * dropped when the other is full. (One that names are taken out of would keep them: V8's Set chains its former tables.)
  */
 export class RecentNames {
-  readonly #max: number;
+  #max: number;
   #names = new Set<string>();
   #older = new Set<string>();
 
   constructor(max: number) {
+    this.#max = max;
+  }
+
+  limit(max: number): void {
     this.#max = max;
   }
 

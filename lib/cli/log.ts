@@ -1,0 +1,52 @@
+import { type Level, pino } from 'pino';
+
+export const LOG_FORMATS = ['text', 'json'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** What the command says of itself on standard error: a line per event, never one per call. */
+export type Log = { readonly [L in LogLevel]: (line: string) => void };
+
+export interface LogOptions {
+  readonly format: LogFormat;
+  /** What is less than this is not told. */
+  readonly level: LogLevel;
+  /** Who says it, where there are several processes. */
+  readonly name: string | undefined;
+}
+
+/** @param write takes a line with its end */
+export function createLog({ format, level, name }: LogOptions, write: (line: string) => void): Log {
+  return format === 'json' ? jsonLog(level, name, write) : textLog(level, name, write);
+}
+
+function jsonLog(level: LogLevel, name: string | undefined, write: (line: string) => void): Log {
+  const logger = pino(
+    {
+      level: level satisfies Level,
+      base: name === undefined ? {} : { process: name },
+      messageKey: 'message',
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    { write },
+  );
+  return {
+    error: (line) => logger.error(line),
+    warn: (line) => logger.warn(line),
+    info: (line) => logger.info(line),
+    debug: (line) => logger.debug(line),
+  };
+}
+
+function textLog(least: LogLevel, name: string | undefined, write: (line: string) => void): Log {
+  const who = name === undefined ? '' : `${name}: `;
+  const say = (level: LogLevel): ((line: string) => void) => {
+    if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(least)) return () => {};
+    const word = level === 'info' ? '' : `${level}: `;
+    return (line) => write(`grpc-frame-proxy: ${word}${who}${line}\n`);
+  };
+  return { error: say('error'), warn: say('warn'), info: say('info'), debug: say('debug') };
+}

@@ -1,0 +1,82 @@
+/** How a process asks another, by the channel between them. */
+export interface Channel {
+  send(message: object, done: (error: Error | null) => void): void;
+  on(event: 'message', listener: (message: unknown) => void): void;
+}
+
+interface Request {
+  readonly request: number;
+  readonly method: string;
+  readonly argument: unknown;
+}
+
+interface Answer {
+  readonly answer: number;
+  readonly result?: unknown;
+  /** The message of what was thrown. */
+  readonly error?: string;
+}
+
+interface Waiting {
+  resolve(result: unknown): void;
+  reject(error: Error): void;
+}
+
+/** Asks what a process at the other end of a channel {@link answerRequests}. */
+export class Requests {
+  readonly #channel: Channel;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #ended: Error | undefined;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    channel.on('message', (message) => this.#onMessage(message as Partial<Answer>));
+  }
+
+  /** @throws Error with the message of what was thrown there, or when the other end is gone */
+  async ask<T>(method: string, argument?: unknown): Promise<T> {
+    if (this.#ended !== undefined) throw this.#ended;
+    const request: Request = { request: ++this.#last, method, argument };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(request.request, { resolve: resolve as (result: unknown) => void, reject });
+      this.#channel.send(request, (error) => {
+        if (error !== null && this.#waiting.delete(request.request)) reject(error);
+      });
+    });
+  }
+
+  /** The other end is gone: nothing will be answered any more. */
+  end(reason: Error): void {
+    this.#ended = reason;
+    for (const { reject } of this.#waiting.values()) reject(reason);
+    this.#waiting.clear();
+  }
+
+  #onMessage({ answer, result, error }: Partial<Answer>): void {
+    const waiting = answer === undefined ? undefined : this.#waiting.get(answer);
+    if (waiting === undefined) return;
+    this.#waiting.delete(answer!);
+    if (error === undefined) waiting.resolve(result);
+    else waiting.reject(new Error(error));
+  }
+}
+
+type Methods = Readonly<Record<string, (argument: never) => unknown>>;
+
+/** Answers what is asked by {@link Requests} at the other end. `sent` is called when an answer has left. */
+export function answerRequests(channel: Channel, methods: Methods, sent: (method: string) => void): void {
+  const answer = async ({ request, method, argument }: Request): Promise<void> => {
+    let answered: Answer;
+    try {
+      answered = { answer: request, result: await methods[method]!(argument as never) };
+    } catch (thrown) {
+      answered = { answer: request, error: (thrown as Error).message };
+    }
+    // Who does not get it has gone, and its end is told elsewhere.
+    channel.send(answered, () => sent(method));
+  };
+  channel.on('message', (message) => {
+    if ((message as Partial<Request>).request !== undefined) void answer(message as Request);
+  });
+}

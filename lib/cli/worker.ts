@@ -1,0 +1,28 @@
+import type { Log } from './log.js';
+import { ProcessPlane } from './process-plane.js';
+import { answerRequests } from './requests.js';
+import type { Settings } from './settings.js';
+import type { Farewell } from './worker-process.js';
+
+/** What a worker does: what the main process tells it. Signals are for that: a terminal sends them to all. */
+export function runWorker(log: Log): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => {});
+  let plane: ProcessPlane | undefined;
+  const methods = {
+    start: (settings: Settings) => {
+      plane = new ProcessPlane(settings, log);
+      return plane.start();
+    },
+    apply: (settings: Settings) => plane?.apply(settings),
+    look: () => plane?.look(),
+    metrics: () => plane?.metrics(),
+    reopenLogs: () => plane?.reopenLogs(),
+    drain: async (timeoutMilliseconds: number): Promise<Farewell> => {
+      const endedCalls = (await plane?.drain(timeoutMilliseconds)) ?? 0;
+      return { endedCalls, metrics: await plane?.metrics() };
+    },
+  };
+  answerRequests(process as Required<NodeJS.Process>, methods, (method) => {
+    if (method === 'drain') process.exit(0);
+  });
+}
