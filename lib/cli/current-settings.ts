@@ -86,7 +86,7 @@ export class CurrentSettings {
 
   /** The new settings, but for what cannot change. */
   #withFixed(settings: Settings): Settings {
-    const { config, listen, tls } = this.current;
+    const { config, tls } = this.current;
     const kept: Partial<Settings['config']> = {};
     for (const key of FIXED) {
       Object.assign(kept, { [key]: config[key] });
@@ -99,7 +99,7 @@ export class CurrentSettings {
     const listeners = isSame ? settings.tls.listeners : tls.listeners;
     return {
       ...settings,
-      listen,
+
       config: { ...settings.config, ...kept },
       tls: { ...settings.tls, listeners },
     };

@@ -71,7 +71,6 @@ async function settingsOf(
     settings: {
       config,
       folder,
-      listen: (config.listen ?? []).map(({ address }) => address),
       tls: { listeners: tls.listeners, backends: tls.backends },
       comparesAll: flags.compares,
       methods: RouteTable.methodsOf(config.routes ?? []),

@@ -74,7 +74,7 @@ async function main(): Promise<void> {
       await check(command.flags);
       break;
     case 'run':
-      if (cluster.isWorker) runWorker(logOf(command.flags, `worker ${cluster.worker!.id}`));
+      if (cluster.isWorker) runWorker(logOf(command.flags, `process ${process.pid}`));
       else await run(command.flags);
   }
 }

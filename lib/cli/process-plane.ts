@@ -51,7 +51,8 @@ export class ProcessPlane implements Plane {
       comparesAll: settings.comparesAll,
     });
     const handler = transparentHandler(this.#director.director);
-    this.#servers = settings.listen.map((_, index) => {
+    const { listen = [] } = config;
+    this.#servers = listen.map((_, index) => {
       const files = tls.listeners[index];
       return new Server({
         unknownServiceHandler: handler,
@@ -88,7 +89,7 @@ export class ProcessPlane implements Plane {
   async start(): Promise<readonly string[]> {
     const addresses: string[] = [];
     for (const [index, server] of this.#servers.entries()) {
-      const address = parseListenAddress(this.#settings.listen[index]!);
+      const address = parseListenAddress(this.#settings.config.listen![index]!.address);
       try {
         addresses.push(formatAddress(await server.listen(address)));
       } catch (error) {

@@ -1,3 +1,5 @@
+import { deferred } from '../call/deferred.js';
+
 /** How a process asks another, by the channel between them. */
 export interface Channel {
   send(message: object, done: (error: Error | null) => void): void;
@@ -22,10 +24,14 @@ interface Waiting {
   reject(error: Error): void;
 }
 
+/** What the other end says when it listens: messages before that may be lost, as Node has it. */
+const READY = { ready: true };
+
 /** Asks what a process at the other end of a channel {@link answerRequests}. */
 export class Requests {
   readonly #channel: Channel;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #ready = deferred<void>();
   #last = 0;
   #ended: Error | undefined;
 
@@ -36,6 +42,7 @@ export class Requests {
 
   /** @throws Error with the message of what was thrown there, or when the other end is gone */
   async ask<T>(method: string, argument?: unknown): Promise<T> {
+    await this.#ready.promise;
     if (this.#ended !== undefined) throw this.#ended;
     const request: Request = { request: ++this.#last, method, argument };
     return new Promise((resolve, reject) => {
@@ -49,11 +56,13 @@ export class Requests {
   /** The other end is gone: nothing will be answered any more. */
   end(reason: Error): void {
     this.#ended = reason;
+    this.#ready.resolve();
     for (const { reject } of this.#waiting.values()) reject(reason);
     this.#waiting.clear();
   }
 
-  #onMessage({ answer, result, error }: Partial<Answer>): void {
+  #onMessage({ answer, result, error, ready }: Partial<Answer & typeof READY>): void {
+    if (ready) this.#ready.resolve();
     const waiting = answer === undefined ? undefined : this.#waiting.get(answer);
     if (waiting === undefined) return;
     this.#waiting.delete(answer!);
@@ -79,4 +88,5 @@ export function answerRequests(channel: Channel, methods: Methods, sent: (method
   channel.on('message', (message) => {
     if ((message as Partial<Request>).request !== undefined) void answer(message as Request);
   });
+  channel.send(READY, () => {});
 }

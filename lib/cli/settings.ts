@@ -7,8 +7,6 @@ export interface Settings {
   readonly config: Config;
   /** What paths in it are relative to. */
   readonly folder: string;
-  /** Where calls are taken: as {@link Config.listen}, but with the ports that were free. */
-  readonly listen: readonly string[];
   /** What the files of the config hold. */
   readonly tls: SettingsTls;
   /** Compares the answers of all secondaries and shadows with the primary's. */
@@ -22,9 +20,4 @@ export interface SettingsTls {
   readonly listeners: readonly (SecureContextOptions | undefined)[];
   /** By the name of the backend. */
   readonly backends: ReadonlyMap<string, SecureContextOptions>;
-}
-
-/** The same at the addresses that are listened at already: these cannot change. */
-export function listeningAt(settings: Settings, listen: readonly string[]): Settings {
-  return { ...settings, listen };
 }

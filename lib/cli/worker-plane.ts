@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { type MetricsSnapshot, WorkerMetrics } from '../observe/metrics/index.js';
 import type { Log } from './log.js';
 import type { Plane, PlaneSnapshot } from './plane.js';
-import { listeningAt, type Settings } from './settings.js';
+import type { Settings } from './settings.js';
 import { type Farewell, WorkerProcess } from './worker-process.js';
 
 /** How often workers are asked what they have counted: when one dies, no more than that is lost. */
@@ -60,9 +60,8 @@ export class WorkerPlane implements Plane {
     cluster.setupPrimary({ serialization: 'advanced' });
     try {
       const [first, ...others] = this.#places;
-      // It says what is wrong with the addresses, once, and which ports are free.
+      // It says what is wrong with the addresses, once.
       const addresses = await this.#fork(first!);
-      this.#settings = listeningAt(this.#settings, addresses);
       await Promise.all(others.map((place) => this.#fork(place)));
       this.#timer = setInterval(() => void this.#count(), LOOK_MILLISECONDS);
       return addresses;
@@ -74,7 +73,7 @@ export class WorkerPlane implements Plane {
   }
 
   async apply(settings: Settings): Promise<void> {
-    this.#settings = listeningAt(settings, this.#settings.listen);
+    this.#settings = settings;
     await Promise.all(this.#running.map((process) => process.apply(this.#settings)));
   }
 
