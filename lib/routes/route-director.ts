@@ -38,7 +38,7 @@ export class RouteDirector {
     this.director = (ctx, fullMethodName) => this.#table.direct(ctx, fullMethodName);
   }
 
-  /** @internal Of a config that has been checked. @param tls what the files of the backends hold */
+  /** By a config that has been checked, as `loadConfig` gives it. @param tls what the files of the backends hold */
   static of(
     config: Config | Routing,
     tls: ReadonlyMap<string, SecureContextOptions>,
@@ -77,7 +77,12 @@ export class RouteDirector {
     this.use(checked, tls);
   }
 
-  /** @internal The same with a config that has been checked. @throws Error with nothing changed */
+  /**
+   * {@link update} with a config that has been checked, as `loadConfig` gives it.
+   *
+   * @param tls what the files of the backends hold
+   * @throws Error, with nothing changed, for what `dial()` does not take, and once the director is closed
+   */
   use(config: Config | Routing, tls: ReadonlyMap<string, SecureContextOptions>): void {
     if (this.#isClosed) throw new Error('the director is closed');
     const prepared = this.#backends.prepare({ ...config, transport: config.transport, tls });
@@ -91,7 +96,11 @@ export class RouteDirector {
     }
   }
 
-  /** @internal Lets the next handshakes with a backend be made by what its files hold now. @throws Error */
+  /**
+   * Lets the next handshakes with a backend be made by what its files hold now; without effect if it has none.
+   *
+   * @throws Error that says what is of no use; then everything stays as it is
+   */
   renewTls(backend: string, tls: SecureContextOptions): void {
     this.#backends.renewTls(backend, tls);
   }
