@@ -222,8 +222,8 @@ behaviour(
     };
     const first = await open('/test.Service/Echo');
     await client.call('/test.Service/Echo', MESSAGE);
-    const renamed = await open('/test.Service/Old');
     await client.call('/test.Service/Echo', MESSAGE);
+    const renamed = await open('/test.Service/Old');
     const second = await open('/test.Service/Echo');
     const labels = { 'test.Service/Echo': 2, other: 3 };
     const running = await readingAfter(counts, 2);
@@ -255,12 +255,13 @@ behaviour(
     await eventually('it runs', () => server.runningCalls[0]?.messagesReceived === 1);
     const counts = metrics(server, { methods: () => METHODS });
     await client.call('/test.Service/Twice', MESSAGE);
-    const expected = { 'test.Service/Twice': 1 };
-    t.strictSame((await readingAfter(counts, 1)).all('grpc_server_msg_received_total'), expected);
+    await client.call('/test.Service/Unknown', MESSAGE);
+    const expected = { 'test.Service/Twice': 1, other: 1 };
+    t.strictSame((await readingAfter(counts, 2)).all('grpc_server_msg_received_total'), expected);
     stream.end();
     await response;
     await eventually('it has ended', () => server.runningCalls.length === 0);
-    const read = await readingAfter(counts, 1);
+    const read = await readingAfter(counts, 2);
     t.strictSame(read.all('grpc_server_msg_received_total'), expected);
     t.strictSame(read.all('grpc_server_call_started_total'), expected);
   },
