@@ -5,6 +5,7 @@ import { framingTitle, GRPC_JS, LADDER, PARSER, registerFraming, SCANNER } from 
 import { registerMetadata } from './metadata.js';
 import { registerMetrics } from './metrics.js';
 import { registerPeek } from './peek.js';
+import { registerStatistics } from './statistics.js';
 import { registerStatus } from './status.js';
 
 registerFraming();
@@ -13,6 +14,7 @@ registerStatus();
 registerPeek();
 registerAccessLog();
 registerMetrics();
+registerStatistics();
 
 const filter = process.argv[2];
 const { benchmarks } = await run(filter === undefined ? {} : { filter: new RegExp(filter) });

@@ -34,7 +34,7 @@ export const ADMIN_LIMITS = {
   closeMilliseconds: 1000,
   /** Viewers of the page at once. */
   maxViewers: 64,
-  /** A viewer who leaves so much unread is dropped. */
+  /** A viewer who leaves so much unread until the next update is dropped. */
   maxViewerBytes: 1024 * 1024,
   /** And one who reads nothing for so many updates. */
   maxMissedUpdates: 15,
@@ -42,8 +42,8 @@ export const ADMIN_LIMITS = {
   /** Running calls in `/calls`; and in an update of the page. */
   maxCalls: 1000,
   maxShownCalls: 50,
-  /** Methods, backends and addresses of each in an update of the page. */
+  /** Methods, backends and addresses of each in an update of the page: with all of them it has some 500 kB. */
   maxShownMethods: 100,
-  maxShownBackends: 100,
-  maxShownAddresses: 50,
+  maxShownBackends: 50,
+  maxShownAddresses: 20,
 };

@@ -71,10 +71,9 @@ function write(viewer: Viewer, event: string): void {
   if (!response.writableNeedDrain) {
     viewer.missed = 0;
     response.write(event);
-    if (response.writableLength <= ADMIN_LIMITS.maxViewerBytes) return;
-  } else {
-    viewer.missed++;
-    if (viewer.missed < ADMIN_LIMITS.maxMissedUpdates) return;
+    return;
   }
-  response.destroy();
+  viewer.missed++;
+  const { maxViewerBytes, maxMissedUpdates } = ADMIN_LIMITS;
+  if (response.writableLength > maxViewerBytes || viewer.missed >= maxMissedUpdates) response.destroy();
 }
