@@ -1,6 +1,7 @@
 import { PREFIX_LENGTH } from '../lib/grpc/framing.js';
 import type { BackendMode } from './backend/backend-setup.js';
 import type { Traffic } from './load/traffic.js';
+import type { Extra } from './peers/peer.js';
 
 /** One kind of traffic through one kind of set-up. */
 export interface Case {
@@ -15,8 +16,8 @@ export interface Case {
   readonly secondaries: number;
   readonly shadows: number;
   readonly secure: boolean;
-  /** Whether peers that peek take part beside those that don't. */
-  readonly peek: boolean;
+  /** The peers that do more than proxying take part in it, if it is this. */
+  readonly extras: readonly Extra[];
 }
 
 const SMALL = 100;
@@ -38,7 +39,7 @@ const unary = {
   secondaries: 0,
   shadows: 0,
   secure: false,
-  peek: false,
+  extras: [],
 } as const;
 
 const large = {
@@ -48,13 +49,13 @@ const large = {
 } as const;
 
 export const CASES: readonly Case[] = [
-  { ...unary, name: 'unary', title: '100-byte unary, 100 in flight', peek: true },
+  { ...unary, name: 'unary', title: '100-byte unary, 100 in flight', extras: ['peek', 'observe'] },
   {
     ...unary,
     name: 'unary-secondaries',
     title: '100-byte unary, 100 in flight, 2 secondaries',
     secondaries: 2,
-    peek: true,
+    extras: ['peek'],
   },
   {
     ...unary,

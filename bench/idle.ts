@@ -59,7 +59,7 @@ function mebibytes(bytes: number): string {
 }
 
 for (const peer of allPeers({ node: process.argv[3] ?? process.execPath, profileDirectory: undefined })) {
-  if (peer.peeks === true || (names !== undefined && !names.includes(peer.name))) continue;
+  if (peer.extra !== undefined || (names !== undefined && !names.includes(peer.name))) continue;
   if (peer.missing() !== undefined) continue;
   const text = await measure(peer).catch((error: Error) => `failed: ${error.message}`);
   console.log(`${peer.name}: RSS ${text} (${streams} streams)`);

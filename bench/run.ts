@@ -53,7 +53,7 @@ async function runGroup(
       const load = loadFor(theCase, plan.load);
       const certificate = theCase.secure ? makeCertificate(directory) : undefined;
       for (const peer of plan.peers) {
-        if (peer.peeks === true && !theCase.peek) continue;
+        if (peer.extra !== undefined && !theCase.extras.includes(peer.extra)) continue;
         const unfit = peer.unfit?.(theCase.secondaries + theCase.shadows);
         if (unfit !== undefined) {
           progress.note(`${peer.name} does not take part in ${theCase.name}: it ${unfit}`);

@@ -10,14 +10,25 @@ import { TRANSPORTS } from './transports.js';
 /** What the others are compared with. */
 export const REFERENCE = TRANSPORTS[0];
 
+/** What looks on at our calls, where that is measured. */
+const OBSERVERS = ['metrics', 'access-log', 'statistics'] as const;
+
 /** Everybody that can take part, this proxy first. */
 export function allPeers(nodeOptions: NodeOptions, libraries: readonly Library[] = []): Peer[] {
   const ours = TRANSPORTS.flatMap((transport) => [
     nodePeer(transport, 'this-proxy.js', nodeOptions, { transport, peek: false }),
     {
       ...nodePeer(`${transport}-peek`, 'this-proxy.js', nodeOptions, { transport, peek: true }),
-      peeks: true,
+      extra: 'peek' as const,
     },
+    ...OBSERVERS.map((observer) => ({
+      ...nodePeer(`${transport}-${observer}`, 'this-proxy.js', nodeOptions, {
+        transport,
+        peek: false,
+        observer,
+      }),
+      extra: 'observe' as const,
+    })),
   ]);
   const others = libraries.flatMap(({ name, directory }) => {
     const library = resolve(directory, 'index.js');

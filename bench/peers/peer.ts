@@ -29,11 +29,14 @@ export interface Library {
   readonly directory: string;
 }
 
+/** What a proxy may do besides. */
+export type Extra = 'peek' | 'observe';
+
 /** A proxy that takes part. */
 export interface Peer {
   readonly name: string;
-  /** It looks at each first message; takes part only where that is compared. */
-  readonly peeks?: boolean;
+  /** It does more than proxying, peeks or is observed, and takes part only where that is compared. */
+  readonly extra?: Extra;
   /** Why it cannot take part on this machine, and how to mend that; undefined if it can. */
   missing(): string | undefined;
   /** Why it cannot take part in a case with this many secondaries, shadows included; undefined if it can. */

@@ -1,11 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { callStatistics } from '../../lib/admin/index.js';
 import type { Message, StreamParameters } from '../../lib/index.js';
+import { accessLog } from '../../lib/observe/access-log/index.js';
+import { metrics } from '../../lib/observe/metrics/index.js';
 import { readSetup } from './node-peer.js';
 import type { Transport } from './transports.js';
 
 // What users would write: a director, and with it metadata, statuses, limits and deadlines, which are always on.
 
-const setup = readSetup<{ transport: Transport; peek: boolean; library?: string }>();
+const setup = readSetup<{ transport: Transport; peek: boolean; library?: string; observer?: string }>();
 const library: typeof import('../../lib/index.js') = await import(setup.library ?? '../../lib/index.js');
 const { dial, Server, transparentHandler } = library;
 const transport = { transport: setup.transport };
@@ -42,5 +46,15 @@ const server = new Server({
     setup.peek ? async (_context, _method, peeker) => look(await peeker.peek()) : () => parameters,
   ),
 });
+switch (setup.observer) {
+  case 'metrics':
+    metrics(server);
+    break;
+  case 'access-log':
+    accessLog(server, { file: join(setup.directory, `${setup.listenPort}.log`) });
+    break;
+  case 'statistics':
+    callStatistics(server);
+}
 await server.listen({ host: '127.0.0.1', port: setup.listenPort });
 process.once('exit', () => process.exitCode ?? seen);

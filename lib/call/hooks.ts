@@ -19,14 +19,9 @@ export function tellOnlooker(callback: () => unknown, onFailed?: () => void): vo
   if (result !== undefined) void whenSettled(result, ignore, failed);
 }
 
-/** What a callback of the application answers that only looks on; undefined if it throws, which is a process warning. */
-export function askOnlooker<T>(callback: () => T): T | undefined {
-  try {
-    return callback();
-  } catch (error) {
-    warn(error);
-    return undefined;
-  }
+/** Sees to what a callback of an onlooker has returned: nothing, mostly. For where a closure for it would cost too much. */
+export function seeTo(result: unknown): void {
+  if (result !== undefined) void whenSettled(result, ignore, warn);
 }
 
 function ignore(): void {}

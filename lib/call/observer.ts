@@ -99,7 +99,7 @@ export interface DestinationWatcher {
   onEnd?(failure: Failure | undefined): void;
 }
 
-/** How one attempt at a destination ended. */
+/** How one attempt at a destination ended. To be read when it is told, not to be kept: the next attempt changes it. */
 export interface AttemptOutcome {
   /** The first one is 1. */
   readonly number: number;

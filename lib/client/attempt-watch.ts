@@ -1,18 +1,24 @@
 import { now } from '../call/clock.js';
-import { tellOnlooker } from '../call/hooks.js';
-import type { DestinationWatcher } from '../call/observer.js';
+import { seeTo, tellOnlooker, warn } from '../call/hooks.js';
+import type { AttemptOutcome, DestinationWatcher } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { PREFIX_LENGTH } from '../grpc/framing.js';
 import type { Metadata } from '../grpc/metadata.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import type { RequestContext } from './outgoing-request.js';
 
-/** Tells an onlooker of the attempts of a `ClientCall`, one after the other. */
-export class AttemptWatch {
+/** Tells an onlooker of the attempts of a `ClientCall`, one after the other: it is what is told of each. */
+export class AttemptWatch implements AttemptOutcome {
+  number = 0;
+  failure: Failure | undefined;
+  durationMilliseconds = 0;
+  bytesSent = 0;
+  bytesReceived = 0;
   readonly #watcher: DestinationWatcher;
-  /** Of the request: the response's own has the call. */
-  readonly #scanner = new MessageScanner();
-  #number = 0;
+  /** Of the request, once a chunk of it was not a whole message; the response's has the call. */
+  #scanner: MessageScanner | undefined;
+  /** Chunks before that. */
+  #messages = 0;
   /** Of the one that runs; undefined while none does. */
   #startedAt: number | undefined;
   #hasStream = false;
@@ -28,8 +34,12 @@ export class AttemptWatch {
     if (this.#startedAt !== undefined) return;
     this.#startedAt = now();
     this.#hasStream = false;
-    const number = ++this.#number;
-    tellOnlooker(() => this.#watcher.onAttempt?.(number));
+    this.number++;
+    try {
+      seeTo(this.#watcher.onAttempt?.(this.number));
+    } catch (error) {
+      warn(error);
+    }
   }
 
   /** It has a stream: what was sent before is sent again on it. */
@@ -47,8 +57,10 @@ export class AttemptWatch {
   }
 
   onRequestData(chunk: Buffer): void {
+    if (chunk.length === 0) return;
     this.#requestBytes += chunk.length;
-    this.#scanner.push(chunk);
+    if (this.#scanner === undefined && isOneMessage(chunk)) this.#messages++;
+    else this.#scan(chunk);
   }
 
   onResponseData(chunk: Buffer): void {
@@ -58,16 +70,31 @@ export class AttemptWatch {
   /** @param messagesReceived complete ones of the response */
   end(failure: Failure | undefined, messagesReceived: number): void {
     if (this.#startedAt === undefined) return;
-    const attempt = {
-      number: this.#number,
-      failure,
-      durationMilliseconds: now() - this.#startedAt,
-      bytesSent: this.#hasStream ? payloadBytes(this.#requestBytes, this.#scanner.messages) : 0,
-      bytesReceived: payloadBytes(this.#responseBytes, messagesReceived),
-    };
+    this.failure = failure;
+    this.durationMilliseconds = now() - this.#startedAt;
+    this.bytesSent = this.#hasStream ? payloadBytes(this.#requestBytes, this.#requestMessages) : 0;
+    this.bytesReceived = payloadBytes(this.#responseBytes, messagesReceived);
     this.#startedAt = undefined;
-    tellOnlooker(() => this.#watcher.onAttemptEnd?.(attempt));
+    try {
+      seeTo(this.#watcher.onAttemptEnd?.(this));
+    } catch (error) {
+      warn(error);
+    }
   }
+
+  get #requestMessages(): number {
+    return this.#messages + (this.#scanner?.messages ?? 0);
+  }
+
+  #scan(chunk: Buffer): void {
+    this.#scanner ??= new MessageScanner();
+    this.#scanner.push(chunk);
+  }
+}
+
+/** As small calls are sent. */
+function isOneMessage(chunk: Buffer): boolean {
+  return chunk.length >= PREFIX_LENGTH && chunk.readUInt32BE(1) === chunk.length - PREFIX_LENGTH;
 }
 
 /** Without the prefixes of complete messages. */

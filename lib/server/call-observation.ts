@@ -1,6 +1,6 @@
 import { now } from '../call/clock.js';
 import type { CallContext } from '../call/context.js';
-import { askOnlooker, tellOnlooker } from '../call/hooks.js';
+import { seeTo, tellOnlooker, warn } from '../call/hooks.js';
 import type {
   CallObserver,
   CallWatcher,
@@ -32,21 +32,20 @@ export interface ObservedCall {
   inScope<T>(hook: () => T): T;
 }
 
-/** What observers see of one call, and are told of it. */
+/** What observers see of one call, and are told of it. Without closures, as far as calls go by that end well. */
 export class CallObservation implements RunningCall {
   readonly startedAt = now();
   headersMilliseconds: number | undefined;
+  /** A watcher wants to run the handling. */
+  isRunByWatcher = false;
   readonly #call: ObservedCall;
   readonly #observers: readonly CallObserver[];
-  readonly #watchers: CallWatcher[] = [];
+  #watchers: readonly CallWatcher[] = NO_WATCHERS;
 
   constructor(call: ObservedCall, observers: readonly CallObserver[]) {
     this.#call = call;
     this.#observers = observers;
-    for (const observer of observers) {
-      const watcher = askOnlooker(() => observer.onCallStarted?.(this));
-      if (watcher) this.#watchers.push(watcher);
-    }
+    for (const observer of observers) if (observer.onCallStarted !== undefined) this.#start(observer);
   }
 
   get method(): string {
@@ -112,40 +111,82 @@ export class CallObservation implements RunningCall {
   }
 
   watcherOf(destination: StartedDestination): DestinationWatcher | undefined {
-    const watchers: DestinationWatcher[] = [];
+    let first: DestinationWatcher | undefined;
+    let all: DestinationWatcher[] | undefined;
     for (const watcher of this.#watchers) {
-      const one = askOnlooker(() => watcher.onDestination?.(destination));
-      if (one) watchers.push(one);
+      let one: DestinationWatcher | undefined;
+      try {
+        one = watcher.onDestination?.(destination);
+      } catch (error) {
+        warn(error);
+      }
+      if (!one) continue;
+      if (first === undefined) first = one;
+      else if (all === undefined) all = [first, one];
+      else all.push(one);
     }
-    return watchersOf(watchers);
+    return all === undefined ? first : watchersOf(all);
   }
 
   onShadow(outcome: ShadowOutcome): void {
-    for (const observer of this.#observers) this.#tell(() => observer.onShadow?.(outcome));
+    this.#call.inScope(() => {
+      for (const observer of this.#observers) tellOnlooker(() => observer.onShadow?.(outcome));
+    });
   }
 
   onEnd(failure: Failure | undefined): void {
-    const { messagesReceived, messagesSent, bytesReceived, bytesSent, destinations, shadows } = this;
-    const outcome: CallOutcome = {
-      method: this.method,
-      context: this.context,
-      route: this.route,
+    const outcome = this.#outcome(failure);
+    this.#call.inScope(() => this.#tell(outcome));
+  }
+
+  #tell(outcome: CallOutcome): void {
+    for (const watcher of this.#watchers) {
+      try {
+        seeTo(watcher.onEnd?.(outcome));
+      } catch (error) {
+        warn(error);
+      }
+    }
+    for (const observer of this.#observers) {
+      try {
+        seeTo(observer.onCall?.(outcome));
+      } catch (error) {
+        warn(error);
+      }
+    }
+  }
+
+  #start(observer: CallObserver): void {
+    let watcher: CallWatcher | undefined;
+    try {
+      watcher = observer.onCallStarted?.(this);
+    } catch (error) {
+      warn(error);
+    }
+    if (!watcher) return;
+    this.#watchers = this.#watchers.length === 0 ? [watcher] : [...this.#watchers, watcher];
+    if (watcher.run !== undefined) this.isRunByWatcher = true;
+  }
+
+  #outcome(failure: Failure | undefined): CallOutcome {
+    const { consumer, method, context, octetsReceived, octetsSent } = this.#call;
+    const { messagesReceived, messagesSent, startedAt } = this;
+    return {
+      method,
+      context,
+      route: consumer?.route,
       failure,
-      startedAt: this.startedAt,
-      durationMilliseconds: now() - this.startedAt,
+      startedAt,
+      durationMilliseconds: now() - startedAt,
       headersMilliseconds: this.headersMilliseconds,
       messagesReceived,
       messagesSent,
-      bytesReceived,
-      bytesSent,
-      destinations,
-      shadows,
+      bytesReceived: Math.max(0, octetsReceived - PREFIX_LENGTH * messagesReceived),
+      bytesSent: Math.max(0, octetsSent - PREFIX_LENGTH * messagesSent),
+      destinations: consumer?.destinations ?? [],
+      shadows: consumer?.shadows ?? [],
     };
-    for (const watcher of this.#watchers) this.#tell(() => watcher.onEnd?.(outcome));
-    for (const observer of this.#observers) this.#tell(() => observer.onCall?.(outcome));
-  }
-
-  #tell(callback: () => unknown): void {
-    this.#call.inScope(() => tellOnlooker(callback));
   }
 }
+
+const NO_WATCHERS: readonly CallWatcher[] = [];

@@ -248,8 +248,8 @@ export class Server {
       return;
     }
     if (handler instanceof StatusError) call.end({ error: handler, reason: 'no_route' });
-    else if (call.observation === undefined) this.#handle(call, handler);
-    else call.observation.run(() => this.#handle(call, handler));
+    else if (call.observation?.isRunByWatcher) call.observation.run(() => this.#handle(call, handler));
+    else this.#handle(call, handler);
   }
 
   #handle(call: ServerCall, handler: StreamHandler): void {
