@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import http2 from 'node:http2';
+import net from 'node:net';
 import {
   type ClientConn,
   Code,
@@ -366,6 +368,39 @@ behaviour('requests that are no gRPC are refused peers', async (t, world) => {
   const read = await Reading.of(counts);
   t.strictSame(read.all('grpc_frame_proxy_peers_refused_total'), { not_grpc: 2 });
   t.strictSame(read.all('grpc_server_call_started_total'), {});
+});
+
+behaviour('a client that speaks something else is a refused peer', async (t, world) => {
+  const { server, port } = await world.proxy(() => {
+    throw new Error('unreachable');
+  });
+  const counts = metrics(server);
+  const socket = net.connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n'));
+  socket.on('error', () => {}).resume();
+  await once(socket, 'close');
+  const read = await Reading.of(counts);
+  t.strictSame(read.all('grpc_frame_proxy_peers_refused_total'), { not_http2: 1 });
+});
+
+behaviour('connections to backends are told, and those that could not be made', async (t, world) => {
+  const backend = await world.http2Backend(serve);
+  const [conn, nobody] = [world.dial(backend.port), world.dial(1)];
+  const { server, port } = await world.proxy(({ metadata }) => ({
+    primary: { conn: metadata.has('nobody') ? nobody : conn },
+  }));
+  const counts = metrics(server, {
+    backends: () => [
+      ['files', conn],
+      ['nobody', nobody],
+    ],
+  });
+  const client = world.http2Client(port);
+  await client.call('/test.Service/Echo', MESSAGE);
+  await client.call('/test.Service/Echo', MESSAGE, { nobody: '1' });
+  const read = await Reading.of(counts);
+  t.match(read.all('grpc_frame_proxy_backend_connections'), { 'files READY': 1, 'nobody READY': 0 });
+  t.strictSame(read.all('grpc_frame_proxy_backend_connection_failures_total'), { files: 0, nobody: 1 });
+  t.strictSame(read.all('grpc_frame_proxy_backend_ejections_total'), { files: 0, nobody: 0 });
 });
 
 behaviour('names that a client makes up are one', async (t, world) => {

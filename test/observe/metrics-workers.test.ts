@@ -160,6 +160,20 @@ t.test('workers that come and go learn no more names than one does, and nothing 
   );
 });
 
+t.test('the limit can be raised, and what was counted with the others stays there', async (t) => {
+  const workers = new WorkerMetrics({ maxMethods: 0 });
+  const one = new Worker();
+  one.call('/a.B/C', 3);
+  workers.update(one, await one.snapshot());
+  t.strictSame((await read(workers)).all(STARTED), { other: 3 });
+  workers.limitMethods(1);
+  const next = new Worker();
+  next.call('/a.B/C', 3);
+  for (const worker of [one, next]) workers.update(worker, await worker.snapshot());
+  t.strictSame((await read(workers)).all(STARTED), { other: 4, 'a.B/C': 2 });
+});
+
 t.test('limits that make no sense are refused', async (t) => {
+  t.throws(() => new WorkerMetrics().limitMethods(1.5), RangeError);
   t.throws(() => new WorkerMetrics({ maxMethods: -1 }), RangeError);
 });

@@ -3,7 +3,7 @@ export const OTHER = 'other';
 
 /** Names as values of a label: the first so many that come, and those that are always kept. All others are {@link OTHER}. */
 export class BoundedNames {
-  readonly #max: number;
+  #max: number;
   readonly #names = new Set<string>();
   #taken = 0;
 
@@ -17,6 +17,11 @@ export class BoundedNames {
     this.#taken++;
     this.#names.add(name);
     return name;
+  }
+
+  /** From now on at most so many are taken in all: those that have been stay. */
+  limit(max: number): void {
+    this.#max = max;
   }
 
   /** Keeps a name besides those that come first. */

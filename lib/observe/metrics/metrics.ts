@@ -3,7 +3,6 @@ import type { Registry } from 'prom-client';
 import { now } from '../../call/clock.js';
 import type { CallObserver, RunningCall } from '../../call/observer.js';
 import type { ResponseVerdict } from '../../proxy/compare/verdict.js';
-import { formatFor } from './accept.js';
 import { BackendMetrics, type ObservedBackend } from './backend-metrics.js';
 import { callFamilies } from './call-families.js';
 import { CallMetrics } from './call-metrics.js';
@@ -11,10 +10,11 @@ import { Coalesced } from './coalesced.js';
 import { METRICS_DEFAULTS } from './defaults.js';
 import { counter, type Family, gauge } from './family.js';
 import { checkedMaxMethods, MethodNames } from './method-names.js';
+import { MetricsTexts } from './metrics-texts.js';
 import { ProcessMetrics } from './process-metrics.js';
 import { registryOf } from './registered.js';
 import { type MetricsSnapshot, snapshotOf } from './snapshot.js';
-import { type MetricsText, textIn } from './text.js';
+import type { MetricsText } from './text.js';
 
 /** What metrics look at of a `Server`. */
 export interface ObservedServer {
@@ -63,7 +63,7 @@ export class Metrics {
   #healthChecks = 0;
   readonly #look: Coalesced<void>;
   readonly #snapshots: Coalesced<MetricsSnapshot>;
-  readonly #texts: { readonly [Format in 'prometheus' | 'openmetrics']: Coalesced<MetricsText> };
+  readonly #texts: MetricsTexts;
 
   constructor(server: ObservedServer, options: MetricsOptions) {
     const { methods, maxMethods = METRICS_DEFAULTS.maxMethods, backends, processMetrics = false } = options;
@@ -85,9 +85,7 @@ export class Metrics {
       await this.#look.get();
       return snapshotOf(this.#families);
     });
-    const textsIn = (format: 'prometheus' | 'openmetrics'): Coalesced<MetricsText> =>
-      new Coalesced(async () => textIn(format, await this.#snapshots.get()));
-    this.#texts = { prometheus: textsIn('prometheus'), openmetrics: textsIn('openmetrics') };
+    this.#texts = new MetricsTexts(() => this.#snapshots.get());
     this.registry = registryOf(this.#families, () => this.#look.get());
     server.observe(this.#calls);
   }
@@ -98,7 +96,7 @@ export class Metrics {
    * @param accept the Accept header of who asks: OpenMetrics, or by default Prometheus's text format
    */
   text(accept?: string): Promise<MetricsText> {
-    return this.#texts[formatFor(accept)].get();
+    return this.#texts.text(accept);
   }
 
   /** As plain JSON, for another process: `WorkerMetrics` and `mergeSnapshots()` make one of several. */

@@ -31,20 +31,29 @@ export async function snapshotOf(families: readonly Family[]): Promise<MetricsSn
  */
 export function mergeSnapshots(
   snapshots: Iterable<MetricsSnapshot>,
-  rename: (labelName: string, value: string) => string = asItIs,
+  rename?: (labelName: string, value: string) => string,
 ): MetricsSnapshot {
-  const merged = new Map<string, MergedFamily>();
+  const all = new Map<string, FamilySnapshot[]>();
   for (const { families } of snapshots) {
     for (const family of families) {
-      let known = merged.get(family.name);
-      if (known === undefined) {
-        known = new MergedFamily(family, rename);
-        merged.set(family.name, known);
-      }
-      for (const series of family.series) known.add(series);
+      const same = all.get(family.name);
+      if (same === undefined) all.set(family.name, [family]);
+      else same.push(family);
     }
   }
-  return { families: Array.from(merged.values(), (family) => family.snapshot()) };
+  return { families: Array.from(all.values(), (same) => mergedFamily(same, rename)) };
+}
+
+function mergedFamily(
+  same: readonly FamilySnapshot[],
+  rename: ((labelName: string, value: string) => string) | undefined,
+): FamilySnapshot {
+  // Where only one process has any, as where there is but one that takes calls, nothing is made anew.
+  const told = same.filter(({ series }) => series.length > 0);
+  if (told.length < 2 && rename === undefined) return told[0] ?? same[0]!;
+  const merged = new MergedFamily(same[0]!, rename ?? asItIs);
+  for (const { series } of told) for (const one of series) merged.add(one);
+  return merged.snapshot();
 }
 
 /** What goes on counting when a process has ended: what it has counted. */

@@ -61,6 +61,16 @@ export class WorkerMetrics {
     this.#retired = mergeSnapshots([this.#retired, countersOf(state.snapshot)]);
   }
 
+  /**
+   * From now on at most so many methods keep their names besides those that routes name; those that have one keep it, and
+   * what a worker has counted as `other` stays there.
+   *
+   * @throws TypeError or RangeError for what is no such number
+   */
+  limitMethods(maxMethods: number): void {
+    this.#methodNames.limit(checkedMaxMethods(maxMethods));
+  }
+
   /** All of them together. */
   snapshot(): MetricsSnapshot {
     return mergeSnapshots([...Array.from(this.#workers.values(), ({ snapshot }) => snapshot), this.#retired]);
