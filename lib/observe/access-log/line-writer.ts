@@ -1,7 +1,7 @@
 import { type Deferred, deferred } from '../../call/deferred.js';
 import { Drops, type OnDropped } from './drops.js';
 import { LineQueue, linesIn } from './line-queue.js';
-import { openSink, openSinkNow, type Sink } from './sink.js';
+import { SINKS, type Sink, type SinkOpener } from './sink.js';
 
 /** What may wait to be written: the last lines of some ten thousand calls that end together. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
@@ -26,6 +26,7 @@ const NEWLINE = 0x0a;
  */
 export class LineWriter {
   readonly #file: string;
+  readonly #sinks: SinkOpener;
   readonly #drops: Drops;
   readonly #queue: LineQueue;
   #sink: Sink;
@@ -42,10 +43,11 @@ export class LineWriter {
   #end: 'open' | 'closing' | 'closed' = 'open';
 
   /** @throws Node's error if the file cannot be opened */
-  constructor(file: string, onDropped?: OnDropped) {
+  constructor(file: string, onDropped?: OnDropped, sinks: SinkOpener = SINKS) {
     this.#file = file;
+    this.#sinks = sinks;
     this.#drops = new Drops(onDropped);
-    this.#sink = openSinkNow(file);
+    this.#sink = sinks.openNow(file);
     this.#queue = new LineQueue(this.#sink.chunkBytes);
   }
 
@@ -153,7 +155,7 @@ export class LineWriter {
 
   /** @throws Node's error if the file cannot be opened */
   async #renewSink(): Promise<void> {
-    const sink = await openSink(this.#file);
+    const sink = await this.#sinks.open(this.#file);
     this.#sink.close();
     this.#sink = sink;
     this.#queue.chunkBytes = sink.chunkBytes;
@@ -194,10 +196,9 @@ export class LineWriter {
     this.#end = 'closed';
     this.#endPause?.();
     this.#reopening?.resolve(undefined);
-    for (let bytes = this.#rest; bytes !== undefined; bytes = this.#queue.take()) {
-      this.#drops.add(linesIn(bytes), why);
-    }
+    let bytes = this.#rest ?? this.#queue.take();
     this.#rest = undefined;
+    for (; bytes !== undefined; bytes = this.#queue.take()) this.#drops.add(linesIn(bytes), why);
     this.#sink.close();
     this.#drops.tell();
   }

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { MAX_LINE_BYTES } from './call-lines.js';
 
 const write = promisify(fs.write);
-const open = promisify(fs.open);
+const openFile = promisify(fs.open);
 const stat = promisify(fs.fstat);
 
 /** Where lines go: one write after the other. None of its writes blocks the process. */
@@ -18,22 +18,30 @@ export interface Sink {
   close(): void;
 }
 
+/** What opens a file, or `-`. */
+export interface SinkOpener {
+  open(file: string): Promise<Sink>;
+  /** @throws Node's error if it cannot be opened */
+  openNow(file: string): Sink;
+}
+
 /**
  * The file at a path, or `-` for standard output, for appending. A pipe is opened even where it is known: what another
  * process has open, too, may be set to block by it, and by Node for a child that it starts.
  */
-export async function openSink(file: string): Promise<Sink> {
+async function open(file: string): Promise<Sink> {
   if (file === '-') return standardOutput();
-  const fd = await open(file, FLAGS);
+  const fd = await openFile(file, FLAGS);
   return sinkOf(fd, await stat(fd));
 }
 
-/** As {@link openSink}, at once. @throws Node's error if it cannot be opened */
-export function openSinkNow(file: string): Sink {
+function openNow(file: string): Sink {
   if (file === '-') return standardOutput();
   const fd = fs.openSync(file, FLAGS);
   return sinkOf(fd, fs.fstatSync(fd));
 }
+
+export const SINKS: SinkOpener = { open, openNow };
 
 /** Without O_NONBLOCK a named pipe that nobody reads would be waited for, a thread of the pool by each. */
 const FLAGS =
