@@ -1,8 +1,4 @@
-import type {
-  AddressState,
-  ConnectivityState,
-  ConnectivityStateName,
-} from '../client/channel/connectivity.js';
+import type { AddressState, ConnectivityStateName } from '../client/channel/connectivity.js';
 import type { LoadBalancing } from '../client/channel/load-balancing.js';
 import type { ClientConn } from '../client/client-conn.js';
 import { cut } from './statistics/texts.js';
@@ -24,8 +20,10 @@ export interface AddressJson {
   readonly calls: number;
   /** It is left out for a while, since its calls fail. */
   readonly ejected: boolean;
-  /** What the last connection failed by, or was lost by; null if none was. */
+  /** What the last connection failed by, or was lost by, which may be long ago; null if none was. */
   readonly lastError: string | null;
+  /** When that was: RFC 3339, in UTC, with milliseconds. */
+  readonly lastErrorAt: string | null;
 }
 
 /** A backend's name, the connections to it, and what cannot be seen by these. */
@@ -46,19 +44,17 @@ export function backendsJson(backends: Iterable<NamedBackend>): BackendJson[] {
   }));
 }
 
-function addressJson({ address, state, connections, calls, isEjected }: AddressState): AddressJson {
+function addressJson(address: AddressState): AddressJson {
+  const { lastFailure } = address;
   return {
-    address,
-    state: state.name,
-    connections,
-    calls,
-    ejected: isEjected,
-    lastError: errorOf(state),
+    address: address.address,
+    state: address.state.name,
+    connections: address.connections,
+    calls: address.calls,
+    ejected: address.isEjected,
+    lastError: lastFailure === undefined ? null : cut(lastFailure.text),
+    lastErrorAt: lastFailure === undefined ? null : new Date(lastFailure.at).toISOString(),
   };
-}
-
-function errorOf(state: ConnectivityState): string | null {
-  return state.name === 'TRANSIENT_FAILURE' ? cut(state.error.message) : null;
 }
 
 /** What says most about a backend that several processes have connections to, first. */
@@ -87,13 +83,15 @@ export function mergeBackends(lists: readonly (readonly BackendJson[])[]): Backe
 }
 
 function mergedAddresses(a: AddressJson, b: AddressJson): AddressJson {
+  const { lastError, lastErrorAt } = (a.lastErrorAt ?? '') >= (b.lastErrorAt ?? '') ? a : b;
   return {
     address: a.address,
     state: moreImportant(a.state, b.state),
     connections: a.connections + b.connections,
     calls: a.calls + b.calls,
     ejected: a.ejected || b.ejected,
-    lastError: a.lastError ?? b.lastError,
+    lastError,
+    lastErrorAt,
   };
 }
 

@@ -5,7 +5,7 @@ import { backendsJson, type NamedBackend } from './backends-json.js';
 import { callsJson } from './calls-json.js';
 import { type CallStatistics, callStatistics } from './statistics/call-statistics.js';
 
-/** What the admin endpoint of one process tells of. */
+/** What the admin endpoint of one process tells of, and what it can be made to do: what is not given cannot be done. */
 export interface ProcessSourceOptions
   extends Pick<AdminSource, 'metrics' | 'config' | 'drain' | 'reload' | 'restart'> {
   readonly server: Server;
@@ -13,31 +13,23 @@ export interface ProcessSourceOptions
   readonly backends?: Readonly<Record<string, ClientConn>> | (() => Iterable<NamedBackend>) | undefined;
   /** By default the server's calls are counted from now on. */
   readonly statistics?: CallStatistics | undefined;
-  /** Whether the process is ready; by default it is until `drain` was called here. */
+  /** Whether the process is ready; by default it is until its server begins to close. */
   readonly ready?: (() => MaybePromise<Readiness>) | undefined;
 }
 
 /** The {@link AdminSource} of one process. */
 export function processSource(options: ProcessSourceOptions): AdminSource {
-  const { server, backends = {}, statistics = callStatistics(server), drain, ...others } = options;
-  let isDraining = false;
+  const { server, backends = {}, statistics = callStatistics(server), ready, ...others } = options;
   const listed = typeof backends === 'function' ? backends : () => Object.entries(backends);
   return {
-    ready: () => (isDraining ? { ready: false, reason: 'draining' } : { ready: true }),
-    ...given(others),
+    ...others,
+    ready: ready ?? (() => readinessOf(server)),
     backends: () => backendsJson(listed()),
     calls: () => callsJson(server.runningCalls),
     statistics: () => statistics.snapshot(),
-    ...(drain && {
-      drain: () => {
-        isDraining = true;
-        return drain();
-      },
-    }),
   };
 }
 
-/** What is there: an option that is undefined is none. */
-function given<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+function readinessOf({ closing }: Server): Readiness {
+  return closing.aborted ? { ready: false, reason: 'draining' } : { ready: true };
 }

@@ -458,6 +458,7 @@ t.test('who does not read updates is dropped, and holds nobody up', { buffered: 
     calls: 1,
     ejected: false,
     lastError: null,
+    lastErrorAt: null,
   } as const;
   const addresses = Array.from({ length: 60 }, () => address);
   const url = await endpoint(t, {

@@ -193,6 +193,7 @@ function showFailures(state) {
   document.title = loud.length > 0 ? `(${loud.length} failing) grpc-frame-proxy` : 'grpc-frame-proxy';
   const icon = loud.length > 0 ? 'icon-failing.svg' : 'icon.svg';
   if ($('icon').getAttribute('href') !== icon) $('icon').setAttribute('href', icon);
+  for (const key of beginnings.keys()) if (!all.some((each) => each.key === key)) beginnings.delete(key);
   tellNew(now);
 }
 
@@ -204,16 +205,21 @@ function noFailures(last, { at, since }) {
     : `Nothing has failed since ${time(since)}, for ${duration(at - since)}.`;
 }
 
+/** When failures began, by key: two looks at it differ by milliseconds, but it is one time. */
+const beginnings = new Map();
+
+function beginningOf(key, firstAt) {
+  const known = beginnings.get(key);
+  if (known === undefined || Math.abs(known - firstAt) > 2) beginnings.set(key, firstAt);
+  return beginnings.get(key);
+}
+
 function seen(failure, at) {
   const { effect, reason, code, route, targets, methods, firstMilliseconds } = failure;
   const method = reason === 'backend_connect' || reason === 'backend_connection_lost' ? '' : methods[0];
-  return {
-    ...failure,
-    ...explained(failure, nameOf),
-    // It goes on, or has begun anew.
-    key: JSON.stringify([effect, reason, code, route, targets, method]),
-    firstAt: Math.round((at - firstMilliseconds) / 1000),
-  };
+  const key = JSON.stringify([effect, reason, code, route, targets, method]);
+  const firstAt = beginningOf(key, Math.floor((at - firstMilliseconds) / 1000));
+  return { ...failure, ...explained(failure, nameOf), key, firstAt };
 }
 
 /** Backends that fail though no call has found out: they will fail the next. */
@@ -347,7 +353,7 @@ const backendTable = new Table($('backends'), {
     },
     { title: 'Connections', kind: 'number half', make: textCell(({ connections }) => count(connections)) },
     { title: 'Calls', kind: 'number half', make: textCell(({ calls }) => count(calls)) },
-    { title: 'Last failure', kind: 'text long', make: textCell(({ lastError }) => plain(lastError ?? '–')) },
+    { title: 'Last failure', kind: 'text long', make: textCell(lastErrorOf) },
   ],
 });
 
@@ -363,22 +369,40 @@ function backendCell(cell, _item, row) {
   };
 }
 
-function gradeOf({ state, ejected }) {
+function lastErrorOf({ lastError, errorAge }) {
+  return lastError === null ? '–' : `${duration(errorAge)} ago: ${plain(lastError)}`;
+}
+
+/** One that has a connection now may have lost another a moment ago. */
+function gradeOf({ state, ejected, errorAge }) {
   if (state === 'TRANSIENT_FAILURE') return 'bad';
-  if (ejected) return 'warn';
+  if (ejected || errorAge < CURRENT_MILLISECONDS) return 'warn';
   return state === 'READY' ? 'good' : '';
 }
 
-const NO_ADDRESS = { address: '–', connections: 0, calls: 0, ejected: false, lastError: null };
+const NO_ADDRESS = {
+  address: '–',
+  connections: 0,
+  calls: 0,
+  ejected: false,
+  lastError: null,
+  lastErrorAt: null,
+};
 
-function showBackends({ backends, moreBackends }) {
+function showBackends({ at, backends, moreBackends }) {
   const rows = backends.flatMap((backend) => {
     const { name, state, addresses, moreAddresses } = backend;
     const listed = addresses.length > 0 ? [...addresses] : [{ ...NO_ADDRESS, state }];
     if (moreAddresses > 0) listed.push({ ...NO_ADDRESS, state, address: `and ${count(moreAddresses)} more` });
     return listed.map((address, index) => [
       JSON.stringify([name, address.address]),
-      { ...address, name, detail: index === 0 ? detailOf(backend) : '', isFurther: index > 0 },
+      {
+        ...address,
+        name,
+        detail: index === 0 ? detailOf(backend) : '',
+        isFurther: index > 0,
+        errorAge: address.lastErrorAt === null ? undefined : at - Date.parse(address.lastErrorAt),
+      },
     ]);
   });
   if (moreBackends > 0) {
@@ -442,16 +466,20 @@ const methodTable = new Table($('methods'), {
 
 let order = new Map();
 let sortedAt = 0;
+let failingKeys = new Set();
 
 function showMethods(state) {
   const rows = state.methods.map((each) => {
     const key = JSON.stringify([each.route, each.method]);
     return [key, { ...each, perSecond: perSecond(each, state), failing: failingPart(each) }];
   });
-  // Rows that change places all the time cannot be read.
-  if (Date.now() - sortedAt > SORT_MILLISECONDS && !methodTable.isInUse) {
+  const failing = new Set(rows.filter(([, { lastFailed }]) => lastFailed > 0).map(([key]) => key));
+  const hasNews = [...failing].some((key) => !failingKeys.has(key));
+  // Rows that change places all the time cannot be read; but what begins to fail is to be seen at once.
+  if ((hasNews || Date.now() - sortedAt > SORT_MILLISECONDS) && !methodTable.isInUse) {
     order = new Map(rows.map(([key], index) => [key, index]));
     sortedAt = Date.now();
+    failingKeys = failing;
   }
   const place = (key) => order.get(key) ?? Number.MAX_SAFE_INTEGER;
   rows.sort(([a], [b]) => place(a) - place(b));
