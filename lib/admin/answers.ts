@@ -61,6 +61,7 @@ export class Answers {
     response.once('close', () => {
       clearTimeout(timer);
       this.#heldBytes -= body.length;
+      if (this.#heldBytes === 0) this.#last = undefined;
     });
     let offset = 0;
     const writeOn = (): void => {

@@ -2,7 +2,13 @@ import type { AdminSource, Readiness } from './admin-source.js';
 import type { AddressJson, BackendJson } from './backends-json.js';
 import type { CallJson } from './calls-json.js';
 import { ADMIN_LIMITS } from './defaults.js';
-import { LatencySum, type Percentiles, SLOTS } from './statistics/latencies.js';
+import {
+  type BucketCounts,
+  LatencySum,
+  type Percentiles,
+  percentilesOf,
+  SLOTS,
+} from './statistics/latencies.js';
 import { HISTORY_SECONDS } from './statistics/method-counts.js';
 import type {
   FailureKind,
@@ -67,15 +73,16 @@ export async function liveState(source: AdminSource): Promise<LiveState> {
   const { running, ageMilliseconds, methods, failures, targets } = statistics ?? NOTHING;
   const at = Date.now();
   const { maxShownMethods, maxShownBackends, maxShownCalls } = ADMIN_LIMITS;
-  const ranked = methods.map((each) => ({ route: each.route, method: each.method, ...trafficOf([each]) }));
-  ranked.sort((a, b) => b.lastFailed - a.lastFailed || b.lastCalls - a.lastCalls || b.calls - a.calls);
+  const ranked = [...methods].sort(byImportance);
   return {
     at,
     ready,
     since: statistics && at - ageMilliseconds,
     running,
     all: trafficOf(methods),
-    methods: ranked.slice(0, maxShownMethods),
+    methods: ranked
+      .slice(0, maxShownMethods)
+      .map((each) => ({ route: each.route, method: each.method, ...trafficOf([each]) })),
     moreMethods: Math.max(0, ranked.length - maxShownMethods),
     failures,
     backends: backends.slice(0, maxShownBackends).map(shownBackend),
@@ -89,10 +96,14 @@ export async function liveState(source: AdminSource): Promise<LiveState> {
 
 const PATHS = ['metrics', 'backends', 'calls', 'config'] as const;
 
+/** Those first that fail, and then those that are called most. */
+function byImportance(a: MethodStatistics, b: MethodStatistics): number {
+  const lastFailed = total(b.failedBySecond) - total(a.failedBySecond);
+  return lastFailed || total(b.callsBySecond) - total(a.callsBySecond) || b.calls - a.calls;
+}
+
 function trafficOf(methods: readonly MethodStatistics[]): Traffic {
-  const all = new LatencySum();
-  const slots = Array.from({ length: SLOTS }, () => new LatencySum());
-  // The second and the five seconds that go on are not whole, and would look like a fall.
+  // Without the second that goes on: it is not whole, and would look like a fall.
   const callsBySecond = new Array<number>(HISTORY_SECONDS).fill(0);
   const failedBySecond = new Array<number>(HISTORY_SECONDS).fill(0);
   const sum = { calls: 0, failed: 0, cancelled: 0 };
@@ -104,27 +115,33 @@ function trafficOf(methods: readonly MethodStatistics[]): Traffic {
       callsBySecond[HISTORY_SECONDS - age]! += method.callsBySecond[age] ?? 0;
       failedBySecond[HISTORY_SECONDS - age]! += method.failedBySecond[age] ?? 0;
     }
-    for (const [age, counts] of method.latenciesBySlot.entries()) {
-      all.add(counts);
-      slots[SLOTS - 1 - age]!.add(counts);
-    }
   }
+  const slots = Array.from({ length: SLOTS }, (_, index) =>
+    added(methods.map(({ latenciesBySlot }) => latenciesBySlot[SLOTS - 1 - index] ?? [])),
+  );
   return {
     ...sum,
     lastCalls: total(callsBySecond),
     lastFailed: total(failedBySecond),
     callsBySecond,
     failedBySecond,
-    latency: rounded(all.percentiles),
-    latencies: slots.map(({ percentiles }) => rounded(percentiles)),
+    latency: rounded(percentilesOf(added(slots))),
+    latencies: slots.map((counts) => rounded(percentilesOf(counts))),
   };
+}
+
+function added(all: readonly BucketCounts[]): BucketCounts {
+  if (all.length === 1) return all[0]!;
+  const sum = new LatencySum();
+  for (const counts of all) sum.add(counts);
+  return sum.counts;
 }
 
 function total(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** What is known of them is two digits. */
+/** More digits are not known of them. */
 function rounded(percentiles: Percentiles | undefined): Percentiles | null {
   if (percentiles === undefined) return null;
   const [p50, p95, p99] = percentiles.map((each) => Number(each.toPrecision(3))) as [number, number, number];

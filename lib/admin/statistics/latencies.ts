@@ -34,7 +34,31 @@ export type BucketCounts = readonly number[];
 /** p50, p95 and p99 in milliseconds; undefined where nothing was counted. */
 export type Percentiles = readonly [p50: number, p95: number, p99: number];
 
-/** Adds up counts, to take percentiles of them. */
+/** Percentiles of what was counted. */
+export function percentilesOf(counts: BucketCounts): Percentiles | undefined {
+  let total = 0;
+  for (let i = 1; i < counts.length; i += 2) total += counts[i]!;
+  if (total === 0) return undefined;
+  return [
+    percentile(counts, 0.5 * total),
+    percentile(counts, 0.95 * total),
+    percentile(counts, 0.99 * total),
+  ];
+}
+
+/** The duration that so many are below; as if those in a bucket were spread evenly over it. */
+function percentile(counts: BucketCounts, below: number): number {
+  let left = below;
+  let i = 0;
+  while (i + 2 < counts.length && left > counts[i + 1]!) {
+    left -= counts[i + 1]!;
+    i += 2;
+  }
+  const start = startOf(counts[i]!);
+  return start + (left / counts[i + 1]!) * (startOf(counts[i]! + 1) - start);
+}
+
+/** Adds up counts. */
 export class LatencySum {
   readonly #counts = new Float64Array(BUCKETS);
   #total = 0;
@@ -47,30 +71,19 @@ export class LatencySum {
   }
 
   get counts(): BucketCounts {
-    return sparse(this.#counts, 0, BUCKETS);
-  }
-
-  get percentiles(): Percentiles | undefined {
-    if (this.#total === 0) return undefined;
-    return [this.#percentile(0.5), this.#percentile(0.95), this.#percentile(0.99)];
-  }
-
-  /** As if those in a bucket were spread evenly over it. */
-  #percentile(part: number): number {
-    let left = part * this.#total;
-    let bucket = 0;
-    while (bucket < BUCKETS - 1 && left > this.#counts[bucket]!) left -= this.#counts[bucket++]!;
-    const start = startOf(bucket);
-    return start + (left / this.#counts[bucket]!) * (startOf(bucket + 1) - start);
+    return sparse(this.#counts, 0, this.#total);
   }
 }
 
-/** The counts of some buckets in a row. */
-export function sparse(counts: Uint32Array | Float64Array, from: number, length: number): BucketCounts {
+/** The counts of a histogram that begins there, and has counted so many in all. */
+export function sparse(counts: Uint32Array | Float64Array, from: number, total: number): BucketCounts {
   const found: number[] = [];
-  for (let bucket = 0; bucket < length; bucket++) {
+  let left = total;
+  for (let bucket = 0; left > 0 && bucket < BUCKETS; bucket++) {
     const count = counts[from + bucket]!;
-    if (count !== 0) found.push(bucket, count);
+    if (count === 0) continue;
+    found.push(bucket, count);
+    left -= count;
   }
   return found;
 }

@@ -27,14 +27,17 @@ export function mergeStatistics(snapshots: readonly StatisticsSnapshot[]): Stati
   };
 }
 
-/** What a snapshot is once so much time has passed in which nothing happened; for that of a process that has ended. */
+/**
+ * What the last snapshot of a process that has ended is, so much later: its totals stay, its calls run no more. Take the
+ * snapshot as it was each time: ages are whole seconds.
+ */
 export function ageStatistics(snapshot: StatisticsSnapshot, milliseconds: number): StatisticsSnapshot {
   const seconds = Math.round(milliseconds / 1000);
   const older = (told: Told | null): Told | null =>
     told === null ? null : { ...told, milliseconds: told.milliseconds + milliseconds };
   return {
-    ...snapshot,
     ageMilliseconds: snapshot.ageMilliseconds + milliseconds,
+    running: 0,
     methods: snapshot.methods.map((method) => ({
       ...method,
       callsBySecond: shifted(method.callsBySecond, seconds, HISTORY_SECONDS + 1, 0),

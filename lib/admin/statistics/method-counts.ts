@@ -23,6 +23,7 @@ export class MethodCounts {
   readonly #callsBySecond = new Uint32Array(KEPT_SECONDS);
   readonly #failedBySecond = new Uint32Array(KEPT_SECONDS);
   readonly #latencies = new Uint32Array(SLOTS * BUCKETS);
+  readonly #callsBySlot = new Uint32Array(SLOTS);
   /** What the rings have come to. */
   #second: number;
   #lastCallSecond: number;
@@ -51,6 +52,7 @@ export class MethodCounts {
     if (end === 'failed') this.#failedBySecond[second & MASK]!++;
     const slot = Math.floor(second / SLOT_SECONDS) % SLOTS;
     this.#latencies[slot * BUCKETS + bucketOf(milliseconds)]!++;
+    this.#callsBySlot[slot]!++;
   }
 
   /** Adds the totals of one that gives up its place. */
@@ -69,9 +71,10 @@ export class MethodCounts {
       failed.push(this.#failedBySecond[(this.#second - age) & MASK]!);
     }
     const latencies: BucketCounts[] = [];
-    const slot = Math.floor(this.#second / SLOT_SECONDS);
+    const last = Math.floor(this.#second / SLOT_SECONDS);
     for (let age = 0; age < SLOTS; age++) {
-      latencies.push(sparse(this.#latencies, ((slot - age) % SLOTS) * BUCKETS, BUCKETS));
+      const slot = (last - age) % SLOTS;
+      latencies.push(sparse(this.#latencies, slot * BUCKETS, this.#callsBySlot[slot]!));
     }
     return {
       route: this.route ?? null,
@@ -97,6 +100,7 @@ export class MethodCounts {
     for (let each = fromSlot; each <= slot; each++) {
       const start = (each % SLOTS) * BUCKETS;
       this.#latencies.fill(0, start, start + BUCKETS);
+      this.#callsBySlot[each % SLOTS] = 0;
     }
     this.#second = second;
   }
