@@ -22,7 +22,7 @@ export class NodeClientStream extends NodeStream<ClientHttp2Stream> {
     const session = this.carrier.session as ClientHttp2Session;
     try {
       this.adopt(sendFields(headers, 'request', (fields) => session.request(fields, { endStream })));
-      this.carrier.waiting.add(this);
+      this.wait();
     } catch (error) {
       // On later versions of Node, the stream tells of it by its `error`.
       if (session.destroyed || session.closed) this.refuse();

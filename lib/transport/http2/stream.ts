@@ -127,7 +127,7 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
     this.isPaused = true;
     if (!this.#flows) return;
     this.node!.pause();
-    if (!this.#hasLeft) this.carrier.waiting.add(this);
+    this.wait();
   }
 
   resume(): void {
@@ -144,7 +144,8 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
 
   check(now: number): void {
     const { node } = this;
-    if (node === undefined) return;
+    // Of what has left, nothing may be charged any more: nobody would release it.
+    if (node === undefined || this.#hasLeft) return;
     this.#backlog.count(node, this.holder);
     if (this.#backlog.isStuck(node, now, this.carrier.stallTimeout)) this.#endStalled(node);
     if (this.#backlog.bytes > 0 || this.isPaused) return;
@@ -153,6 +154,11 @@ export abstract class NodeStream<S extends Http2Stream> implements Stream, Waiti
   }
 
   onLosing(): void {}
+
+  /** It is looked at every so often, until it has nothing that waits, or has left. */
+  protected wait(): void {
+    if (!this.#hasLeft) this.carrier.waiting.add(this);
+  }
 
   #endStalled(node: S): void {
     const code = ErrorCode.ENHANCE_YOUR_CALM;

@@ -1,9 +1,12 @@
 import t from 'tap';
+import { NOBODYS } from '../../../lib/port/account.js';
 import { ErrorCode } from '../../../lib/port/error-code.js';
 import type { HeaderList } from '../../../lib/port/headers.js';
 import type { StreamReceiver } from '../../../lib/port/stream.js';
+import type { WaitingStream } from '../../../lib/transport/http2/carrier.js';
 import { Http2ServerTransport } from '../../../lib/transport/http2/server-transport.js';
-import { DEFAULT_SERVER_LIMITS } from '../../../lib/transport/limits.js';
+import { DEFAULT_DIAL_LIMITS, DEFAULT_SERVER_LIMITS } from '../../../lib/transport/limits.js';
+import { eventually } from '../../support/eventually.js';
 import { REQUEST, RESPONSE, TRAILERS } from '../../support/fields.js';
 import { data, END, errorCode, FrameType, headers, Setting, windowUpdate } from '../../support/frame.js';
 import { ProcessEvents } from '../../support/process-events.js';
@@ -337,4 +340,25 @@ t.test('a cancel is RST_STREAM(CANCEL), never END_STREAM', async (t) => {
   t.match(await incoming.received.reset(), { code: ErrorCode.CANCEL, by: 'peer', lost: undefined });
   t.equal(incoming.received.ended, false);
   t.strictSame(received.resets, []);
+});
+
+t.test('a stream that its connection has let go of is not counted again', async (t) => {
+  const port = await frameBackend(t, () => {}, [[Setting.INITIAL_WINDOW_SIZE, 0]]);
+  const limits = {
+    ...DEFAULT_DIAL_LIMITS,
+    settingsTimeoutMilliseconds: 20,
+    resets: { burst: 0, perSecond: 0.001 },
+  };
+  const { connection } = await connected(port, { limits });
+  t.teardown(() => connection.destroy());
+  const { stream } = request(connection);
+  const before = NOBODYS.bytes;
+  call(() => stream.sendData(Buffer.alloc(200), true));
+  await eventually('it is counted', () => NOBODYS.bytes === before + 200);
+  // What it had to send stays in Node's stream: its reset is kept back.
+  call(() => stream.reset(ErrorCode.CANCEL));
+  await eventually('it is let go of', () => connection.streamCount === 0);
+  t.equal(NOBODYS.bytes, before);
+  (stream as unknown as WaitingStream).check(performance.now());
+  t.equal(NOBODYS.bytes, before);
 });
