@@ -523,8 +523,14 @@ t.test('a snapshot is plain JSON, and has the same text', async (t) => {
 t.test('the process is told of only where that is asked for, and sensibly', async (t) => {
   t.equal((await setUp().read()).value('process_cpu_seconds_total'), undefined);
   const { read } = setUp({ processMetrics: true });
+  const window = (milliseconds: number) =>
+    t.intercept(METRICS_LIMITS, 'lagWindowMilliseconds', { value: milliseconds });
+  const { restore } = window(0);
   await new Promise((resolve) => setTimeout(resolve, 50));
   const reading = await read();
+  restore();
+  window(Number.POSITIVE_INFINITY);
+  await new Promise((resolve) => setTimeout(resolve, 50));
   for (const [name, least, most] of [
     ['process_cpu_seconds_total', 0.01, 1e6],
     ['process_start_time_seconds', Date.now() / 1000 - 600, Date.now() / 1000],
@@ -555,12 +561,14 @@ t.test('metrics do not keep a process alive, and the package alone does not load
     const before = loaded();
     const { metrics } = await import('${new URL('observe/metrics/index.js', lib)}');
     const counts = metrics(new Server(), { processMetrics: true });
-    const { body } = await counts.text();
-    console.log(JSON.stringify({ before, after: loaded(), length: body.length > 1000 }));
+    const lag = async () => String((await counts.text()).body).includes('\\nnodejs_eventloop_lag_min_seconds ');
+    await lag();
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    console.log(JSON.stringify({ before, after: loaded(), lagSoon: await lag() }));
   `;
   const child = Child.node(t, '--input-type=module', '--eval', script);
   t.equal(await child.ended(), 0);
-  t.strictSame(JSON.parse(child.stdout), { before: false, after: true, length: true });
+  t.strictSame(JSON.parse(child.stdout), { before: false, after: true, lagSoon: true });
 });
 
 t.test('options that make no sense are refused', async (t) => {

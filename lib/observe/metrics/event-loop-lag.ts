@@ -6,7 +6,7 @@ import { METRICS_LIMITS } from './defaults.js';
 export interface Lag {
   /** How long one turn took, at the moment. */
   readonly now: number;
-  /** How late a timer came since somebody looked before; undefined where it has not come. */
+  /** How late a timer came since somebody looked before; undefined until it has come once. */
   readonly window: LagWindow | undefined;
 }
 
@@ -38,10 +38,11 @@ export async function readLag(): Promise<Lag> {
   const startedAt = performance.now();
   await nextTurn();
   const endedAt = performance.now();
-  if (monitor !== undefined && endedAt - windowReadAt >= METRICS_LIMITS.lagWindowMilliseconds) {
+  const isDue = endedAt - windowReadAt >= METRICS_LIMITS.lagWindowMilliseconds;
+  // Without a count, the minimum is 2 ** 63 and the mean is no number: who looks a little later is told.
+  if (monitor !== undefined && isDue && monitor.count > 0) {
     windowReadAt = endedAt;
-    // Without a count, the minimum is 2 ** 63 and the mean is no number.
-    window = monitor.count === 0 ? undefined : windowOf(monitor);
+    window = windowOf(monitor);
     monitor.reset();
   }
   return { now: (endedAt - startedAt) / 1000, window };

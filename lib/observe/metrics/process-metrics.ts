@@ -16,7 +16,7 @@ interface KernelView {
  * calls, watch each garbage collection, tell of a window in which nothing was measured, or call a timer's period lag.
  */
 export class ProcessMetrics {
-  readonly #startedAt = Math.round(Date.now() / 1000 - process.uptime());
+  readonly #startedAt = Date.now() / 1000 - process.uptime();
   #kernel: KernelView | undefined;
   #lag: Lag | undefined;
 
