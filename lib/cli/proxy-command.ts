@@ -7,7 +7,7 @@ import {
   mergeCalls,
   mergeStatistics,
 } from '../admin/index.js';
-import { type Metrics, mergeSnapshots, metrics, textOf } from '../observe/metrics/index.js';
+import { type Metrics, MetricsTexts, mergeSnapshots, metrics } from '../observe/metrics/index.js';
 import { parseListenAddress } from '../port/address.js';
 import { effectiveConfig } from '../routes/effective-config.js';
 import { CurrentSettings } from './current-settings.js';
@@ -42,11 +42,12 @@ export class ProxyCommand {
   #drained: Promise<number> | undefined;
 
   private constructor(loaded: UsableSettings, flags: Flags, { log, onDrain }: CommandOwner) {
-    const { workers } = loaded.settings.config;
+    const { workers, transport = 'http2' } = loaded.settings.config;
     const count = workers === 'auto' ? availableParallelism() : workers;
     this.#plane =
       count === 1 ? new ProcessPlane(loaded.settings, log) : new WorkerPlane(count, loaded.settings, log);
-    this.#metrics = metrics({ observe: () => {}, runningCalls: [] }, { processMetrics: count > 1 });
+    const observed = { observe: () => {}, runningCalls: [] };
+    this.#metrics = metrics(observed, { transport, processMetrics: count > 1 });
     this.#settings = new CurrentSettings(loaded, flags, this.#plane, this.#metrics, log);
     this.#log = log;
     this.#onDrain = onDrain;
@@ -120,16 +121,17 @@ export class ProxyCommand {
 
   #source(): AdminSource {
     const plane = this.#plane;
+    const texts = new MetricsTexts(async () => {
+      const snapshots = await Promise.all([plane.metrics(), this.#metrics.snapshot()]);
+      return mergeSnapshots(snapshots.filter((snapshot) => snapshot !== undefined));
+    });
     const settings = this.#settings;
     return {
       ready: () => {
         const reason = this.#drained === undefined ? plane.trouble : 'draining';
         return reason === undefined ? { ready: true } : { ready: false, reason };
       },
-      metrics: async (accept) => {
-        const snapshots = await Promise.all([plane.metrics(), this.#metrics.snapshot()]);
-        return textOf(mergeSnapshots(snapshots.filter((snapshot) => snapshot !== undefined)), accept);
-      },
+      metrics: (accept) => texts.text(accept),
       backends: async () => mergeBackends((await plane.look()).map(({ backends }) => backends)),
       calls: async () => mergeCalls((await plane.look()).map(({ calls }) => calls)),
       statistics: async () =>

@@ -74,6 +74,7 @@ export class WorkerPlane implements Plane {
 
   async apply(settings: Settings): Promise<void> {
     this.#settings = settings;
+    this.#metrics.limitMethods(settings.config.metrics.maxMethods);
     await Promise.all(this.#running.map((process) => process.apply(this.#settings)));
   }
 
