@@ -1,7 +1,10 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { Metadata } from '@grpc/grpc-js';
 import t, { type Test } from 'tap';
+import { parseAllDocuments } from 'yaml';
 import type { Server } from '../lib/index.js';
+import { metrics } from '../lib/observe/metrics/index.js';
+import { parseConfig } from '../lib/routes/index.js';
 import { eventually } from './support/eventually.js';
 import { type BidiCall, echo, GrpcBackend } from './support/grpc-backend.js';
 import { GrpcClient } from './support/grpc-client.js';
@@ -197,4 +200,60 @@ t.test('the README example of a call makes one', async (t) => {
   t.teardown(() => rm(file));
   await import(file.href);
   t.same(logged, ['hello']);
+});
+
+t.test('the example with metrics, a log, health and an admin endpoint has all of them', async (t) => {
+  const primary = await backend(t, echo);
+  const source = `${await exampleWith('grpc-frame-proxy/admin')}\nexport { admin, counted, log };`;
+  const port = await run(t, 'operated', source, [primary.port], { "'127.0.0.1:9901'": "'127.0.0.1:0'" });
+  const { admin, counted, log } = await import(new URL('operated.mjs', EXAMPLES).href);
+  t.teardown(() => Promise.all([admin.close(), log.close()]));
+  const { code } = await client(t, port).call('/any.Service/Method', ['hello']);
+  t.equal(code, 0);
+  const { body } = await counted.text();
+  t.match(String(body), /grpc_server_call_started_total\{grpc_method="other"\} 1/);
+  const health = await client(t, port).call('/grpc.health.v1.Health/Check', ['']);
+  t.strictSame(health.messages, [Buffer.from([8, 1])]);
+});
+
+async function blocksOf(language: string): Promise<string[]> {
+  const readme = await readFile(new URL('README.md', ROOT), 'utf8');
+  return Array.from(
+    readme.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs')),
+    (match) => match[1]!,
+  );
+}
+
+t.test('the config files in the README make sense, also the one in the Kubernetes manifest', async (t) => {
+  const [config, manifest] = (await blocksOf('yaml')) as [string, string];
+  t.strictSame(parseConfig(config, { file: 'proxy.yaml' }).mistakes, undefined);
+  const documents = parseAllDocuments(manifest).map((document) => document.toJS());
+  t.strictSame(
+    documents.map(({ kind }) => kind),
+    ['ConfigMap', 'Deployment'],
+  );
+  const mounted = documents[0].data['proxy.yaml'];
+  const parsed = parseConfig(mounted, { file: 'proxy.yaml' });
+  t.strictSame(parsed.mistakes, undefined);
+  const { spec } = documents[1].spec.template;
+  t.ok(spec.terminationGracePeriodSeconds > 5 + parsed.config!.drainTimeout.milliseconds / 1000);
+});
+
+t.test('the alerts in the README look at metrics that there are', async (t) => {
+  const server = { observe: () => {}, runningCalls: [] };
+  const counted = metrics(server, { backends: () => [] });
+  const { families } = await counted.snapshot();
+  const known = new Set(
+    families.flatMap(({ name, type }) =>
+      type === 'histogram' ? [`${name}_count`, `${name}_bucket`] : [name],
+    ),
+  );
+  const [alerts] = (await blocksOf('promql')) as [string];
+  const lines = alerts.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  t.equal(lines.length, 5);
+  for (const line of lines) {
+    const names = line.match(/grpc_[a-z_]+(?=[{[])/g) ?? [];
+    t.ok(names.length > 0, line);
+    for (const name of names) t.ok(known.has(name), name);
+  }
 });
