@@ -60,8 +60,8 @@ export class Backends {
     try {
       for (const [name, config] of Object.entries(backends)) {
         const files = config.tls && (tls.get(name) ?? {});
-        // Which of the files there are is a part of it: what is left out of a secure context stays as it was.
-        const made = JSON.stringify([config, transport, Object.keys(files ?? {})]);
+        // With the paths of files: what is left out of a secure context would stay as it was.
+        const made = JSON.stringify([config, transport]);
         const present = this.#backends.get(name);
         if (present?.made === made) {
           next.set(name, present);

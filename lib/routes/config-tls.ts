@@ -100,10 +100,7 @@ function sidesOf(config: unknown, folder: string, nameOf: (path: ConfigPath) => 
     const tls = childOf(given, 'tls');
     if (tls === undefined) return [];
     const [cert, key, ca] = ['cert', 'key', caKey].map((each) => fileAt(tls, at, each));
-    const whole = (cert === undefined) === (key === undefined);
-    // That half of a pair is missing is told where the config is checked; what cannot be read, here.
-    const pairs = whole ? [{ cert, key, ca }] : [{ ca }];
-    return pairs.map((paths) => ({ user, paths }) as Side);
+    return [{ user, paths: { cert, key, ca } as Side['paths'] }];
   };
   const listen = childOf(config, 'listen');
   const listeners = Array.isArray(listen)

@@ -31,6 +31,11 @@ export class RouteTable {
     return [...new Set(routes.flatMap(({ match }) => new RouteMatch(match).exactMethods))];
   }
 
+  /** @internal How many methods are remembered. */
+  get knownMethods(): number {
+    return this.#known.size;
+  }
+
   /** Where a call goes. @throws Refusal */
   direct(ctx: CallContext, fullMethodName: string): StreamParameters {
     const routes = this.#known.get(fullMethodName) ?? this.#routesFor(fullMethodName);

@@ -118,11 +118,12 @@ function examined(files: readonly File[], contents: readonly FileContent[]): Exa
     if (typeof content === 'string') problems.push(problemWith(file, content));
     else options[file.option] = content;
   }
-  // Of a pair of which one cannot be read there is nothing to say; and to look at nothing would take the time of reading
-  // the system's authorities.
+  // To look at nothing would take the time of reading the system's authorities.
   if (problems.length > 0 || files.length === 0) return { options, problems };
+  // That half of a pair is not named is told by who names the files.
+  const isWhole = 'cert' in options === 'key' in options;
   try {
-    createSecureContext(options);
+    createSecureContext(isWhole ? options : { ca: options.ca });
   } catch (error) {
     if (!(error instanceof SecureContextError)) throw error;
     const file = files.find(({ option }) => option === error.option) ?? files[0]!;

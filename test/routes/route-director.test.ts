@@ -268,7 +268,6 @@ behaviour(
 
 behaviour('waitForReady lets calls wait for a backend', async (t, world) => {
   const { config, servers } = await backends(world, 'files');
-  const { port } = servers.files;
   servers.files.destroy();
   const { client } = await routed(t, world, {
     backends: config,
@@ -279,7 +278,6 @@ behaviour('waitForReady lets calls wait for a backend', async (t, world) => {
   });
   t.equal(status(await client.call('/a.A/M', MESSAGE)), '14');
   t.equal(status(await client.call('/a.B/M', MESSAGE, { 'grpc-timeout': '100m' })), '4');
-  t.ok(port);
 });
 
 behaviour("requestMetadata holds for all destinations, and a shadow's own comes after", async (t, world) => {
@@ -436,7 +434,7 @@ behaviour(
   async (t, world) => {
     const running = deferred();
     const hanging: OnRequest = () => running.resolve();
-    const { config, requests, servers } = await backends(world, ['files', hanging], 'sick', 'one', 'two');
+    const { config, requests } = await backends(world, ['files', hanging], 'sick', 'one', 'two');
     const narrow = await world.http2Backend(silent, { settings: { maxConcurrentStreams: 1 } });
     const { client } = await routed(t, world, {
       backends: {
@@ -459,12 +457,11 @@ behaviour(
     await eventually('health is asked for', () => requests.sick.length > 0);
     t.equal(requests.sick[0]!.headers[':path'], '/grpc.health.v1.Health/Watch');
     for (let i = 0; i < 4; i++) await client.call('/a.C/M', MESSAGE);
-    t.equal(requests.one.length, 4);
-    t.equal(requests.two.length, 0);
+    // Whichever it has put first.
+    t.strictSame([requests.one.length, requests.two.length].sort(), [0, 4]);
     const waiting = [1, 2, 3].map(() => client.call('/a.D/M', MESSAGE, { 'grpc-timeout': '100m' }));
     for (const each of waiting) t.equal(status(await each), '4');
     t.equal(narrow.sessions.length, 1);
-    t.ok(servers.files);
   },
 );
 

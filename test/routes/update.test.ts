@@ -34,7 +34,7 @@ behaviour(
   async (t, world) => {
     const old = held();
     const { config, requests } = await backends(world, ['files', old.onRequest], 'next');
-    const { transport } = { transport: world.transports.client };
+    const transport = world.transports.client;
     const { client, director } = await routed(t, world, {
       backends: { files: config.files },
       routes: to('files'),
@@ -61,7 +61,7 @@ behaviour(
 behaviour(
   'a call that waits for a connection still gets it, though its backend is no more in the config',
   async (t, world) => {
-    const { config, requests, servers } = await backends(world, 'files', 'next');
+    const { config, requests } = await backends(world, 'files', 'next');
     const isThere = deferred();
     // One stream at a time: the second call waits.
     const narrow = await world.http2Backend(
@@ -92,7 +92,6 @@ behaviour(
     t.equal(status(await first), '0');
     t.equal(status(await second), '0');
     await eventually('its connections close', () => gone.state.name === 'SHUTDOWN');
-    t.ok(servers.files);
   },
 );
 
@@ -130,7 +129,7 @@ behaviour('connections to backends that both configs have are kept', async (t, w
   t.equal(servers.files.sessions.length, 1, 'by the same connection');
   director.update({
     transport: transport === 'http2' ? 'frames' : 'http2',
-    backends: { files: config.files },
+    backends: { files: { maxConnections: 2, keepalive, ...config.files } },
     routes: to('files'),
   });
   t.not(director.backends.get('files'), files, 'another transport makes others');
@@ -270,4 +269,25 @@ t.test('an idle director keeps no process alive, also after an update', async (t
   director.update({ backends: { files: { target: 'b:1' } }, routes: to('files') });
   await director.close();
   t.equal(director.backends.get('files')!.state.name, 'SHUTDOWN');
+});
+
+behaviour('what flags say is a config, too', async (t, world) => {
+  const { config, requests } = await backends(world, 'primary', 'secondary-1', 'shadow-1', 'shadow-2');
+  const { client, director, outcomes } = await routed(t, world, {
+    backends: config,
+    routes: [
+      {
+        match: {},
+        primary: 'primary',
+        secondaries: ['secondary-1'],
+        shadows: ['shadow-1', { backend: 'shadow-2', percent: 0 }],
+      },
+    ],
+  });
+  t.equal(status(await client.call(METHOD, MESSAGE)), '0');
+  await eventually('the shadow is asked', () => requests['shadow-1'].length === 1);
+  t.equal(requests['secondary-1'].length, 1);
+  t.strictSame([...director.backends.keys()], ['primary', 'secondary-1', 'shadow-1', 'shadow-2']);
+  await eventually('it has ended', () => outcomes.length === 1);
+  t.equal(outcomes[0]!.route, '1');
 });
