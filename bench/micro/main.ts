@@ -7,12 +7,14 @@ import { registerMetrics } from './metrics.js';
 import { registerPeek } from './peek.js';
 import { registerStatistics } from './statistics.js';
 import { registerStatus } from './status.js';
+import { registerTracing } from './tracing.js';
 
 registerFraming();
 registerMetadata();
 registerStatus();
 registerPeek();
 registerAccessLog();
+registerTracing();
 registerMetrics();
 registerStatistics();
 

@@ -52,17 +52,10 @@ export class RunningLines {
     const interval = this.#intervalMilliseconds;
     const due: RunningCall[] = [];
     let next = time + interval;
-    // The oldest first: behind the first one that is not old enough there is none that is.
     for (const call of this.#owner.runningCalls) {
-      const age = time - call.startedAt;
-      if (age >= interval) {
-        const intervals = Math.floor(age / interval);
-        if (intervals > Math.floor((this.#lookedAt - call.startedAt) / interval)) due.push(call);
-        next = Math.min(next, call.startedAt + (intervals + 1) * interval);
-      } else {
-        next = Math.min(next, call.startedAt + interval);
-        break;
-      }
+      const intervals = Math.floor((time - call.startedAt) / interval);
+      if (intervals > Math.max(0, Math.floor((this.#lookedAt - call.startedAt) / interval))) due.push(call);
+      next = Math.min(next, call.startedAt + (intervals + 1) * interval);
     }
     this.#lookedAt = time;
     this.#ended = new Set();

@@ -1,0 +1,11 @@
+import type { Server } from '../../server/server.js';
+import { CallSpans } from './call-spans.js';
+
+/**
+ * Traces the calls of a server that begin from now on, by the OpenTelemetry SDK that is registered: a SERVER span for each
+ * call, and a CLIENT span for each of its destinations, which is told of it by the registered propagator. Directors and
+ * handlers run inside of the call's span. Without an SDK there are no spans, and what clients send of traces passes as it is.
+ */
+export function tracing(server: Pick<Server, 'observe'>): void {
+  server.observe(new CallSpans());
+}
