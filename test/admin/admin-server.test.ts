@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { type AdminOptions, type AdminSource, adminServer, type BackendJson } from '../../lib/admin/index.js';
 import { eventually } from '../support/eventually.js';
 import { within } from '../support/within.js';
-import { type AskOptions, ask, connected, eventsOf, sayAll } from './raw-http.js';
+import { type AskOptions, ask, closed, connected, eventsOf, sayAll } from './raw-http.js';
 
 // Some tests wait for what takes a second.
 t.jobs = 8;
@@ -311,11 +311,10 @@ t.test('bodies are ignored, however long', async (t) => {
   t.equal(status, 202);
   const endless = await connected(url);
   endless.write('POST /drain HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n');
-  const closed = once(endless, 'close');
   endless.resume();
   const timer = setInterval(() => endless.write(`4000\r\n${'x'.repeat(0x4000)}\r\n`), 1);
-  await within(5000, 'the end of an endless request', closed);
-  clearInterval(timer);
+  t.teardown(() => clearInterval(timer));
+  await within(5000, 'the end of an endless request', closed(endless));
   t.equal(drains, 2);
 });
 
@@ -354,7 +353,7 @@ t.test('there are at most so many connections', async (t) => {
   const sockets = await Promise.all(Array.from({ length: 256 }, () => connected(url)));
   await eventually('all are there', () => sockets.every((socket) => !socket.connecting));
   const refused = await connected(url);
-  await within(5000, 'the refusal', once(refused, 'close'));
+  await within(5000, 'the refusal', closed(refused));
   for (const socket of sockets) socket.destroy();
   let status: number | undefined;
   for (let i = 0; i < 100 && status === undefined; i++) {
@@ -468,12 +467,12 @@ t.test('who does not read updates is dropped, and holds nobody up', { buffered: 
   });
   const slow = await connected(url);
   slow.write('GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n');
-  const closed = once(slow, 'close');
+  const dropped = closed(slow);
   slow.pause();
   const quick = eventsOf(url);
   for (let i = 0; i < 3; i++) await quick.next();
   slow.resume();
-  await within(2000, 'the end of the slow one', closed);
+  await within(2000, 'the end of the slow one', dropped);
   await quick.next();
   await quick.return(undefined);
 });
@@ -504,7 +503,7 @@ t.test('when it is closed, the page and idle connections are, too', async (t) =>
   idle.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await once(idle, 'data');
   await page.next();
-  const ended = [once(idle, 'close'), page.next()];
+  const ended = [closed(idle), page.next()];
   await within(500, 'closing', admin.close());
   await within(500, 'the end of connections', Promise.all(ended));
   await t.rejects(ask(url, '/livez'), { code: 'ECONNREFUSED' });

@@ -44,6 +44,11 @@ export async function connected(url: string): Promise<Socket> {
   return socket;
 }
 
+/** Resolves when a connection is closed, whether in order or not. */
+export function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
 /** All that a connection says until it is closed, after these bytes were sent. */
 export async function sayAll(url: string, bytes: string): Promise<string> {
   const socket = await connected(url);
@@ -53,7 +58,7 @@ export async function sayAll(url: string, bytes: string): Promise<string> {
     text += chunk;
   });
   socket.write(bytes);
-  await once(socket, 'close');
+  await closed(socket);
   return text;
 }
 
