@@ -21,7 +21,9 @@ export interface UsableSettings {
 }
 
 /** The same, or all that is wrong with it, a line each. */
-export type LoadedSettings = UsableSettings | { readonly mistakes: readonly string[] };
+export type LoadedSettings =
+  | UsableSettings
+  | { readonly content: FileContent | undefined; readonly mistakes: readonly string[] };
 
 /** Reads it all; resolves no name, and opens no socket. Never rejects. */
 export async function loadSettings(flags: Flags): Promise<LoadedSettings> {
@@ -31,7 +33,7 @@ export async function loadSettings(flags: Flags): Promise<LoadedSettings> {
   const text = typeof content === 'string' ? undefined : decoded(content!);
   if (text === undefined) {
     const message = typeof content === 'string' ? content : 'is no text in UTF-8';
-    return { mistakes: [`--config: ${JSON.stringify(path)} ${message}`] };
+    return { content, mistakes: [`--config: ${JSON.stringify(path)} ${message}`] };
   }
   return settingsOf(content, checkText(text, { file: path, hasPrimary: flags.primary !== undefined }), flags);
 }
@@ -62,9 +64,11 @@ async function settingsOf(
       ? problems.map((problem) => String(new ConfigMistake(problem)))
       : mistakesIn(file.source, problems, flags.config!).map(String);
   const mistakes = [...new Set([...ofFlags, ...ofFile, ...conflicts(given, flags)])];
-  if (mistakes.length > 0) return { mistakes };
+  if (mistakes.length > 0) return { content, mistakes };
   const { config, problems: left = [] } = checkedConfig<Config>(configSchema, raw, true);
-  if (config === undefined) return { mistakes: left.map((problem) => String(new ConfigMistake(problem))) };
+  if (config === undefined) {
+    return { content, mistakes: left.map((problem) => String(new ConfigMistake(problem))) };
+  }
   return {
     content,
     tls,

@@ -3,11 +3,11 @@ import type { SecureContextOptions } from 'node:tls';
 import type { ConfigPath, Problem } from './config-mistake.js';
 import { type NamedFile, type OnTlsChange, TlsFiles } from './tls-files.js';
 
-/** Who is told of what the files of a config hold later on. */
+/** Who is told of what the files of a config hold later on; files that nobody is told of are not looked at. */
 export interface TlsUsers {
   /** @param index among those of `listen` */
-  readonly onListener: (index: number, options: SecureContextOptions) => void;
-  readonly onBackend: (name: string, options: SecureContextOptions) => void;
+  readonly onListener?: ((index: number, options: SecureContextOptions) => void) | undefined;
+  readonly onBackend?: ((name: string, options: SecureContextOptions) => void) | undefined;
   readonly log: OnTlsChange;
 }
 
@@ -61,16 +61,17 @@ export class ConfigTls {
   /** From now on what the files hold is used when it changes, unless it is of no use. */
   watch({ onListener, onBackend, log }: TlsUsers): void {
     for (const { user, files } of this.#sides) {
-      files.watch((options) => {
-        if (typeof user === 'string') onBackend(user, options);
-        else onListener(user, options);
-      }, log);
+      if (typeof user === 'string') {
+        if (onBackend !== undefined) files.watch((options) => onBackend(user, options), log);
+      } else if (onListener !== undefined) files.watch((options) => onListener(user, options), log);
     }
   }
 
-  /** Watches no more. */
-  stop(): void {
-    for (const { files } of this.#sides) files.stop();
+  /** Watches no more: nothing, or only what is of these. */
+  stop(of?: 'listeners' | 'backends'): void {
+    for (const { user, files } of this.#sides) {
+      if (of === undefined || (of === 'backends') === (typeof user === 'string')) files.stop();
+    }
   }
 }
 

@@ -92,6 +92,7 @@ const READ_ERRORS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied',
 };
 
-function isSame(one: FileContent, other: FileContent): boolean {
+/** Whether it is the same, byte by byte, or as unreadable. */
+export function isSame(one: FileContent, other: FileContent): boolean {
   return typeof one === 'string' || typeof other === 'string' ? one === other : one.equals(other);
 }
