@@ -27,20 +27,23 @@ interface Waiting {
 /** What the other end says when it listens: messages before that may be lost, as Node has it. */
 const READY = { ready: true };
 
+/** The other end is gone, or cannot be reached any more. */
+export class Gone extends Error {}
+
 /** Asks what a process at the other end of a channel {@link answerRequests}. */
 export class Requests {
   readonly #channel: Channel;
   readonly #waiting = new Map<number, Waiting>();
   readonly #ready = deferred<void>();
   #last = 0;
-  #ended: Error | undefined;
+  #ended: Gone | undefined;
 
   constructor(channel: Channel) {
     this.#channel = channel;
     channel.on('message', (message) => this.#onMessage(message as Partial<Answer>));
   }
 
-  /** @throws Error with the message of what was thrown there, or when the other end is gone */
+  /** @throws Error with the message of what was thrown there; Gone when there is nobody to ask */
   async ask<T>(method: string, argument?: unknown): Promise<T> {
     await this.#ready.promise;
     if (this.#ended !== undefined) throw this.#ended;
@@ -48,13 +51,14 @@ export class Requests {
     return new Promise((resolve, reject) => {
       this.#waiting.set(request.request, { resolve: resolve as (result: unknown) => void, reject });
       this.#channel.send(request, (error) => {
-        if (error !== null && this.#waiting.delete(request.request)) reject(error);
+        if (error !== null && this.#waiting.delete(request.request)) reject(new Gone(error.message));
       });
     });
   }
 
   /** The other end is gone: nothing will be answered any more. */
-  end(reason: Error): void {
+  end(why: string): void {
+    const reason = new Gone(why);
     this.#ended = reason;
     this.#ready.resolve();
     for (const { reject } of this.#waiting.values()) reject(reason);

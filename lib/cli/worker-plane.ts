@@ -17,6 +17,8 @@ const MAX_BACKOFF_MILLISECONDS = 10_000;
 interface Place {
   readonly number: number;
   process: WorkerProcess | undefined;
+  /** While another process is started for it. */
+  starting: Promise<readonly string[]> | undefined;
   backoffMilliseconds: number;
   timer: NodeJS.Timeout | undefined;
 }
@@ -30,6 +32,8 @@ export class WorkerPlane implements Plane {
     return this.#restarting;
   };
   readonly #places: readonly Place[];
+  /** All that there are: at their places, on the way there, and on the way out. */
+  readonly #processes = new Set<WorkerProcess>();
   readonly #log: Log;
   #settings: Settings;
   readonly #metrics: WorkerMetrics;
@@ -45,6 +49,7 @@ export class WorkerPlane implements Plane {
     this.#places = Array.from({ length: count }, (_, index) => ({
       number: index + 1,
       process: undefined,
+      starting: undefined,
       backoffMilliseconds: 0,
       timer: undefined,
     }));
@@ -52,7 +57,7 @@ export class WorkerPlane implements Plane {
 
   get trouble(): string | undefined {
     if (this.#isDraining) return 'draining';
-    return this.#running.length === 0 ? 'no worker is running' : undefined;
+    return this.#places.some(({ process }) => process !== undefined) ? undefined : 'no worker is running';
   }
 
   async start(): Promise<readonly string[]> {
@@ -67,19 +72,26 @@ export class WorkerPlane implements Plane {
       return addresses;
     } catch (error) {
       this.#isDraining = true;
-      for (const { process } of this.#places) process?.kill();
+      for (const process of this.#processes) process.kill();
       throw error;
     }
   }
 
   async apply(settings: Settings): Promise<void> {
+    const before = this.#settings;
     this.#settings = settings;
-    this.#metrics.limitMethods(settings.config.metrics.maxMethods);
-    await Promise.all(this.#running.map((process) => process.apply(this.#settings)));
+    try {
+      await this.#applyToAll(settings);
+      this.#metrics.limitMethods(settings.config.metrics.maxMethods);
+    } catch (error) {
+      this.#settings = before;
+      await this.#applyToAll(before);
+      throw error;
+    }
   }
 
   async look(): Promise<readonly PlaneSnapshot[]> {
-    const looks = await Promise.all(this.#running.map((process) => process.look()));
+    const looks = await Promise.all(this.#started.map((process) => process.look()));
     return looks.flatMap((snapshots) => snapshots ?? []);
   }
 
@@ -89,7 +101,7 @@ export class WorkerPlane implements Plane {
   }
 
   async reopenLogs(): Promise<void> {
-    await Promise.all(this.#running.map((process) => process.reopenLogs()));
+    await Promise.all(this.#started.map((process) => process.reopenLogs()));
   }
 
   async drain(timeoutMilliseconds: number): Promise<number> {
@@ -97,54 +109,78 @@ export class WorkerPlane implements Plane {
     clearInterval(this.#timer);
     for (const { timer } of this.#places) clearTimeout(timer);
     const ends = await Promise.all(
-      this.#running.map((process) => this.#retire(process, timeoutMilliseconds)),
+      Array.from(this.#processes, (process) => this.#retire(process, timeoutMilliseconds)),
     );
     return ends.reduce((sum, { endedCalls }) => sum + endedCalls, 0);
   }
 
-  get #running(): WorkerProcess[] {
-    return this.#places.flatMap(({ process }) => process ?? []);
+  /** Those that can be asked, also while they finish their last calls. */
+  get #started(): WorkerProcess[] {
+    return [...this.#processes].filter(({ isStarted }) => isStarted);
   }
 
   async #count(): Promise<void> {
     await Promise.all(
-      this.#running.map(async (process) => {
+      this.#started.map(async (process) => {
         const snapshot = await process.metrics();
         if (snapshot !== undefined) this.#metrics.update(process.worker, snapshot);
       }),
     );
   }
 
+  /** Those that are just being started included: they have been told others. */
+  async #applyToAll(settings: Settings): Promise<void> {
+    const staying = [...this.#processes].filter(({ isLeaving }) => !isLeaving);
+    await Promise.all(staying.map((process) => process.apply(settings)));
+  }
+
   /** Starts another process at a place; the one that was there goes on until it is told to leave. */
-  async #fork(place: Place): Promise<readonly string[]> {
-    const settings = this.#settings;
-    const { process, addresses } = await WorkerProcess.start(place.number, settings, (ended, how) =>
-      this.#onExit(place, ended, how),
-    );
+  #fork(place: Place): Promise<readonly string[]> {
+    clearTimeout(place.timer);
+    place.starting = this.#start(place).finally(() => {
+      place.starting = undefined;
+    });
+    return place.starting;
+  }
+
+  async #start(place: Place): Promise<readonly string[]> {
+    const process = new WorkerProcess(place.number, (how) => this.#onExit(place, process, how));
+    this.#processes.add(process);
+    const addresses = await process.start(this.#settings);
     place.process = process;
-    // Started by settings that may have changed meanwhile.
-    if (this.#settings !== settings) await process.apply(this.#settings);
     return addresses;
   }
 
   async #replaceAll(): Promise<void> {
     for (const place of this.#places) {
-      if (this.#isDraining) return;
-      const old = place.process;
-      try {
-        await this.#fork(place);
-      } catch (error) {
-        this.#log.error(
-          `a new worker ${place.number} does not start, so the old ones go on: ${(error as Error).message}`,
-        );
-        return;
-      }
-      if (old === undefined) continue;
-      const { drainTimeout } = this.#settings.config;
-      const { endedCalls } = await this.#retire(old, drainTimeout.milliseconds);
-      const cut = endedCalls === 0 ? '' : `; ${endedCalls} calls had to be ended`;
-      this.#log.info(`${old.name} is replaced by ${place.process?.name ?? 'none'}${cut}`);
+      if (this.#isDraining || !(await this.#renew(place))) return;
     }
+  }
+
+  /** Puts another process at a place, and lets the one that is there drain. @returns whether that has come about */
+  async #renew(place: Place): Promise<boolean> {
+    // What is just being started, for one that has died, is new.
+    if (place.starting !== undefined) {
+      await place.starting.catch(() => {});
+      return true;
+    }
+    const old = place.process;
+    try {
+      await this.#fork(place);
+    } catch (error) {
+      if (this.#isDraining) return false;
+      const { message } = error as Error;
+      this.#log.error(`a new worker ${place.number} does not start, so the old ones go on: ${message}`);
+      // It may have died meanwhile.
+      if (place.process === undefined) this.#replaceIn(place, place.backoffMilliseconds);
+      return false;
+    }
+    if (old === undefined || this.#isDraining) return true;
+    const { drainTimeout } = this.#settings.config;
+    const { endedCalls } = await this.#retire(old, drainTimeout.milliseconds);
+    const cut = endedCalls === 0 ? '' : `; ${endedCalls} calls had to be ended`;
+    this.#log.info(`${old.name} is replaced by ${place.process?.name ?? 'none'}${cut}`);
+    return true;
   }
 
   async #retire(process: WorkerProcess, timeoutMilliseconds: number): Promise<Farewell> {
@@ -155,13 +191,15 @@ export class WorkerPlane implements Plane {
   }
 
   #onExit(place: Place, ended: WorkerProcess, how: string): void {
-    if (ended.isLeaving) return;
-    this.#metrics.remove(ended.worker);
+    this.#processes.delete(ended);
+    if (!ended.isLeaving) this.#metrics.remove(ended.worker);
+    // Of one that has not started who starts it says what is wrong.
     if (place.process !== ended) return;
     place.process = undefined;
-    if (this.#isDraining) return;
-    const isSteady = performance.now() - ended.startedAt >= STEADY_MILLISECONDS;
+    if (ended.isLeaving || this.#isDraining) return;
     this.#log.error(`${ended.name} has died (${how}), and is replaced`);
+    if (place.starting !== undefined) return;
+    const isSteady = performance.now() - ended.startedAt >= STEADY_MILLISECONDS;
     this.#replaceIn(place, isSteady ? 0 : place.backoffMilliseconds);
   }
 
@@ -176,7 +214,6 @@ export class WorkerPlane implements Plane {
   async #replace(place: Place): Promise<void> {
     try {
       await this.#fork(place);
-      if (this.#isDraining) place.process?.kill();
     } catch (error) {
       if (this.#isDraining) return;
       this.#log.error(`worker ${place.number} does not start: ${(error as Error).message}`);

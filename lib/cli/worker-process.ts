@@ -1,15 +1,16 @@
 import cluster, { type Worker } from 'node:cluster';
-import { once } from 'node:events';
+import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
+import { type Deferred, deferred } from '../call/deferred.js';
 import type { MetricsSnapshot } from '../observe/metrics/index.js';
 import type { PlaneSnapshot } from './plane.js';
-import { Requests } from './requests.js';
+import { Gone, Requests } from './requests.js';
 import type { Settings } from './settings.js';
 
 /** How long a worker may take to tell what it is asked: one that stands still must not keep the others' from being told. */
 const ANSWER_MILLISECONDS = 2000;
 
 /** What a worker that leaves has to end by itself, after its drain, before it is killed. */
-const LEAVE_MILLISECONDS = 2000;
+const LEAVE_MILLISECONDS = 3000;
 
 /** What a worker says at its end. */
 export interface Farewell {
@@ -22,13 +23,19 @@ export interface Farewell {
 export class WorkerProcess {
   /** For logs: its place among the workers, from 1, and its process. */
   readonly name: string;
+  /** Stands for it where its numbers are added up. */
   readonly worker: Worker;
   readonly startedAt = performance.now();
+  /** It takes calls, or has taken some. */
+  isStarted = false;
   /** It was told to leave: its end is no surprise. */
   isLeaving = false;
   readonly #requests: Requests;
+  readonly #exited: Deferred<void> = deferred();
+  #farewell: Promise<Farewell> | undefined;
 
-  private constructor(place: number, onExit: (process: WorkerProcess, how: string) => void) {
+  /** Forks one. @param onExit told how it has ended */
+  constructor(place: number, onExit: (how: string) => void) {
     this.worker = cluster.fork();
     this.name = `worker ${place} (process ${this.worker.process.pid})`;
     this.#requests = new Requests(this.worker);
@@ -37,70 +44,90 @@ export class WorkerProcess {
     });
     this.worker.on('exit', (code, signal) => {
       const how = signal === null ? `exit code ${code}` : signal;
-      this.#requests.end(new Error(`${this.name} has ended: ${how}`));
-      onExit(this, how);
+      this.#requests.end(`${this.name} has ended: ${how}`);
+      this.#exited.resolve();
+      onExit(how);
     });
   }
 
-  /** Forks one, and starts it. @throws Error that says why it does not start; then it is gone */
-  static async start(
-    place: number,
-    settings: Settings,
-    onExit: (process: WorkerProcess, how: string) => void,
-  ): Promise<{ process: WorkerProcess; addresses: readonly string[] }> {
-    const process = new WorkerProcess(place, onExit);
+  /** Lets it take calls; resolves with the addresses. @throws Error that says why it does not start; then it is gone */
+  async start(settings: Settings): Promise<readonly string[]> {
     try {
-      return { process, addresses: await process.#requests.ask('start', settings) };
+      const addresses = await this.#requests.ask<readonly string[]>('start', settings);
+      this.isStarted = true;
+      return addresses;
     } catch (error) {
-      process.isLeaving = true;
-      process.worker.process.kill('SIGKILL');
+      // One that was told to leave meanwhile does so.
+      if (!this.isLeaving) this.kill();
       throw error;
     }
   }
 
-  apply(settings: Settings): Promise<void> {
-    return this.#requests.ask('apply', settings);
+  /**
+   * Goes on by these; one that does not answer in time will, when it goes on at all.
+   *
+   * @throws Error that says why they cannot be
+   */
+  async apply(settings: Settings): Promise<void> {
+    try {
+      await inTime(this.#requests.ask('apply', settings));
+    } catch (error) {
+      // Who takes the place of one that has gone starts by them.
+      if (!(error instanceof Gone)) throw error;
+    }
   }
 
   /** Never rejected: whether a worker can is in the log. */
   async reopenLogs(): Promise<void> {
-    await inTime(this.#requests.ask('reopenLogs'));
+    await this.#answer('reopenLogs');
   }
 
   /** Undefined if it does not answer. */
   look(): Promise<readonly PlaneSnapshot[] | undefined> {
-    return inTime(this.#requests.ask<readonly PlaneSnapshot[]>('look'));
+    return this.#answer('look');
   }
 
   /** Undefined if it does not answer. */
   metrics(): Promise<MetricsSnapshot | undefined> {
-    return inTime(this.#requests.ask<MetricsSnapshot>('metrics'));
+    return this.#answer('metrics');
   }
 
   /** Resolves when the process has ended. */
-  async drain(timeoutMilliseconds: number): Promise<Farewell> {
-    this.isLeaving = true;
-    const { process } = this.worker;
-    const ended =
-      process.exitCode === null && process.signalCode === null ? once(process, 'exit') : undefined;
-    const kill = setTimeout(() => process.kill('SIGKILL'), timeoutMilliseconds + LEAVE_MILLISECONDS);
-    try {
-      return await this.#requests.ask<Farewell>('drain', timeoutMilliseconds);
-    } catch {
-      // It has ended before it could say so.
-      return { endedCalls: 0, metrics: undefined };
-    } finally {
-      await ended;
-      clearTimeout(kill);
-    }
+  drain(timeoutMilliseconds: number): Promise<Farewell> {
+    this.#farewell ??= this.#leave(timeoutMilliseconds);
+    return this.#farewell;
   }
 
   kill(): void {
     this.isLeaving = true;
     this.worker.process.kill('SIGKILL');
   }
+
+  async #leave(timeoutMilliseconds: number): Promise<Farewell> {
+    this.isLeaving = true;
+    const milliseconds = Math.min(timeoutMilliseconds + LEAVE_MILLISECONDS, MAX_TIMER_MILLISECONDS);
+    const timer = setTimeout(() => this.kill(), milliseconds);
+    try {
+      return await this.#requests.ask<Farewell>('drain', timeoutMilliseconds);
+    } catch {
+      // It has ended before it could say so.
+      return { endedCalls: 0, metrics: undefined };
+    } finally {
+      await this.#exited.promise;
+      clearTimeout(timer);
+    }
+  }
+
+  async #answer<T>(method: string): Promise<T | undefined> {
+    try {
+      return await inTime(this.#requests.ask<T>(method));
+    } catch {
+      return undefined;
+    }
+  }
 }
 
+/** Undefined if it takes too long. */
 async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
@@ -108,8 +135,6 @@ async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
   });
   try {
     return await Promise.race([answer, late]);
-  } catch {
-    return undefined;
   } finally {
     clearTimeout(timer);
   }
