@@ -17,6 +17,7 @@ export class CallLog {
   #config: Config['accessLog'];
   #file: AccessLog | undefined;
   #observer: CallObserver | undefined;
+  #isLookingOn = false;
 
   /** @param onDropped told how many more lines were dropped */
   constructor(calls: ObservedCalls, log: Log, onDropped: (count: number) => void) {
@@ -25,7 +26,10 @@ export class CallLog {
     this.#onDropped = onDropped;
   }
 
-  /** @param folder what its path is relative to */
+  /**
+   * @param folder what its path is relative to
+   * @throws Error for a file that cannot be opened; then it stays as it was
+   */
   use(config: Config['accessLog'], folder: string): void {
     if (JSON.stringify(config) === JSON.stringify(this.#config)) return;
     const before = this.#file;
@@ -33,9 +37,9 @@ export class CallLog {
       this.#file =
         config && this.#open(config.file === '-' ? '-' : resolve(folder, config.file), config.sample);
     } catch (error) {
-      this.#log.error(`accessLog: ${(error as Error).message}; the calls are logged as before`);
-      return;
+      throw new Error(`accessLog: ${(error as Error).message}`);
     }
+    if (config === undefined) this.#observer = undefined;
     this.#config = config;
     void before?.close();
   }
@@ -71,9 +75,9 @@ export class CallLog {
 
   /** A server's observers stay: the first one hands on to the log that there is. */
   #observe(observer: CallObserver): void {
-    if (this.#observer === undefined) {
-      this.#calls.observe({ onCall: (outcome) => this.#observer?.onCall?.(outcome) });
-    }
     this.#observer = observer;
+    if (this.#isLookingOn) return;
+    this.#isLookingOn = true;
+    this.#calls.observe({ onCall: (outcome) => this.#observer?.onCall?.(outcome) });
   }
 }

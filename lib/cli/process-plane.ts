@@ -66,6 +66,7 @@ export class ProcessPlane implements Plane {
     for (const server of this.#servers) server.onFailedCall = (call) => this.#failures.add(call);
     this.#backendLog = new BackendLog(log);
     this.#callLog = new CallLog(calls, log, (count) => this.#metrics?.accessLogDropped(count));
+    this.#callLog.use(config.accessLog, settings.folder);
     if (config.admin !== undefined) {
       this.#statistics = callStatistics(calls);
       this.#metrics = metrics(calls, {
@@ -102,13 +103,13 @@ export class ProcessPlane implements Plane {
 
   async apply(settings: Settings): Promise<void> {
     const before = this.#settings;
-    this.#settings = settings;
-    this.#director.use(settings.config, settings.tls.backends);
-    for (const [index, server] of this.#servers.entries()) {
-      const files = settings.tls.listeners[index];
-      if (files !== undefined && files !== before.tls.listeners[index]) server.setSecureContext(files);
+    try {
+      this.#change(settings);
+    } catch (error) {
+      // What of it there is already makes room for what was; that has been possible.
+      this.#change(before);
+      throw error;
     }
-    this.#use(settings);
   }
 
   async look(): Promise<readonly PlaneSnapshot[]> {
@@ -146,10 +147,23 @@ export class ProcessPlane implements Plane {
     return ended.reduce((sum, count) => sum + count, 0);
   }
 
-  /** What of the settings nothing above has been told. */
-  #use({ config, folder }: Settings): void {
-    this.#backendLog.watch(this.#director.backends);
+  /** @throws Error for what cannot be; then a part of it is */
+  #change(settings: Settings): void {
+    const { config, folder, tls } = settings;
     this.#callLog.use(config.accessLog, folder);
+    for (const [index, server] of this.#servers.entries()) {
+      const files = tls.listeners[index];
+      if (files !== undefined && files !== this.#settings.tls.listeners[index])
+        server.setSecureContext(files);
+    }
+    this.#director.use(config, tls.backends);
+    this.#settings = settings;
+    this.#use(settings);
+  }
+
+  /** What of the settings nothing above has been told. */
+  #use({ config }: Settings): void {
+    this.#backendLog.watch(this.#director.backends);
     for (const health of this.#health) health.forwardsAll = config.health === 'forward';
     this.#metrics?.limitMethods(config.metrics.maxMethods);
   }
