@@ -4,13 +4,16 @@
 // half of the CPU went there (bench/NOTEBOOK.md).
 import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
+import { deferred } from '../call/deferred.js';
 import { configJsonSchema } from '../routes/json-schema.js';
 import { Demo } from './demo.js';
 import { HELP } from './help.js';
 import { loadSettings } from './load-settings.js';
 import { createLog, type Log } from './log.js';
 import { type Command, type Flags, parseCommandLine } from './options.js';
+import { Output } from './output.js';
 import { ProxyCommand } from './proxy-command.js';
+import { logWarnings } from './warning-log.js';
 import { runWorker } from './worker.js';
 
 /** 128 and the number of the signal, as shells do. */
@@ -88,43 +91,52 @@ async function check(flags: Flags): Promise<void> {
 
 async function run(given: Flags): Promise<void> {
   const log = logOf(given);
-  const demo = Demo.isMeant(given) ? await Demo.start(given, print) : undefined;
+  const print = printer(log);
+  // Signals come as soon as others know of the process: what they ask for is done when it runs.
+  const started = deferred<ProxyCommand>();
+  let demo: Demo | undefined;
+  const drain = drainOnSignals(started.promise, () => demo?.close(), print);
+  process.on('SIGHUP', async () => (await started.promise).hangUp());
+  process.on('SIGUSR2', async () => (await started.promise).restart());
+  demo = Demo.isMeant(given) ? await Demo.start(given, print) : undefined;
   const flags = demo === undefined ? given : demo.flags(given);
   const loaded = await loadSettings(flags);
-  if (loaded.mistakes !== undefined) {
-    await demo?.close();
-    refuse(loaded.mistakes);
-  }
-  let onDrain = (_by: string): void => {};
-  let command: ProxyCommand;
+  if (loaded.mistakes !== undefined) refuse(loaded.mistakes);
   try {
-    command = await ProxyCommand.start(loaded, flags, { log, print, onDrain: () => onDrain('POST /drain') });
+    started.resolve(
+      await ProxyCommand.start(loaded, flags, { log, print, onDrain: () => drain('POST /drain') }),
+    );
   } catch (error) {
     process.stderr.write(`grpc-frame-proxy: ${(error as Error).message}\n`);
     process.exit(1);
   }
-  onDrain = drainOnSignals(command, demo);
-  process.on('SIGHUP', () => void command.hangUp());
-  process.on('SIGUSR2', () => void command.restart());
-  demo?.introduce(command, flags, print);
+  demo?.introduce(await started.promise, flags, print);
 }
 
 /** The process ends by itself once it is drained, with exit code 0. @returns what drains for another reason */
-function drainOnSignals(command: ProxyCommand, demo: Demo | undefined): (by: string) => void {
+function drainOnSignals(
+  started: Promise<ProxyCommand>,
+  closeOthers: () => Promise<void> | undefined,
+  print: (line: string) => void,
+): (by: string) => void {
   let isDraining = false;
   const drain = async (by: string): Promise<void> => {
     if (isDraining) return;
     isDraining = true;
+    const command = await started;
     const drained = command.drain();
-    print(`${by}: draining; send it again to end at once`);
+    print(`${by}: draining${by in EXIT_CODES ? '; send it again to end at once' : ''}`);
     const ended = await drained;
-    await demo?.close();
+    await closeOthers();
     print(ended === 0 ? 'drained' : `drained; ${cutShort(ended)}`);
     setTimeout(() => process.exit(0), LEAVE_MILLISECONDS).unref();
   };
+  let isSignalled = false;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (isDraining) process.exit(EXIT_CODES[signal]);
+      // Kubernetes sends the first one also where its hook has asked the admin endpoint to drain.
+      if (isSignalled) process.exit(EXIT_CODES[signal]);
+      isSignalled = true;
       void drain(signal);
     });
   }
@@ -136,8 +148,23 @@ function cutShort(ended: number): string {
 }
 
 function logOf({ logFormat, logLevel }: Flags, name?: string): Log {
-  const write = (line: string): void => void process.stderr.write(line);
-  return createLog({ format: logFormat, level: logLevel, name }, write);
+  const output = new Output('stderr', (count, why) =>
+    log.warn(`${count} ${count === 1 ? 'line' : 'lines'} of this log are lost: ${why}`),
+  );
+  const log = createLog({ format: logFormat, level: logLevel, name }, (line) => output.write(line));
+  logWarnings(log);
+  return log;
+}
+
+/** @returns what writes lines to standard output; of what is lost the log is told once why, unless nobody reads it */
+function printer(log: Log): (line: string) => void {
+  let isTold = false;
+  const output = new Output('stdout', (_, why) => {
+    if (isTold || why.includes('EPIPE')) return;
+    isTold = true;
+    log.warn(`standard output is lost: ${why}`);
+  });
+  return (line) => output.write(`${line}\n`);
 }
 
 await main();

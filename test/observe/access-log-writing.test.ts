@@ -153,6 +153,8 @@ class SmallDisk implements Sink {
     return Math.min(room, chunk.length);
   }
 
+  writeNow(): void {}
+
   async isLost(): Promise<boolean> {
     return this.isReplaced;
   }

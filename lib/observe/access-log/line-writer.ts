@@ -21,7 +21,7 @@ const CLOSE_MILLISECONDS = 1000;
 const NEWLINE = 0x0a;
 
 /**
- * Appends lines to a file, or to standard output, without ever holding anybody back: one write at a time, and behind it a
+ * Appends lines to a file, or to a standard stream, without ever holding anybody back: one write at a time, and behind it a
  * queue, which is bounded. A line is written whole or, where that is not possible, dropped and counted.
  */
 export class LineWriter {
@@ -85,6 +85,18 @@ export class LineWriter {
   close(): Promise<void> {
     this.#closed ??= this.#finish();
     return this.#closed;
+  }
+
+  /** The process ends now: of what waits for others, all is written that can be at once. Never throws. */
+  flush(): void {
+    if (this.#end === 'closed') return;
+    try {
+      for (let bytes = this.#queue.take(); bytes !== undefined; bytes = this.#queue.take()) {
+        this.#sink.writeNow(bytes);
+      }
+    } catch {
+      // There is no room, and no time to wait for it.
+    }
   }
 
   #gather(): void {

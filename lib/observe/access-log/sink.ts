@@ -13,6 +13,8 @@ export interface Sink {
   readonly chunkBytes: number;
   /** Resolves with how many it took, which may be fewer; rejected with Node's error, EAGAIN for "not now" included. */
   write(chunk: Buffer): Promise<number>;
+  /** For the end of the process: writes at once, as far as there is room. May throw. */
+  writeNow(chunk: Buffer): void;
   /** Whether what is written to it is lost: a new one is needed. */
   isLost(): Promise<boolean>;
   close(): void;
@@ -30,18 +32,24 @@ export interface SinkOpener {
  * process has open, too, may be set to block by it, and by Node for a child that it starts.
  */
 async function open(file: string): Promise<Sink> {
-  if (file === '-') return standardOutput();
+  if (file === '-') return standardSink(STDOUT);
   const fd = await openFile(file, FLAGS);
   return sinkOf(fd, await stat(fd));
 }
 
 function openNow(file: string): Sink {
-  if (file === '-') return standardOutput();
+  if (file === '-') return standardSink(STDOUT);
   const fd = fs.openSync(file, FLAGS);
   return sinkOf(fd, fs.fstatSync(fd));
 }
 
 export const SINKS: SinkOpener = { open, openNow };
+
+/** Opens standard error, whatever the file's name. */
+export const STANDARD_ERROR: SinkOpener = {
+  open: async () => standardSink(STDERR),
+  openNow: () => standardSink(STDERR),
+};
 
 /** Without O_NONBLOCK a named pipe that nobody reads would be waited for, a thread of the pool by each. */
 const FLAGS =
@@ -51,22 +59,23 @@ function sinkOf(fd: number, stats: fs.Stats): Sink {
   return stats.isFIFO() ? new StreamSink(pipe(fd)) : new FileSink(fd, 'own');
 }
 
-function standardOutput(): Sink {
-  const stats = fs.fstatSync(STDOUT);
+function standardSink(fd: typeof STDOUT | typeof STDERR): Sink {
+  const stats = fs.fstatSync(fd);
   // A file takes what it gets; and opened anew its offset would be another one.
-  if (stats.isFile()) return new FileSink(STDOUT, 'shared');
+  if (stats.isFile()) return new FileSink(fd, 'shared');
   if (!stats.isSocket()) {
     try {
-      const fd = fs.openSync('/dev/fd/1', FLAGS & ~fs.constants.O_CREAT);
-      return sinkOf(fd, stats);
+      return sinkOf(fs.openSync(`/dev/fd/${fd}`, FLAGS & ~fs.constants.O_CREAT), stats);
     } catch {
       // There is no such thing here, or it may not be opened again.
     }
   }
-  return stats.isCharacterDevice() ? new FileSink(STDOUT, 'shared') : new StreamSink(process.stdout);
+  if (stats.isCharacterDevice()) return new FileSink(fd, 'shared');
+  return new StreamSink(fd === STDOUT ? process.stdout : process.stderr);
 }
 
 const STDOUT = 1;
+const STDERR = 2;
 
 function pipe(fd: number): net.Socket {
   return new net.Socket({ fd, readable: false, writable: true }).unref();
@@ -92,6 +101,10 @@ class FileSink implements Sink {
     const writing = write(this.#fd, chunk, 0, chunk.length, null);
     this.#writing = writing;
     return (await writing).bytesWritten;
+  }
+
+  writeNow(chunk: Buffer): void {
+    fs.writeSync(this.#fd, chunk);
   }
 
   async isLost(): Promise<boolean> {
@@ -125,12 +138,17 @@ class StreamSink implements Sink {
     });
   }
 
+  writeNow(chunk: Buffer): void {
+    // Before it returns, that has been tried.
+    this.#stream.write(chunk);
+  }
+
   async isLost(): Promise<boolean> {
     return this.#stream.destroyed;
   }
 
   close(): void {
-    if (this.#stream !== process.stdout) this.#stream.destroy();
+    if (this.#stream !== process.stdout && this.#stream !== process.stderr) this.#stream.destroy();
   }
 }
 
