@@ -54,7 +54,7 @@ function detailOf({ error, reason }: FailedCall['failure']): string {
   const message = printable(error.message, MAX_MESSAGE_CHARACTERS);
   const { cause } = error;
   if (!OF_CODE.has(reason) || !(cause instanceof Error)) return message;
-  // Its lines stay: a stack is for people. What commands a terminal does not.
+  // Its lines are told apart, as the log's format has it. What commands a terminal does not stay.
   const stack = String(cause.stack).slice(0, MAX_STACK_CHARACTERS).split('\n');
   return stack.map((line) => printable(line, MAX_MESSAGE_CHARACTERS)).join('\n');
 }

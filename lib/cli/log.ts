@@ -31,7 +31,7 @@ function jsonLog(level: LogLevel, name: string | undefined, write: (line: string
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write },
+    { write: (line: string) => write(line.replace(COMMANDS, escaped)) },
   );
   return {
     error: (line) => logger.error(line),
@@ -46,7 +46,24 @@ function textLog(least: LogLevel, name: string | undefined, write: (line: string
   const say = (level: LogLevel): ((line: string) => void) => {
     if (LOG_LEVELS.indexOf(level) > LOG_LEVELS.indexOf(least)) return () => {};
     const word = level === 'info' ? '' : `${level}: `;
-    return (line) => write(`grpc-frame-proxy: ${word}${who}${line}\n`);
+    return (line) => write(`grpc-frame-proxy: ${word}${who}${oneLine(line)}\n`);
   };
   return { error: say('error'), warn: say('warn'), info: say('info'), debug: say('debug') };
+}
+
+/**
+ * What a terminal obeys, and what turns the direction of text, wherever it comes from: C0 but for what JSON escapes, DEL, C1,
+ * and Unicode's own lines, paragraphs and embeddings.
+ */
+const COMMANDS = /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+/** An event is one line, also with a stack: nobody else's text can pass for another event. */
+function oneLine(text: string): string {
+  const joined = text.trimEnd().replace(/\s*[\r\n]+\s*/g, ' | ');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that are looked for.
+  return joined.replace(/[\x00-\x1f]/g, '?').replace(COMMANDS, '?');
 }
