@@ -2,18 +2,28 @@ import { printable } from '../transport/printable.js';
 import type { Log } from './log.js';
 import { RepeatedLines } from './repeated-lines.js';
 
+/** The most that is shown of a warning, and of where it comes from. */
 const MAX_MESSAGE_CHARACTERS = 500;
 const MAX_STACK_CHARACTERS = 4000;
 
-/** Says in the log what Node would say on standard error, of which a failing `accept` could be thousands of lines. */
+/**
+ * Lets the log tell of process warnings, in the place of Node: what the hooks of an application throw is one, and so may
+ * come with each call. The first of a kind at once, of more only how many.
+ */
 export function logWarnings(log: Log): void {
-  // Whoever starts Node may want none.
-  if (process.listenerCount('warning') === 0) return;
+  // Node's own, which prints them, unless Node was told not to. A user's stay.
+  const printer = process.listeners('warning').find(({ name }) => name === 'onWarning');
+  if (printer === undefined) return;
+  process.off('warning', printer);
   const lines = new RepeatedLines((line) => log.warn(line), 'further warnings');
-  process.removeAllListeners('warning');
-  process.on('warning', ({ name, message, stack = '' }) => {
-    const frames = stack.slice(0, MAX_STACK_CHARACTERS).split('\n    at ').slice(1);
-    const at = frames.map((frame) => `\n    at ${printable(frame, MAX_MESSAGE_CHARACTERS)}`);
-    lines.add(printable(`${name}: ${message}`, MAX_MESSAGE_CHARACTERS), at.join(''));
+  process.on('warning', ({ name, message, stack }) => {
+    const kind = printable(`${name}: ${message}`, MAX_MESSAGE_CHARACTERS);
+    lines.add(kind, framesOf(stack) ?? 'of this process');
   });
+}
+
+/** Where it comes from, without what it says. */
+function framesOf(stack: string | undefined): string | undefined {
+  const from = stack?.search(/^\s+at /m) ?? -1;
+  return from < 0 ? undefined : stack!.slice(from, from + MAX_STACK_CHARACTERS).trimStart();
 }

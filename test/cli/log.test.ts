@@ -3,7 +3,7 @@ import type { FailedCall } from '../../lib/call/observer.js';
 import { BackendLog } from '../../lib/cli/backend-log.js';
 import { FailureLog } from '../../lib/cli/failure-log.js';
 import { createLog, LOG_LEVELS, type Log, type LogFormat, type LogLevel } from '../../lib/cli/log.js';
-import { logWarnings } from '../../lib/cli/log-warnings.js';
+import { logWarnings } from '../../lib/cli/warning-log.js';
 import {
   type ClientConn,
   Code,
