@@ -1,6 +1,6 @@
 import { LOAD_BALANCING } from '../client/channel/load-balancing.js';
 import { DEFAULT_LISTEN } from './flag-config.js';
-import { LOG_FORMATS, LOG_LEVELS } from './log.js';
+import { LOG_FORMATS, LOG_LEVELS } from './log-options.js';
 
 export const HELP = `grpc-frame-proxy: a transparent gRPC reverse proxy
 

@@ -1,10 +1,4 @@
-import { type Level, pino } from 'pino';
-
-export const LOG_FORMATS = ['text', 'json'] as const;
-export type LogFormat = (typeof LOG_FORMATS)[number];
-
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import { LOG_LEVELS, type LogFormat, type LogLevel } from './log-options.js';
 
 /** What the command says of itself on standard error: a line per event, never one per call. */
 export type Log = { readonly [L in LogLevel]: (line: string) => void };
@@ -18,14 +12,23 @@ export interface LogOptions {
 }
 
 /** @param write takes a line with its end */
-export function createLog({ format, level, name }: LogOptions, write: (line: string) => void): Log {
+export async function createLog(
+  { format, level, name }: LogOptions,
+  write: (line: string) => void,
+): Promise<Log> {
   return format === 'json' ? jsonLog(level, name, write) : textLog(level, name, write);
 }
 
-function jsonLog(level: LogLevel, name: string | undefined, write: (line: string) => void): Log {
+async function jsonLog(
+  level: LogLevel,
+  name: string | undefined,
+  write: (line: string) => void,
+): Promise<Log> {
+  // It is not small, and people read text.
+  const { pino } = await import('pino');
   const logger = pino(
     {
-      level: level satisfies Level,
+      level,
       base: name === undefined ? {} : { process: name },
       messageKey: 'message',
       timestamp: () => `,"time":"${new Date().toISOString()}"`,

@@ -5,7 +5,7 @@ import { parseTarget } from '../port/target.js';
 import { didYouMean } from '../routes/did-you-mean.js';
 import { parseDuration } from '../routes/duration.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
-import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './log.js';
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './log-options.js';
 import { UsageError } from './usage-error.js';
 
 /** What the command was asked to do. */

@@ -2,7 +2,8 @@ import t from 'tap';
 import type { FailedCall } from '../../lib/call/observer.js';
 import { BackendLog } from '../../lib/cli/backend-log.js';
 import { FailureLog } from '../../lib/cli/failure-log.js';
-import { createLog, LOG_LEVELS, type Log, type LogFormat, type LogLevel } from '../../lib/cli/log.js';
+import { createLog, type Log } from '../../lib/cli/log.js';
+import { LOG_LEVELS, type LogFormat, type LogLevel } from '../../lib/cli/log-options.js';
 import { logWarnings } from '../../lib/cli/warning-log.js';
 import {
   type ClientConn,
@@ -15,13 +16,13 @@ import {
 import { eventually } from '../support/eventually.js';
 import { echo, GrpcBackend } from '../support/grpc-backend.js';
 
-function logTo(lines: string[], format: LogFormat, level: LogLevel = 'info', name?: string): Log {
+function logTo(lines: string[], format: LogFormat, level: LogLevel = 'info', name?: string): Promise<Log> {
   return createLog({ format, level, name }, (line) => lines.push(line));
 }
 
 t.test('as text an event is a line, with its level if it is no information', async (t) => {
   const lines: string[] = [];
-  const log = logTo(lines, 'text', 'debug');
+  const log = await logTo(lines, 'text', 'debug');
   for (const level of LOG_LEVELS) log[level]('it is so');
   t.strictSame(lines, [
     'grpc-frame-proxy: error: it is so\n',
@@ -30,13 +31,13 @@ t.test('as text an event is a line, with its level if it is no information', asy
     'grpc-frame-proxy: debug: it is so\n',
   ]);
   lines.length = 0;
-  logTo(lines, 'text', 'info', 'process 7').warn('here');
+  (await logTo(lines, 'text', 'info', 'process 7')).warn('here');
   t.strictSame(lines, ['grpc-frame-proxy: warn: process 7: here\n']);
 });
 
 t.test('as JSON an event is a line, too', async (t) => {
   const lines: string[] = [];
-  logTo(lines, 'json', 'info', 'process 7').warn('here\nand there');
+  (await logTo(lines, 'json', 'info', 'process 7')).warn('here\nand there');
   t.match(lines[0], /^[^\n]+\n$/);
   const { time, ...rest } = JSON.parse(lines[0]!);
   t.strictSame(rest, { level: 'warn', process: 'process 7', message: 'here\nand there' });
@@ -47,7 +48,7 @@ t.test('what is less than the level is not told', async (t) => {
   for (const format of ['text', 'json'] as const) {
     for (const [index, level] of LOG_LEVELS.entries()) {
       const lines: string[] = [];
-      const log = logTo(lines, format, level);
+      const log = await logTo(lines, format, level);
       for (const each of LOG_LEVELS) log[each]('it is so');
       t.equal(lines.length, index + 1, `${format}, ${level}`);
     }
@@ -58,7 +59,7 @@ t.test('whatever is told, it commands no terminal and passes for no other event'
   const evil = 'a\u001b[2J\u009b31m\u0007\u007f\u202e\u2028\ngrpc-frame-proxy: forged\r\n\u0000Vögel “x”';
   for (const format of ['text', 'json'] as const) {
     const lines: string[] = [];
-    logTo(lines, format).info(evil);
+    (await logTo(lines, format)).info(evil);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: it is these that must not be there.
     t.notMatch(lines[0]!.slice(0, -1), /[\x00-\x1f\x7f-\x9f\u2028-\u202e]/, format);
     t.ok(lines[0]!.endsWith('\n'));
@@ -79,7 +80,7 @@ function failedCall(reason: FailureReason, more: Partial<FailedCall> = {}, error
 
 t.test('failed calls are a rate: the first of a kind at once, then counts', async (t) => {
   const lines: string[] = [];
-  const failures = new FailureLog(logTo(lines, 'text'));
+  const failures = new FailureLog(await logTo(lines, 'text'));
   for (let i = 0; i < 1000; i++) {
     failures.add(failedCall('backend_connect', { route: 'writes', target: 'a:1' }));
     failures.add(failedCall('backend_connect', { route: 'writes', target: 'b:1' }));
@@ -95,7 +96,7 @@ t.test('failed calls are a rate: the first of a kind at once, then counts', asyn
 
 t.test('clients that make up names fill no log', async (t) => {
   const lines: string[] = [];
-  const failures = new FailureLog(logTo(lines, 'text'));
+  const failures = new FailureLog(await logTo(lines, 'text'));
   for (let i = 0; i < 5000; i++) {
     failures.add(failedCall('backend_status', { method: `/a.B/\u001b[2J${'x'.repeat(10_000)}${i}` }));
     failures.add(failedCall('backend_status', { method: `/${i}/\u001b[2J` }));
@@ -107,7 +108,7 @@ t.test('clients that make up names fill no log', async (t) => {
 
 t.test("an application's exception is told once, with its stack, in a line", async (t) => {
   const lines: string[] = [];
-  const failures = new FailureLog(logTo(lines, 'text'));
+  const failures = new FailureLog(await logTo(lines, 'text'));
   for (let i = 0; i < 3; i++) {
     const error = StatusError.from(new TypeError('of the director'));
     failures.add(failedCall('director', {}, error));
@@ -143,7 +144,7 @@ class FakeConn {
 
 t.test('a backend that becomes, or ceases to be, reachable is told, and why', async (t) => {
   const lines: string[] = [];
-  const log = new BackendLog(logTo(lines, 'text'));
+  const log = new BackendLog(await logTo(lines, 'text'));
   const conn = new FakeConn();
   const down = (message: string): ConnectivityState => ({
     name: 'TRANSIENT_FAILURE',
@@ -172,7 +173,7 @@ t.test('a backend that becomes, or ceases to be, reachable is told, and why', as
 
 t.test('a real backend: unreachable, then reachable', async (t) => {
   const lines: string[] = [];
-  const log = new BackendLog(logTo(lines, 'text'));
+  const log = new BackendLog(await logTo(lines, 'text'));
   const backend = await GrpcBackend.start({ '/test.Echo/Echo': echo });
   t.teardown(() => backend.destroy());
   const [there, nobody] = [dial(`127.0.0.1:${backend.port}`), dial('127.0.0.1:1')];
@@ -200,7 +201,7 @@ t.test('process warnings go to the log, each kind once', async (t) => {
     process.removeAllListeners('warning');
     for (const listener of before) process.on('warning', listener);
   });
-  logWarnings(logTo(lines, 'text'));
+  logWarnings(await logTo(lines, 'text'));
   t.notOk(
     process.listeners('warning').some(({ name }) => name === 'onWarning'),
     'and not to Node’s',

@@ -1,0 +1,116 @@
+import cluster from 'node:cluster';
+import { deferred } from '../call/deferred.js';
+import { Demo } from './demo.js';
+import { loadSettings } from './load-settings.js';
+import { createLog, type Log } from './log.js';
+import type { Flags } from './options.js';
+import { Output } from './output.js';
+import { ProxyCommand } from './proxy-command.js';
+import { logWarnings } from './warning-log.js';
+import { runWorker } from './worker.js';
+
+/** 128 and the number of the signal, as shells do. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** What the process has to end by itself once it is drained. */
+const LEAVE_MILLISECONDS = 1000;
+
+/** What `--check` lets stand for the demo backends, whose ports are not known before they run. */
+const ANY_TARGET = '127.0.0.1:1';
+
+/** What is wrong with how it was called is told before there is a log. */
+export function refuse(lines: readonly string[]): never {
+  for (const line of lines) process.stderr.write(`grpc-frame-proxy: ${line}\n`);
+  process.exit(2);
+}
+
+/** Says whether it could run so. */
+export async function check(flags: Flags): Promise<void> {
+  const isDemo = Demo.isMeant(flags);
+  const { mistakes } = await loadSettings(isDemo ? { ...flags, primary: ANY_TARGET } : flags);
+  if (mistakes !== undefined) refuse(mistakes);
+  process.stdout.write('ok\n');
+}
+
+/** Takes calls, as the main process or as one of its workers. */
+export async function run(given: Flags): Promise<void> {
+  if (cluster.isWorker) {
+    runWorker(await logOf(given, `process ${process.pid}`));
+    return;
+  }
+  const log = await logOf(given);
+  const print = printer(log);
+  // Signals come as soon as others know of the process: what they ask for is done when it runs.
+  const started = deferred<ProxyCommand>();
+  let demo: Demo | undefined;
+  const drain = drainOnSignals(started.promise, () => demo?.close(), print);
+  process.on('SIGHUP', async () => (await started.promise).hangUp());
+  process.on('SIGUSR2', async () => (await started.promise).restart());
+  demo = Demo.isMeant(given) ? await Demo.start(given, print) : undefined;
+  const flags = demo === undefined ? given : demo.flags(given);
+  const loaded = await loadSettings(flags);
+  if (loaded.mistakes !== undefined) refuse(loaded.mistakes);
+  try {
+    started.resolve(
+      await ProxyCommand.start(loaded, flags, { log, print, onDrain: () => drain('POST /drain') }),
+    );
+  } catch (error) {
+    process.stderr.write(`grpc-frame-proxy: ${(error as Error).message}\n`);
+    process.exit(1);
+  }
+  demo?.introduce(await started.promise, flags, print);
+}
+
+/** The process ends by itself once it is drained, with exit code 0. @returns what drains for another reason */
+function drainOnSignals(
+  started: Promise<ProxyCommand>,
+  closeOthers: () => Promise<void> | undefined,
+  print: (line: string) => void,
+): (by: string) => void {
+  let isDraining = false;
+  const drain = async (by: string): Promise<void> => {
+    if (isDraining) return;
+    isDraining = true;
+    const command = await started;
+    const drained = command.drain();
+    print(`${by}: draining${by in EXIT_CODES ? '; send it again to end at once' : ''}`);
+    const ended = await drained;
+    await closeOthers();
+    print(ended === 0 ? 'drained' : `drained; ${cutShort(ended)}`);
+    setTimeout(() => process.exit(0), LEAVE_MILLISECONDS).unref();
+  };
+  let isSignalled = false;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      // Kubernetes sends the first one also where its hook has asked the admin endpoint to drain.
+      if (isSignalled) process.exit(EXIT_CODES[signal]);
+      isSignalled = true;
+      void drain(signal);
+    });
+  }
+  return (by) => void drain(by);
+}
+
+function cutShort(ended: number): string {
+  return `${ended} ${ended === 1 ? 'call' : 'calls'} had to be ended after --drain-timeout`;
+}
+
+async function logOf({ logFormat, logLevel }: Flags, name?: string): Promise<Log> {
+  const output = new Output('stderr', (count, why) =>
+    log.warn(`${count} ${count === 1 ? 'line' : 'lines'} of this log are lost: ${why}`),
+  );
+  const log = await createLog({ format: logFormat, level: logLevel, name }, (line) => output.write(line));
+  logWarnings(log);
+  return log;
+}
+
+/** @returns what writes lines to standard output; of what is lost the log is told once why, unless nobody reads it */
+function printer(log: Log): (line: string) => void {
+  let isTold = false;
+  const output = new Output('stdout', (_, why) => {
+    if (isTold || why.includes('EPIPE')) return;
+    isTold = true;
+    log.warn(`standard output is lost: ${why}`);
+  });
+  return (line) => output.write(`${line}\n`);
+}
