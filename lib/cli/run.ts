@@ -43,7 +43,7 @@ export async function run(given: Flags): Promise<void> {
   // Signals come as soon as others know of the process: what they ask for is done when it runs.
   const started = deferred<ProxyCommand>();
   let demo: Demo | undefined;
-  const drain = drainOnSignals(started.promise, () => demo?.close(), print);
+  const drain = drainOnSignals(started.promise, () => demo?.close(), log);
   process.on('SIGHUP', async () => (await started.promise).hangUp());
   process.on('SIGUSR2', async () => (await started.promise).restart());
   demo = Demo.isMeant(given) ? await Demo.start(given, print) : undefined;
@@ -65,7 +65,7 @@ export async function run(given: Flags): Promise<void> {
 function drainOnSignals(
   started: Promise<ProxyCommand>,
   closeOthers: () => Promise<void> | undefined,
-  print: (line: string) => void,
+  log: Log,
 ): (by: string) => void {
   let isDraining = false;
   const drain = async (by: string): Promise<void> => {
@@ -73,10 +73,11 @@ function drainOnSignals(
     isDraining = true;
     const command = await started;
     const drained = command.drain();
-    print(`${by}: draining${by in EXIT_CODES ? '; send it again to end at once' : ''}`);
+    log.info(`${by}: draining${by in EXIT_CODES ? '; send it again to end at once' : ''}`);
     const ended = await drained;
     await closeOthers();
-    print(ended === 0 ? 'drained' : `drained; ${cutShort(ended)}`);
+    if (ended === 0) log.info('drained');
+    else log.warn(`drained; ${cutShort(ended)}`);
     setTimeout(() => process.exit(0), LEAVE_MILLISECONDS).unref();
   };
   let isSignalled = false;

@@ -162,7 +162,7 @@ for (const transport of ['http2', 'frames']) {
       t.equal(code, 0, details);
       t.same(messages.map(String), ['before', 'after']);
       t.equal(await command.ended(), 0);
-      t.match(command.stdout, /\ndrained\n$/, 'not before it was drained');
+      t.match(command.stderr, /: drained\n$/, 'not before it was drained');
     },
   );
 }
@@ -222,7 +222,7 @@ for (const transport of ['http2', 'frames']) {
     }
     t.ok(performance.now() - began > 250, 'they had their time');
     t.equal(await command.ended(), 0);
-    t.match(command.stdout, /\ndrained; 2 calls had to be ended after --drain-timeout\n$/);
+    t.match(command.stderr, /: warn: drained; 2 calls had to be ended after --drain-timeout\n$/);
   });
 }
 
@@ -272,7 +272,7 @@ t.test(
     command.signal('SIGTERM');
     t.equal(await command.ended(), 0);
     t.equal(answered.length, 5);
-    t.match(command.stderr, /answers \/test.Echo\/Echo differently from the primary: 2 more times\n$/);
+    t.match(command.stderr, /answers \/test.Echo\/Echo differently from the primary: 2 more times\n/);
   },
 );
 

@@ -79,7 +79,10 @@ for (const transport of ['http2', 'frames']) {
     t.equal((await callOnce(t, port, stranger.issue({ name: 'client' }))).code, 14);
     command.signal('SIGTERM');
     t.equal(await command.ended(), 0, 'nothing that watches keeps it alive');
-    t.match(command.stderr, /^grpc-frame-proxy: backend primary \(https:\S+\) is reachable\n$/);
+    t.match(
+      command.stderr,
+      /^grpc-frame-proxy: backend primary \(https:\S+\) is reachable\n.*SIGTERM: draining.*\n.*drained\n$/,
+    );
   });
 }
 
