@@ -158,7 +158,7 @@ t.test(
             throw new Error(`${name} is not well-formed`);
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 150 },
     );
   },
 );
