@@ -15,6 +15,7 @@ import { RouteDirector } from '../routes/route-director.js';
 import { Server } from '../server/server.js';
 import { BackendLog } from './backend-log.js';
 import { CallLog } from './call-log.js';
+import { traceCalls } from './call-traces.js';
 import { DifferenceLog } from './difference-log.js';
 import { FailureLog } from './failure-log.js';
 import { listenFailure } from './listen-failure.js';
@@ -28,6 +29,7 @@ const GOODBYE_MILLISECONDS = 1000;
 /** Takes the calls in this process: servers, where their calls go, and all that looks on at them. */
 export class ProcessPlane implements Plane {
   readonly restart = undefined;
+  readonly #log: Log;
   #settings: Settings;
   readonly #director: RouteDirector;
   /** One for each address, as each has TLS of its own. */
@@ -46,6 +48,7 @@ export class ProcessPlane implements Plane {
   constructor(settings: Settings, log: Log) {
     const { config, tls } = settings;
     this.#settings = settings;
+    this.#log = log;
     this.#director = RouteDirector.of(config, tls.backends, {
       onVerdict: (verdict) => this.#onVerdict(verdict),
       comparesAll: settings.comparesAll,
@@ -88,6 +91,7 @@ export class ProcessPlane implements Plane {
   }
 
   async start(): Promise<readonly string[]> {
+    await traceCalls(new AllCalls(this.#servers), this.#log);
     const addresses: string[] = [];
     for (const [index, server] of this.#servers.entries()) {
       const address = parseListenAddress(this.#settings.config.listen![index]!.address);
