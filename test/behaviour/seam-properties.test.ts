@@ -193,7 +193,6 @@ function check({ script, messages, whole, outcomes, shadows, verdicts }: Observe
     const areWhole = [failure, end?.failure].every(
       (one) => one === undefined || one.reason === 'backend_status',
     );
-    // What differs is told at once.
     if (isCut || !areWhole) assert.equal(verdict.result, 'inconclusive', JSON.stringify(verdict));
     else assert.notEqual(verdict.result, 'inconclusive', JSON.stringify(verdict));
     if (verdict.result === 'different') assert.ok(verdict.at === 'status' || verdict.at === 'messages');

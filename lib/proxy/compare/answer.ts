@@ -71,7 +71,7 @@ export class Answer {
   }
 
   onEnd(end: AnswerEnd): void {
-    if (this.#closed || this.end !== undefined) return;
+    if (this.end !== undefined) return;
     this.#reader.stop();
     this.end = end;
     this.#onChange();
@@ -98,7 +98,7 @@ export class Answer {
     }
   }
 
-  /** Nobody compares it any more. */
+  /** Nobody compares its messages any more; how it ends may still matter. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

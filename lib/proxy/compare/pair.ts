@@ -40,6 +40,8 @@ type Stage =
   | 'inflating'
   /** Status, number of messages and trailers: both have come to their ends. */
   | 'ends'
+  /** They differ. Which says something only if both come to their ends: an answer that is cut off is no answer. */
+  | 'differing'
   | 'decided';
 
 /** Whether a pair can go on at once. */
@@ -57,6 +59,8 @@ export class Pair {
   #stage: Stage = 'headers';
   /** The first difference where the baseline differs, too. */
   #noise: ResponseDifference | undefined;
+  /** The first one where it does not. */
+  #difference: ResponseDifference | undefined;
 
   /** @param baseline asked when there is a difference: by then all destinations are known */
   constructor(owner: PairOwner, other: Answer, baseline: () => Baseline) {
@@ -69,8 +73,9 @@ export class Pair {
     return this.#stage === 'decided';
   }
 
-  /** Whether it looks at an answer. */
+  /** Whether it looks at the messages of an answer. */
   looksAt(answer: Answer): boolean {
+    if (this.#difference !== undefined) return false;
     return answer === this.#owner.primary || answer === this.other || answer === this.#baseline();
   }
 
@@ -79,11 +84,12 @@ export class Pair {
     if (this.#giveUpIfCut('primary’s', this.#owner.primary)) return;
     if (this.#giveUpIfCut('destination’s', this.other)) return;
     while (this.#step() === 'on');
-    if (!this.isDecided) this.#limitOutstanding();
+    if (this.#stage !== 'differing' && !this.isDecided) this.#limitOutstanding();
   }
 
   giveUp(reason: string): void {
-    this.#decide({ result: 'inconclusive', reason: shownText(reason) });
+    const before = this.#difference === undefined ? '' : `they differ in ${placeOf(this.#difference)}, but `;
+    this.#decide({ result: 'inconclusive', reason: shownText(`${before}${reason}`) });
   }
 
   #giveUpIfCut(whose: string, { end }: Answer): boolean {
@@ -99,6 +105,8 @@ export class Pair {
         return this.#compareMessages();
       case 'ends':
         return this.#compareEnds();
+      case 'differing':
+        return this.#tellDifference();
       default:
         return 'wait';
     }
@@ -185,8 +193,7 @@ export class Pair {
         this.giveUp(`message ${this.cursor}: ${finding.reason}`);
         return 'wait';
       case 'different':
-        this.#decide({ result: 'different', ...finding.difference });
-        return 'wait';
+        return this.#differ(finding.difference);
       case 'noise':
         this.#noise ??= finding.difference;
     }
@@ -225,12 +232,22 @@ export class Pair {
       return 'wait';
     }
     const real = differences.find((difference) => !noise.some((other) => isSamePlace(difference, other)));
-    if (real !== undefined) {
-      this.#decide({ result: 'different', ...real });
-      return 'wait';
-    }
+    if (real !== undefined) return this.#differ(real);
     this.#noise ??= differences[0];
     return 'on';
+  }
+
+  #differ(difference: ResponseDifference): Step {
+    this.#difference = difference;
+    this.#stage = 'differing';
+    return this.#tellDifference();
+  }
+
+  #tellDifference(): Step {
+    const difference = this.#difference!;
+    if (isWhole(this.#owner.primary) && isWhole(this.other))
+      this.#decide({ result: 'different', ...difference });
+    return 'wait';
   }
 
   #limitOutstanding(): void {
@@ -255,6 +272,11 @@ export class Pair {
 
 function hasBegun({ headers, end }: Answer): boolean {
   return headers !== undefined || end !== undefined;
+}
+
+function placeOf(difference: ResponseDifference): string {
+  if (difference.at === 'message') return `message ${difference.index}`;
+  return 'name' in difference ? `${difference.at}, ${difference.name}` : difference.at;
 }
 
 function kept(answer: Answer, index: number): MessageSide | undefined {

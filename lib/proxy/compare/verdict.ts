@@ -1,6 +1,6 @@
 import type { Code } from '../../grpc/status.js';
 
-/** What a comparison says of one destination's answer, once. */
+/** What a comparison says of one destination's answer, once: when that and the primary's have ended, or it cannot be known. */
 export type ResponseVerdict = ComparedResponse &
   (
     | {
@@ -18,6 +18,7 @@ export type ResponseVerdict = ComparedResponse &
     | {
         /** It cannot be known: an answer was cut off, or a bound was reached. */
         readonly result: 'inconclusive';
+        /** Which of these, and where the answers differed before, if they did. */
         readonly reason: string;
         readonly at?: undefined;
       }

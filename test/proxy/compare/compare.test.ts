@@ -20,13 +20,17 @@ t.test('two answers that are the same', async (t) => {
   t.equal(call.memory.held, 0);
 });
 
-t.test('a message that differs is found as soon as both have it, and located', async (t) => {
+t.test('a message that differs is located, and told once both answers are whole', async (t) => {
   for (const isPrimaryFirst of [true, false]) {
     const call = new ComparedCall();
     const [first, second] = isPrimaryFirst ? [call.primary, call.other] : [call.other, call.primary];
     const texts = isPrimaryFirst ? ['abcd', 'abXd!'] : ['abXd!', 'abcd'];
     first.messages('same', texts[0]!, 'more');
     second.messages('same', texts[1]!);
+    t.equal(call.memory.held, 0, 'nothing is held any more');
+    first.messages('ignored').ends();
+    t.strictSame(call.verdicts, [], 'it could be cut off yet');
+    second.messages('ignored, too').ends(Code.ABORTED);
     t.strictSame(call.verdict, {
       ...SUBJECT,
       result: 'different',
@@ -36,18 +40,38 @@ t.test('a message that differs is found as soon as both have it, and located', a
       primary: { length: 4, compressed: false },
       other: { length: 5, compressed: false },
     });
-    t.equal(call.memory.held, 0, 'and nothing is held any more');
-    first.messages('ignored').ends();
-    second.cut();
-    t.equal(call.verdicts.length, 1);
+    t.equal(call.memory.held, 0);
   }
 });
+
+t.test(
+  'an answer that is cut off behind a difference is inconclusive, which says where it was',
+  async (t) => {
+    for (const isPrimary of [true, false]) {
+      const call = new ComparedCall({ metadata: ['x-version'] }, 2);
+      call.primary.headers('x-version', '1').messages('a', 'b');
+      call.others[0]!.headers('x-version', '1').messages('a', 'x');
+      call.others[1]!.headers('x-version', '2').ends();
+      t.equal(call.memory.held, 0);
+      (isPrimary ? call.primary : call.others[0]!).cut();
+      if (!isPrimary) call.primary.ends();
+      const [reason] = call.verdicts.map((verdict) =>
+        verdict.result === 'inconclusive' ? verdict.reason : '',
+      );
+      const whose = isPrimary ? 'primary’s' : 'destination’s';
+      t.equal(reason, `they differ in message 1, but the ${whose} answer was cut off: backend_reset: cut`);
+      if (isPrimary)
+        t.match(call.verdicts[1], { reason: /^they differ in headers, x-version, but the primary’s/ });
+      else t.match(call.verdicts[1], { result: 'different', at: 'headers' });
+    }
+  },
+);
 
 t.test('a message that is the beginning of another differs where it ends', async (t) => {
   for (const text of ['', 'abc']) {
     const call = new ComparedCall();
-    call.primary.messages(text);
-    call.other.messages(`${text}d`);
+    call.primary.messages(text).ends();
+    call.other.messages(`${text}d`).ends();
     t.match(call.verdict, { result: 'different', index: 0, offset: text.length });
   }
 });
@@ -66,6 +90,8 @@ t.test('large messages are compared by digest, whatever they are cut into', asyn
       for (let at = 0; at < bytes.length; at += size) answer.data(bytes.subarray(at, at + size));
       t.ok(call.memory.held < 263_000, `${call.memory.held} bytes are held`);
     }
+    call.primary.ends();
+    call.other.ends();
     const { verdict } = call;
     if (verdict.result !== 'different' || verdict.at !== 'message') throw new Error('no difference');
     t.match(verdict, { index: 0, primary: { length: 1_000_000 }, other: { length: 1_000_000 } });
@@ -126,6 +152,8 @@ t.test('only fields that are named are compared', async (t) => {
   const headers = new ComparedCall({ metadata });
   headers.primary.headers('x-version', '1', 'x-version', '2', 'date', 'a');
   headers.other.headers('date', 'b', 'x-version', '1', 'x-version', '3'.repeat(500));
+  headers.primary.ends();
+  headers.other.ends();
   t.strictSame(headers.verdict, {
     ...SUBJECT,
     result: 'different',
@@ -219,6 +247,9 @@ t.test('one that is hopelessly behind does not keep others from their verdicts',
     call.primary.messages(`${i}`);
     fast.messages(i === 10_050 ? 'x' : `${i}`);
   }
+  t.equal(call.memory.held, 0);
+  call.primary.ends();
+  fast.ends();
   t.match(call.verdicts, [
     { target: 'a', result: 'inconclusive' },
     { target: 'b', result: 'different', index: 10_050 },
@@ -237,7 +268,10 @@ t.test('all comparisons together hold no more than they may', async (t) => {
     call.primary.messages(payload);
     t.ok(memory.held <= 100_000);
   }
-  for (const call of calls) call.other.messages(changed);
+  for (const call of calls) {
+    call.other.messages(changed).ends();
+    call.primary.ends();
+  }
   for (const [index, { verdict }] of calls.entries()) {
     t.match(verdict, { result: 'different', at: 'message', index: 0 });
     // Of the first the bytes were held, of the others a digest.
@@ -309,8 +343,8 @@ t.test('compressed messages that are broken differ from those that are not', asy
   const broken = Buffer.from(whole);
   broken[12]! ^= 1;
   const call = new ComparedCall();
-  call.primary.headers('grpc-encoding', 'gzip').compressed(whole);
-  call.other.headers('grpc-encoding', 'gzip').compressed(broken);
+  call.primary.headers('grpc-encoding', 'gzip').compressed(whole).ends();
+  call.other.headers('grpc-encoding', 'gzip').compressed(broken).ends();
   await eventually('a verdict', () => call.verdicts.length > 0);
   t.match(call.verdict, { result: 'different', at: 'message', index: 0, reason: /not valid gzip/ });
 });
@@ -335,8 +369,8 @@ t.test('differences where the baseline differs, too, are noise', async (t) => {
   t.ok(call.memory.held > 0);
   baseline.messages('id 2', 'answer', 'time 2').ends();
   t.match(call.verdicts, [
-    { role: 'baseline', target: 'a', result: 'different', index: 0 },
     { role: 'secondary', target: 'b', result: 'noise', at: 'message', index: 0 },
+    { role: 'baseline', target: 'a', result: 'different', index: 0 },
   ]);
   t.equal(call.memory.held, 0);
 });
@@ -348,7 +382,7 @@ t.test(
     const [baseline, candidate] = call.others as [ComparedCall['other'], ComparedCall['other']];
     call.primary.messages('id 1', 'answer', 'time 1').ends();
     baseline.messages('id 2', 'answer', 'time 2').ends();
-    candidate.messages('id 3', 'wrong', 'time 3');
+    candidate.messages('id 3', 'wrong', 'time 3').ends();
     t.match(call.verdicts[1], { target: 'b', result: 'different', index: 1 });
     t.equal(call.memory.held, 0);
   },

@@ -26,15 +26,16 @@ export function referenceVerdict(
   baseline: Answered | undefined,
 ): ReferenceVerdict | undefined {
   if (primary.end === 'cut' || other.end === 'cut') return INCONCLUSIVE;
+  const areWhole = primary.end !== undefined && other.end !== undefined;
   let noise: Difference | undefined;
   for (const place of placesOf(primary, other)) {
     const difference = differenceAt(place, primary, other);
     if (difference === 'later') return undefined;
     if (difference === 'none') continue;
-    if (baseline === undefined) return { result: 'different', ...difference };
+    if (baseline === undefined) return areWhole ? { result: 'different', ...difference } : undefined;
     const itsDifference = differenceAt(place, primary, baseline, true);
     if (itsDifference === 'later') return baseline.end === undefined ? undefined : INCONCLUSIVE;
-    if (itsDifference === 'none') return { result: 'different', ...difference };
+    if (itsDifference === 'none') return areWhole ? { result: 'different', ...difference } : undefined;
     noise ??= difference;
   }
   return noise === undefined ? { result: 'same' } : { result: 'noise', ...noise };
