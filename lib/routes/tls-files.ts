@@ -118,12 +118,13 @@ function examined(files: readonly File[], contents: readonly FileContent[]): Exa
     if (typeof content === 'string') problems.push(problemWith(file, content));
     else options[file.option] = content;
   }
+  // Of half a pair there is nothing to say: that the other cannot be read is told, and that it is not named by who does.
+  const { cert, key, ...rest } = options;
+  const looked = cert !== undefined && key !== undefined ? options : rest;
   // To look at nothing would take the time of reading the system's authorities.
-  if (problems.length > 0 || files.length === 0) return { options, problems };
-  // That half of a pair is not named is told by who names the files.
-  const isWhole = 'cert' in options === 'key' in options;
+  if (Object.keys(looked).length === 0) return { options, problems };
   try {
-    createSecureContext(isWhole ? options : { ca: options.ca });
+    createSecureContext(looked);
   } catch (error) {
     if (!(error instanceof SecureContextError)) throw error;
     const file = files.find(({ option }) => option === error.option) ?? files[0]!;

@@ -67,7 +67,7 @@ t.test('all that is wrong with files is told where they are named, beside all ot
       '      ca: empty',
       '  half: { target: "a:1", tls: { cert: gone.crt, ca: gone.pem } }',
       '  lone: { target: "a:1", tls: { key: one.key, ca: one.key } }',
-      '  part: { target: "a:1", tls: { cert: one.crt, key: gone.key } }',
+      '  part: { target: "a:1", tls: { cert: one.crt, key: gone.key, ca: one.key } }',
       'workrs: 1',
       ROUTES,
     ].join('\n'),
@@ -89,6 +89,7 @@ t.test('all that is wrong with files is told where they are named, beside all ot
       '11:38: backends.lone.tls.key: needs cert: they belong together',
       `11:51: backends.lone.tls.ca: "${at('one.key')}" holds no certificate in PEM`,
       `12:53: backends.part.tls.key: "${at('gone.key')}" cannot be read: there is no such file`,
+      `12:67: backends.part.tls.ca: "${at('one.key')}" holds no certificate in PEM`,
       '13:1: workrs: is no key here (did you mean "workers"?)',
     ],
   );
