@@ -50,9 +50,12 @@ export class AttemptWatch implements AttemptOutcome {
 
   /** What its request carries in place of the metadata that it was given; undefined: that. */
   requestMetadata(context: RequestContext): Metadata | undefined {
-    if (this.#watcher.editRequestMetadata === undefined) return undefined;
-    const metadata = context.metadata.clone();
-    tellOnlooker(() => this.#watcher.editRequestMetadata?.(metadata));
+    let metadata: Metadata | undefined;
+    tellOnlooker(() => {
+      if (this.#watcher.editRequestMetadata === undefined) return;
+      metadata = context.metadata.clone();
+      return this.#watcher.editRequestMetadata(metadata);
+    });
     return metadata;
   }
 

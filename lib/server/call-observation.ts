@@ -45,7 +45,7 @@ export class CallObservation implements RunningCall {
   constructor(call: ObservedCall, observers: readonly CallObserver[]) {
     this.#call = call;
     this.#observers = observers;
-    for (const observer of observers) if (observer.onCallStarted !== undefined) this.#start(observer);
+    for (const observer of observers) this.#start(observer);
   }
 
   get method(): string {
@@ -102,9 +102,8 @@ export class CallObservation implements RunningCall {
     };
     let run = begin;
     for (const watcher of this.#watchers) {
-      if (watcher.run === undefined) continue;
       const inside = run;
-      run = () => tellOnlooker(() => watcher.run?.(inside));
+      run = () => tellOnlooker(() => (watcher.run === undefined ? inside() : watcher.run(inside)));
     }
     run();
     begin();
@@ -157,15 +156,14 @@ export class CallObservation implements RunningCall {
   }
 
   #start(observer: CallObserver): void {
-    let watcher: CallWatcher | undefined;
     try {
-      watcher = observer.onCallStarted?.(this);
+      const watcher = observer.onCallStarted?.(this);
+      if (!watcher) return;
+      if (watcher.run !== undefined) this.isRunByWatcher = true;
+      this.#watchers = this.#watchers.length === 0 ? [watcher] : [...this.#watchers, watcher];
     } catch (error) {
       warn(error);
     }
-    if (!watcher) return;
-    this.#watchers = this.#watchers.length === 0 ? [watcher] : [...this.#watchers, watcher];
-    if (watcher.run !== undefined) this.isRunByWatcher = true;
   }
 
   #outcome(failure: Failure | undefined): CallOutcome {
