@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import { type Answered, type AskOptions, ask } from '../admin/raw-http.js';
 import { Reading } from '../observe/metrics-reading.js';
@@ -140,6 +142,11 @@ export class Operated {
     }
   }
 
+  /** The processes of its workers. */
+  workers(): Promise<number[]> {
+    return childrenOf(this.command.pid);
+  }
+
   /** Sends it a signal; resolves with its exit code. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     this.command.signal(signal);
@@ -148,6 +155,26 @@ export class Operated {
 
   ended(): Promise<number | null> {
     return within(PATIENCE_MILLISECONDS, 'the end of the command', this.command.ended());
+  }
+}
+
+/** The processes that one has started. */
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat=']);
+  const processes = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  return processes
+    .filter(([, parent, state]) => Number(parent) === pid && !state!.startsWith('Z'))
+    .map(([child]) => Number(child));
+}
+
+export function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
 
