@@ -7,6 +7,7 @@ import { startBackends } from './backend/start-backends.js';
 import { Child, freePort } from './child.js';
 import { ownLoad } from './load/own-load.js';
 import type { Traffic } from './load/traffic.js';
+import { processUsage } from './measure/process-usage.js';
 
 // What workers are worth: the command with one process and with two, interleaved, on the same two cores; and how evenly calls
 // that are in flight spread over two.
@@ -52,29 +53,40 @@ async function measure(transport: string, rounds: number, seconds: number): Prom
   const backends = await startBackends({ mode: 'echo', answerBytes: 0, count: 1, tls: undefined });
   const one = await startCommand(backends.ports[0]!, 1, transport);
   const two = await startCommand(backends.ports[0]!, 2, transport);
-  const rateOf = async ({ port }: { port: number }): Promise<number> => {
+  const run = async ({ port, child }: { port: number; child: Child }) => {
+    const before = processUsage(child.pid).cpuMicroseconds;
     const { calls, failed, seconds: took } = await ownLoad.run(CALLS, { port, secure: false }, { seconds });
     if (failed > 0) throw new Error(`${failed} calls failed`);
-    return calls / took;
+    const cpu = processUsage(child.pid).cpuMicroseconds - before;
+    return { rate: calls / took, cpuPerCall: cpu / calls };
   };
   try {
-    for (const each of [one, two]) await rateOf(each);
-    const ratios: number[] = [];
+    for (const each of [one, two]) await run(each);
+    const rates: number[] = [];
+    const costs: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? [one, two] : [two, one];
-      const rates = new Map<object, number>();
-      for (const each of order) rates.set(each, await rateOf(each));
-      ratios.push(rates.get(two)! / rates.get(one)!);
+      const results = new Map<object, Awaited<ReturnType<typeof run>>>();
+      for (const each of order) results.set(each, await run(each));
+      const [single, double] = [results.get(one)!, results.get(two)!];
+      rates.push(double.rate / single.rate);
+      costs.push(double.cpuPerCall / single.cpuPerCall);
     }
-    ratios.sort((a, b) => a - b);
-    const median = ratios[Math.floor(ratios.length / 2)]!;
+    // Load and backend need the same two cores: what two workers would do with a core each, their CPU per call says.
     console.log(
-      `${transport}: two workers make ${median.toFixed(2)} times the calls per second of one process ` +
-        `(${ratios.map((ratio) => ratio.toFixed(2)).join(' ')})`,
+      `${transport}: two workers make ${medianOf(rates)} the calls per second of one process, ` +
+        `with ${medianOf(costs)} its CPU per call`,
     );
   } finally {
     for (const { child } of [one, two, backends]) await child.stop();
   }
+}
+
+/** Of ratios, and all of them. */
+function medianOf(ratios: readonly number[]): string {
+  const sorted = [...ratios].sort((a, b) => a - b);
+  const all = sorted.map((ratio) => ratio.toFixed(2)).join(' ');
+  return `${sorted[Math.floor(sorted.length / 2)]!.toFixed(2)} times (${all})`;
 }
 
 /** How many calls in flight each of two workers has, of so many that wait for a backend. */
