@@ -2,6 +2,7 @@ import cluster, { type Worker } from 'node:cluster';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { type Deferred, deferred } from '../call/deferred.js';
 import type { MetricsSnapshot } from '../observe/metrics/index.js';
+import { closeUntakenConnections } from './handed-connections.js';
 import type { PlaneSnapshot } from './plane.js';
 import { Gone, Requests } from './requests.js';
 import type { Settings } from './settings.js';
@@ -37,6 +38,7 @@ export class WorkerProcess {
   /** Forks one. @param onExit told how it has ended */
   constructor(place: number, onExit: (how: string) => void) {
     this.worker = cluster.fork();
+    closeUntakenConnections(this.worker);
     this.name = `worker ${place} (process ${this.worker.process.pid})`;
     this.#requests = new Requests(this.worker);
     this.worker.on('error', () => {
