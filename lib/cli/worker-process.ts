@@ -39,17 +39,20 @@ export class WorkerProcess {
   constructor(place: number, onExit: (how: string) => void) {
     this.worker = cluster.fork();
     closeUntakenConnections(this.worker);
-    this.name = `worker ${place} (process ${this.worker.process.pid})`;
+    this.name = `worker ${place} (process ${this.worker.process.pid ?? 'none'})`;
     this.#requests = new Requests(this.worker);
-    this.worker.on('error', () => {
-      // Of the channel: that the process has gone is told by its exit.
-    });
-    this.worker.on('exit', (code, signal) => {
-      const how = signal === null ? `exit code ${code}` : signal;
+    const onEnd = (how: string): void => {
       this.#requests.end(`${this.name} has ended: ${how}`);
       this.#exited.resolve();
       onExit(how);
+    };
+    this.worker.on('error', ({ message }) => {
+      // Of the channel, mostly: that the process has gone is told by its exit. What there has never been does not exit.
+      if (this.worker.process.pid !== undefined) return;
+      delete cluster.workers?.[this.worker.id];
+      onEnd(message);
     });
+    this.worker.on('exit', (code, signal) => onEnd(signal === null ? `exit code ${code}` : signal));
   }
 
   /** Lets it take calls; resolves with the addresses. @throws Error that says why it does not start; then it is gone */
