@@ -23,6 +23,8 @@ export class CurrentSettings {
   /** The files of the listeners, which may be those of a config before: `listen` cannot change. */
   #listenersTls: ConfigTls;
   #backendsTls: ConfigTls;
+  /** The files of a config that could not be used: once they can be, it may be, too. */
+  #refusedTls: ConfigTls | undefined;
   /** Changes come one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   #isStopped = false;
@@ -58,6 +60,7 @@ export class CurrentSettings {
     this.#watched?.stop();
     this.#listenersTls.stop('listeners');
     this.#backendsTls.stop('backends');
+    this.#refusedTls?.stop();
   }
 
   /** Reads the file again; resolves with what is wrong with it, a line each: then all stays as it was. Never rejects. */
@@ -83,6 +86,9 @@ export class CurrentSettings {
     const loaded = await loadSettings(this.#flags);
     if (this.#isStopped) return [];
     this.#content = loaded.content;
+    this.#refusedTls?.stop();
+    this.#refusedTls = loaded.mistakes && loaded.tls;
+    this.#refusedTls?.watchProblems(() => void this.reload());
     const mistakes = loaded.mistakes ?? (await this.#tryUse(loaded));
     this.#metrics.configReloaded(mistakes.length === 0 ? 'ok' : 'failed');
     for (const mistake of mistakes) this.#log.error(mistake);

@@ -23,7 +23,12 @@ export interface UsableSettings {
 /** The same, or all that is wrong with it, a line each. */
 export type LoadedSettings =
   | UsableSettings
-  | { readonly content: FileContent | undefined; readonly mistakes: readonly string[] };
+  | {
+      readonly content: FileContent | undefined;
+      readonly mistakes: readonly string[];
+      /** As far as it says which files these are. */
+      readonly tls?: ConfigTls;
+    };
 
 /** Reads it all; resolves no name, and opens no socket. Never rejects. */
 export async function loadSettings(flags: Flags): Promise<LoadedSettings> {
@@ -64,7 +69,7 @@ async function settingsOf(
       ? problems.map((problem) => String(new ConfigMistake(problem)))
       : mistakesIn(file.source, problems, flags.config!).map(String);
   const mistakes = [...new Set([...ofFlags, ...ofFile, ...conflicts(given, flags)])];
-  if (mistakes.length > 0) return { content, mistakes };
+  if (mistakes.length > 0) return { content, mistakes, tls };
   const { config, problems: left = [] } = checkedConfig<Config>(configSchema, raw, true);
   if (config === undefined) {
     return { content, mistakes: left.map((problem) => String(new ConfigMistake(problem))) };

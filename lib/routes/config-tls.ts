@@ -67,6 +67,11 @@ export class ConfigTls {
     }
   }
 
+  /** Tells of a change of those files that are of no use, or do not fit each other. */
+  watchProblems(onChange: () => void): void {
+    for (const { files } of this.#sides) if (files.problems.length > 0) files.watchContents(onChange);
+  }
+
   /** Watches no more: nothing, or only what is of these. */
   stop(of?: 'listeners' | 'backends'): void {
     for (const { user, files } of this.#sides) {

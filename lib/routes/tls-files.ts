@@ -88,6 +88,12 @@ export class TlsFiles {
     });
   }
 
+  /** From now on a change of what they hold, of use or not, is told. */
+  watchContents(onChange: () => void): void {
+    const paths = this.#files.map(({ path }) => path);
+    this.#watched = new WatchedFiles(paths, this.#contents, onChange);
+  }
+
   /** Watches no more. */
   stop(): void {
     this.#watched?.stop();

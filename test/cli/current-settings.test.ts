@@ -146,3 +146,17 @@ t.test('the files of listeners that stay as they were are still watched, and no 
   t.equal(String(settings.current.tls.listeners[0]!.cert), third.cert);
   t.equal(lines.filter((line) => line.startsWith('changed, and used')).length, 2);
 });
+
+t.test('a config that was refused for files that it names is taken once these are of use', async (t) => {
+  const folder = await Folder.make(t);
+  const { settings, plane, lines } = await watched(t, folder, configWith('a:1'));
+  const backends = { files: { target: 'https://b:1', tls: { ca: 'ca.crt' } } };
+  await folder.write('proxy.yaml', { ...configWith('b:1'), backends });
+  t.match(await settings.reload(), [/ca\.crt" cannot be read: there is no such file/]);
+  await folder.write('ca.crt', first.cert.slice(0, -40));
+  await eventually('half a file is seen', () => lines.some((line) => /middle/.test(line)), 10_000);
+  t.equal(plane.applied.length, 0);
+  await folder.write('ca.crt', first.cert);
+  await eventually('the config is in force', () => plane.applied.length > 0, 10_000);
+  t.equal(settings.current.config.backends.files!.target, 'https://b:1');
+});
