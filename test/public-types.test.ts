@@ -1,4 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 
 /** What a user can call on each class, and on what a handler is given. */
@@ -137,4 +139,29 @@ t.test('no public type names what is internal', async (t) => {
   for (const file of ['index', ...Object.values(MEMBERS).map(([file]) => file)]) {
     t.notMatch(declarations(file), /@internal/, file);
   }
+});
+
+t.test('who checks the types of libraries, too, finds no mistake in those of this one', async (t) => {
+  const { exports } = JSON.parse(readFileSync('package.json', 'utf8')) as {
+    exports: Record<string, { readonly types: string } | string>;
+  };
+  const entries = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]));
+  const compiler = fileURLToPath(
+    import.meta.resolve('typescript/package.json').replace('package.json', 'bin/tsc'),
+  );
+  const options = [
+    '--ignoreConfig',
+    '--noEmit',
+    '--strict',
+    '--module',
+    'nodenext',
+    '--target',
+    'es2022',
+    '--types',
+    'node',
+  ];
+  const { stdout, status } = spawnSync(process.execPath, [compiler, ...options, ...entries], {
+    encoding: 'utf8',
+  });
+  t.equal(status, 0, stdout);
 });

@@ -1,12 +1,11 @@
-import type { CallObserver } from '../../call/observer.js';
 import type { CallOutcome } from '../../call/outcome.js';
 import { CallLines } from './call-lines.js';
 import { LineWriter } from './line-writer.js';
 import { type AccessLogOptions, checkedOptions } from './options.js';
 import { type CallsOwner, RunningLines } from './running-lines.js';
 
-/** A log of calls. */
-export class AccessLog implements CallObserver {
+/** A log of calls; a `CallObserver`, which its public type does not say: nobody is to call it but the server. */
+export class AccessLog {
   readonly #lines = new CallLines();
   readonly #writer: LineWriter;
   readonly #running: RunningLines;
