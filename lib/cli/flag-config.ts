@@ -25,14 +25,14 @@ export function withFlags(given: Mapping, flags: Flags): FlaggedConfig {
   addListeners(config, flags, names);
   addBackends(config, flags, names);
   const { transport, health, workers, drainTimeout, admin, accessLog } = flags;
-  if (transport !== undefined) config['transport'] = transport;
-  if (health !== undefined) config['health'] = health;
-  if (workers !== undefined) config['workers'] = workers;
-  if (drainTimeout !== undefined) config['drainTimeout'] = drainTimeout;
-  if (admin !== undefined) config['admin'] = { ...mapping(config['admin']), address: admin };
+  if (transport !== undefined) config.transport = transport;
+  if (health !== undefined) config.health = health;
+  if (workers !== undefined) config.workers = workers;
+  if (drainTimeout !== undefined) config.drainTimeout = drainTimeout;
+  if (admin !== undefined) config.admin = { ...mapping(config.admin), address: admin };
   if (accessLog !== undefined) {
     const file = accessLog === '-' ? accessLog : resolve(accessLog);
-    config['accessLog'] = { ...mapping(config['accessLog']), file };
+    config.accessLog = { ...mapping(config.accessLog), file };
     names.set('accessLog.file', '--access-log');
   }
   return { config, flags: names };
@@ -45,15 +45,15 @@ function addRoutes(config: Mapping, { primary, secondaries, shadows, shadowPerce
     targets.map((target, index) => [`${role}-${index + 1}`, { target }]);
   const secondary = numbered('secondary', secondaries);
   const shadow = numbered('shadow', shadows);
-  config['backends'] = {
-    ...mapping(config['backends']),
+  config.backends = {
+    ...mapping(config.backends),
     primary: { target: primary },
     ...Object.fromEntries([...secondary, ...shadow]),
   };
   // What of secondaries is said beside the config.
   const compare = compares ? { compare: true } : {};
   const percent = shadowPercent === undefined ? {} : { percent: shadowPercent };
-  config['routes'] = [
+  config.routes = [
     {
       match: {},
       primary: 'primary',
@@ -64,9 +64,9 @@ function addRoutes(config: Mapping, { primary, secondaries, shadows, shadowPerce
 }
 
 function addListeners(config: Mapping, { listen, tls }: Flags, names: Map<string, string>): void {
-  const given = listen ?? config['listen'] ?? DEFAULT_LISTEN;
+  const given = listen ?? config.listen ?? DEFAULT_LISTEN;
   const listeners = (Array.isArray(given) ? given : [given]).map(listener);
-  config['listen'] = listeners;
+  config.listen = listeners;
   for (const [index, one] of listeners.entries()) {
     const keys = { cert: tls.cert, key: tls.key, clientCa: tls.ca };
     setFiles(one, keys, `listen[${index}]`, names, (key) =>
@@ -80,14 +80,14 @@ function addBackends(
   { loadBalancing, backendTls }: Flags,
   names: Map<string, string>,
 ): void {
-  const backends = Object.entries(mapping(config['backends'])).map(([name, given]): [string, Mapping] => {
+  const backends = Object.entries(mapping(config.backends)).map(([name, given]): [string, Mapping] => {
     const backend = { ...mapping(given) };
-    if (loadBalancing !== undefined) backend['loadBalancing'] = loadBalancing;
+    if (loadBalancing !== undefined) backend.loadBalancing = loadBalancing;
     if (isReachedByTls(backend))
       setFiles(backend, backendTls, `backends.${name}`, names, (key) => `backend-${key}`);
     return [name, backend];
   });
-  if (backends.length > 0) config['backends'] = Object.fromEntries(backends);
+  if (backends.length > 0) config.backends = Object.fromEntries(backends);
 }
 
 function isReachedByTls({ tls, target, targets }: Mapping): boolean {
@@ -104,7 +104,7 @@ function setFiles(
 ): void {
   for (const [key, file] of Object.entries(files)) {
     if (file === undefined) continue;
-    user['tls'] = { ...mapping(user['tls']), [key]: resolve(file) };
+    user.tls = { ...mapping(user.tls), [key]: resolve(file) };
     names.set(`${path}.tls.${key}`, `--${flagOf(key)}`);
   }
 }
