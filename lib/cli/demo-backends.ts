@@ -59,12 +59,17 @@ const PROTO_FOLDER = fileURLToPath(new URL('../../../lib/cli', import.meta.url))
 export function tryIt(address: string, wire: Wire): string[] {
   const { scheme, curl, grpcurl } = WIRES[wire];
   const path = address.startsWith(UNIX) ? address.slice(UNIX.length) : undefined;
-  const curlTo = path === undefined ? '' : ` --unix-socket ${path}`;
-  const host = path === undefined ? address : 'localhost';
+  const curlTo = path === undefined ? '' : ` --unix-socket ${shellWord(path)}`;
+  const url = `${scheme}://${path === undefined ? address : 'localhost'}/demo.Echo/Say`;
   return [
     `printf '\\0\\0\\0\\0\\005hello' | curl -s ${curl}${curlTo} -H 'content-type: application/grpc' ` +
-      `-H 'te: trailers' --data-binary @- ${scheme}://${host}/demo.Echo/Say | tail -c 5`,
-    `grpcurl ${grpcurl}${path === undefined ? '' : ' -unix'} -import-path ${PROTO_FOLDER} -proto demo.proto ` +
-      `-d '{"text": "hello"}' ${path ?? address} demo.Echo/Say`,
+      `-H 'te: trailers' --data-binary @- ${shellWord(url)} | tail -c 5`,
+    `grpcurl ${grpcurl}${path === undefined ? '' : ' -unix'} -import-path ${shellWord(PROTO_FOLDER)} -proto demo.proto ` +
+      `-d '{"text": "hello"}' ${shellWord(path ?? address)} demo.Echo/Say`,
   ];
+}
+
+/** A text as shells take it for one word; zsh looks for files by brackets. */
+function shellWord(text: string): string {
+  return /^[\w./:-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
