@@ -157,6 +157,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   onUnavailable(failure: Failure): void {
+    // The failure of another call that waited, told before, may have ended it.
+    if (this.#done) return;
     this.#watch?.begin();
     this.#failAttempt(failure);
   }

@@ -124,6 +124,27 @@ behaviour(
   },
 );
 
+behaviour('no attempt is told of a destination that has ended', async (t, world) => {
+  const conn = world.dial(1);
+  const told: string[] = [];
+  const watcher: CallWatcher = {
+    onDestination: ({ role }) => ({
+      onAttempt: (number) => told.push(`${role}: ${number}`),
+      onAttemptEnd: ({ failure }) => told.push(`${role}: ${failure?.reason}`),
+      onEnd: () => told.push(`${role}: end`),
+    }),
+  };
+  // They wait for one connection: the primary's failure ends the secondary, which is told next that there is none.
+  const { port } = await world.proxy(() => ({ primary: { conn }, secondaries: [{ conn }] }), {
+    observer: { onCallStarted: () => watcher },
+  });
+  const { trailers, headers } = await world.http2Client(port).call(METHOD, MESSAGE);
+  t.equal(fieldValue(headers ?? trailers, 'grpc-status'), '14');
+  const of = (role: string): string[] => told.filter((entry) => entry.startsWith(role));
+  t.strictSame(of('primary'), ['primary: 1', 'primary: backend_connect', 'primary: end']);
+  t.strictSame(of('secondary'), ['secondary: 1', 'secondary: backend_connect', 'secondary: end']);
+});
+
 behaviour('running calls can be listed: what they are at, and what they have moved', async (t, world) => {
   const answered = deferred<void>();
   const backend = await world.http2Backend(async ({ stream }) => {
