@@ -74,7 +74,7 @@ export interface FailedCall {
 export interface CallWatcher {
   /** Runs what begins the call's handling, once; for what is bound to the async context, as spans are. */
   run?<T>(handle: () => T): T;
-  /** A stream to a backend is about to be made for the call; what is returned looks on at it alone. */
+  /** A stream to a backend is about to be opened for the call; what is returned looks on at it alone, until its end. */
   onDestination?(destination: StartedDestination): DestinationWatcher | undefined;
   /** The call has ended. */
   onEnd?(outcome: CallOutcome): void;

@@ -52,7 +52,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #credentials: Metadata | undefined;
   readonly #deadline: number | undefined;
   #endWatch: EndWatch | undefined;
-  readonly #watch: AttemptWatch | undefined;
+  #watch: AttemptWatch | undefined;
   /** A backend has refused a stream of it. */
   #wasRefused = false;
   /** The response's HTTP status is an error, and its trailers may say more. Its messages are nobody's. */
@@ -63,17 +63,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #isCounted = false;
   #done = false;
 
-  /**
-   * @param holder whom what is held for it is charged to
-   * @param watcher looks on at its attempts
-   */
-  constructor(
-    route: CallRoute,
-    request: OutgoingRequest,
-    receiver: CallReceiver,
-    holder: Holder,
-    watcher?: DestinationWatcher,
-  ) {
+  /** @param holder whom what is held for it is charged to */
+  constructor(route: CallRoute, request: OutgoingRequest, receiver: CallReceiver, holder: Holder) {
     const { options, retries } = request;
     this.#holder = holder;
     this.client = route.channel.shareOf(holder.account);
@@ -83,7 +74,6 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     this.waitForReady = options.waitForReady === true;
     this.#authority = authorityOf(request, route);
     this.#receiver = receiver;
-    this.#watch = watcher === undefined ? undefined : new AttemptWatch(watcher);
     this.#scanner = new MessageScanner(options.maxReceiveMessageBytes);
     this.#deadline = deadlineOf(request);
   }
@@ -91,6 +81,11 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   /** Complete messages of the response so far. */
   get messagesReceived(): number {
     return this.#scanner.messages;
+  }
+
+  /** Lets somebody look on at its attempts: before it starts. */
+  watchAttempts(watcher: DestinationWatcher): void {
+    this.#watch = new AttemptWatch(watcher);
   }
 
   /** Opens the stream. */

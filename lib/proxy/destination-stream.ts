@@ -79,11 +79,12 @@ export class DestinationStream implements CallReceiver {
     if (errHandler !== undefined) stream.captureScope();
     const retries = role.answers ? Retries.by(callOptions.retry, this.#conn.retryThrottle) : undefined;
     const request = requestOf(contextOf(ctx, stream), callOptions, stream, retries);
-    this.#watcher = stream.observation?.watcherOf({ role: role.name, target: this.#conn.target });
-    this.#call = new ClientCall(this.#conn, request, this, bytes ?? stream, this.#watcher);
+    this.#call = new ClientCall(this.#conn, request, this, bytes ?? stream);
     if (bytes !== undefined) this.#lagging = new LaggingRequest(this.#call, bytes);
     // Last: a stream that cannot be made never comes to the end that its watchers wait for.
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
+    this.#watcher = stream.observation?.watcherOf({ role: role.name, target: this.#conn.target });
+    if (this.#watcher !== undefined) this.#call.watchAttempts(this.#watcher);
   }
 
   /** How it ended. */

@@ -72,11 +72,12 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#conn = toClientConn(conn);
     this.#held = new ShadowBytes(stream.account);
     const request = requestOf(contextOf(ctx, stream), callOptions, stream, undefined);
-    this.#watcher = stream.observation?.watcherOf({ role: 'shadow', target: this.#conn.target });
-    this.#call = new ClientCall(this.#conn, request, this, this.#held, this.#watcher);
+    this.#call = new ClientCall(this.#conn, request, this, this.#held);
     this.#request = new LaggingRequest(this.#call, this.#held);
     // Last: a stream that cannot be made never comes to the end that its watchers wait for.
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
+    this.#watcher = stream.observation?.watcherOf({ role: 'shadow', target: this.#conn.target });
+    if (this.#watcher !== undefined) this.#call.watchAttempts(this.#watcher);
   }
 
   get hasEnded(): boolean {

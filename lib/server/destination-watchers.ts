@@ -1,4 +1,4 @@
-import { tellOnlooker } from '../call/hooks.js';
+import { tellOnlooker, warn } from '../call/hooks.js';
 import type { AttemptOutcome, DestinationWatcher } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import type { Metadata } from '../grpc/metadata.js';
@@ -14,7 +14,7 @@ class DestinationWatchers implements DestinationWatcher {
 
   constructor(all: readonly DestinationWatcher[]) {
     this.#all = all;
-    const editors = all.filter((watcher) => watcher.editRequestMetadata !== undefined);
+    const editors = all.filter(isEditor);
     if (editors.length > 0) {
       this.editRequestMetadata = (metadata: Metadata) => {
         for (const watcher of editors) tellOnlooker(() => watcher.editRequestMetadata?.(metadata));
@@ -32,5 +32,14 @@ class DestinationWatchers implements DestinationWatcher {
 
   onEnd(failure: Failure | undefined): void {
     for (const watcher of this.#all) tellOnlooker(() => watcher.onEnd?.(failure));
+  }
+}
+
+function isEditor(watcher: DestinationWatcher): boolean {
+  try {
+    return watcher.editRequestMetadata !== undefined;
+  } catch (error) {
+    warn(error);
+    return false;
   }
 }

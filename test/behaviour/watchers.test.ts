@@ -6,8 +6,10 @@ import {
   type CallWatcher,
   Code,
   encodeMessage,
+  type ResponseObserver,
   type RunningCall,
   StatusError,
+  type StreamParameters,
 } from '../../lib/index.js';
 import { Refusal } from '../../lib/proxy/refusal.js';
 import { behaviour } from '../support/behaviour.js';
@@ -145,6 +147,38 @@ behaviour('no attempt is told of a destination that has ended', async (t, world)
   t.strictSame(of('secondary'), ['secondary: 1', 'secondary: backend_connect', 'secondary: end']);
 });
 
+behaviour('each destination that a watcher is told of comes to its end there', async (t, world) => {
+  new ProcessEvents(t);
+  const backend = await world.http2Backend(({ stream }) => respond(stream, ANSWER));
+  const conn = world.dial(backend.port);
+  const hostile = Object.defineProperty({}, 'onMessage', {
+    get() {
+      throw new Error('of the application');
+    },
+  }) as ResponseObserver;
+  const answers: StreamParameters[] = [
+    { primary: { conn, observer: hostile } },
+    { primary: { conn }, secondaries: [{ conn }, { conn, observer: hostile }] },
+    { primary: { conn }, secondaries: { of: [{ conn }, { conn, observer: hostile }], need: 1 } },
+    { primary: { conn }, shadows: [{ conn, observer: hostile }, { conn }] },
+    { primary: { conn }, callOptions: { authority: 'no authority' } },
+    { primary: { conn }, callOptions: { deadline: Number.NaN } },
+  ];
+  let [calls, told, ended] = [0, 0, 0];
+  const watcher: CallWatcher = {
+    onDestination: () => {
+      told++;
+      return { onEnd: () => void ended++ };
+    },
+    onEnd: () => void calls++,
+  };
+  const { port } = await world.proxy(() => answers.shift()!, { observer: { onCallStarted: () => watcher } });
+  const client = world.http2Client(port);
+  while (answers.length > 0) await client.call(METHOD, MESSAGE);
+  await eventually('all have ended', () => calls === 6 && ended === told);
+  t.ok(told > 0);
+});
+
 behaviour('running calls can be listed: what they are at, and what they have moved', async (t, world) => {
   const answered = deferred<void>();
   const backend = await world.http2Backend(async ({ stream }) => {
@@ -270,6 +304,9 @@ behaviour('whatever a watcher throws, and wherever, the call goes on as it would
     observer: { onCallStarted: () => hostile.shift(), onCall: (outcome) => void ended.push(outcome) },
   });
   server.observe({ onCallStarted: fail });
+  const unreadable = Object.defineProperty({}, 'editRequestMetadata', { get: fail });
+  server.observe({ onCallStarted: () => ({ onDestination: () => unreadable }) });
+  server.observe({ onCallStarted: () => ({ onDestination: () => ({}) }) });
   for (let i = 0; i < 4; i++) {
     const { trailers } = await world.http2Client(port).call(METHOD, MESSAGE);
     t.equal(fieldValue(trailers, 'grpc-status'), '0');

@@ -10,7 +10,7 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 import t, { type Test } from 'tap';
-import { Code, type ResponseObserver, StatusError, type StreamDirector } from '../../lib/index.js';
+import { Code, Metadata, type ResponseObserver, StatusError, type StreamDirector } from '../../lib/index.js';
 import { methodNameOf, targetAttributes } from '../../lib/observe/tracing/attributes.js';
 import { encodeSpanContext, spanContextIn } from '../../lib/observe/tracing/grpc-trace-bin.js';
 import { tracing } from '../../lib/observe/tracing/index.js';
@@ -353,6 +353,30 @@ behaviour('every span ends, whatever ends its call', async (t, world) => {
   await eventually('it is there', () => started.length === 3);
   client.destroy();
   await eventually('all end', () => exporter.getFinishedSpans().length === 3);
+});
+
+behaviour('the span of a shadow that begins after its call is whole', async (t, world) => {
+  const exporter = sdk(t);
+  const { conn } = await noting(world);
+  const mirror = await noting(world);
+  const begin = deferred<void>();
+  let asked = 0;
+  const { client } = await traced(world, () => ({
+    primary: { conn },
+    shadows: [{ conn: mirror.conn }],
+    callOptions: {
+      credentials: async () => {
+        if (++asked > 1) await begin.promise;
+        return new Metadata();
+      },
+    },
+  }));
+  await client.call(METHOD, MESSAGE);
+  await spansOf(exporter, 2);
+  begin.resolve();
+  const [shadow] = (await spansOf(exporter, 3)).slice(2);
+  t.match(shadow!.attributes, { 'server.port': mirror.backend.port, 'rpc.status_code': 'OK' });
+  t.equal(mirror.got.length, 1);
 });
 
 behaviour('what is not sampled is told to backends as such', async (t, world) => {

@@ -80,8 +80,6 @@ class CallSpan implements CallWatcher {
   readonly #span: Span;
   readonly #context: Context;
   readonly #method: MethodName;
-  /** Those of destinations that no attempt has been made at. */
-  readonly #idle = new Set<DestinationSpan>();
 
   constructor(tracer: Tracer, span: Span, inside: Context, method: MethodName) {
     this.#tracer = tracer;
@@ -101,20 +99,11 @@ class CallSpan implements CallWatcher {
       { kind: SpanKind.CLIENT, attributes },
       this.#context,
     );
-    const destination = new DestinationSpan(
-      span,
-      trace.setSpan(this.#context, span),
-      this.#method,
-      this.#idle,
-    );
-    this.#idle.add(destination);
-    return destination;
+    return new DestinationSpan(span, trace.setSpan(this.#context, span), this.#method);
   }
 
   onEnd({ failure }: CallOutcome): void {
     const isError = failure !== undefined && SERVER_ERRORS.has(failure.error.code);
-    // A stream that could not be made, for what the application gave with it, comes to no end of its own.
-    for (const destination of this.#idle) destination.abandon();
     endSpan(this.#span, this.#method, failure, isError);
   }
 }
@@ -124,32 +113,19 @@ class DestinationSpan implements DestinationWatcher {
   readonly #span: Span;
   readonly #context: Context;
   readonly #method: MethodName;
-  readonly #idle: Set<DestinationSpan>;
 
-  constructor(span: Span, inside: Context, method: MethodName, idle: Set<DestinationSpan>) {
+  constructor(span: Span, inside: Context, method: MethodName) {
     this.#span = span;
     this.#context = inside;
     this.#method = method;
-    this.#idle = idle;
   }
 
   editRequestMetadata(metadata: Metadata): void {
     injectInto(metadata, this.#context);
   }
 
-  onAttempt(): void {
-    this.#idle.delete(this);
-  }
-
   onEnd(failure: Failure | undefined): void {
-    this.#idle.delete(this);
     endSpan(this.#span, this.#method, failure, failure !== undefined);
-  }
-
-  /** There is no stream that it could be the span of. */
-  abandon(): void {
-    this.#idle.delete(this);
-    this.#span.end();
   }
 }
 
