@@ -1,10 +1,13 @@
 import type { z } from 'zod';
-import type { ConfigPath, Problem } from './config-mistake.js';
+import { type ConfigPath, type Problem, pathText } from './config-mistake.js';
 import { knownKeys } from './values.js';
 import { unknownBackend, unknownKey } from './words.js';
 
 /** What is told of one config; a file may have any number of mistakes. */
 const MAX_PROBLEMS = 1000;
+
+/** Mistaken names of backends for which it is guessed what was meant: each is compared with all names that there are. */
+const MAX_GUESSES = 20;
 
 /** Deeper than any key stands. */
 const MAX_DEPTH = 10;
@@ -18,7 +21,7 @@ export type Checked<T> =
 export function checkedConfig<T>(schema: z.ZodType<T>, given: unknown, needsRoutes: boolean): Checked<T> {
   const result = schema.safeParse(given);
   const problems = [...(result.success ? [] : result.error.issues.flatMap((issue) => problemsOf(issue, [])))];
-  addPrototypes(problems, given, []);
+  addPrototypes(problems, given, [], new Set(problems.map(({ path }) => pathText(path))));
   if (isMapping(given)) {
     addUnknownBackends(problems, given);
     addRepeatedNames(problems, given);
@@ -71,13 +74,18 @@ function isOfOtherType(issue: Issue): boolean {
 }
 
 /** Keys that would be an object's prototype are left out without a word by much that handles objects. */
-function addPrototypes(problems: Problem[], value: unknown, path: ConfigPath): void {
+function addPrototypes(
+  problems: Problem[],
+  value: unknown,
+  path: ConfigPath,
+  told: ReadonlySet<string>,
+): void {
   if (typeof value !== 'object' || value === null || path.length > MAX_DEPTH) return;
   const isList = Array.isArray(value);
   for (const [key, each] of Object.entries(value)) {
     const place = [...path, isList ? Number(key) : key];
-    if (key !== '__proto__') addPrototypes(problems, each, place);
-    else if (!problems.some((problem) => isSame(problem.path, place))) {
+    if (key !== '__proto__') addPrototypes(problems, each, place, told);
+    else if (!told.has(pathText(place))) {
       problems.push({ path: place, message: 'cannot be a name', isOfKey: true });
     }
   }
@@ -87,9 +95,10 @@ function addPrototypes(problems: Problem[], value: unknown, path: ConfigPath): v
 function addUnknownBackends(problems: Problem[], { backends, routes }: Record<string, unknown>): void {
   const names = isMapping(backends) ? Object.keys(backends) : [];
   const known = new Set(names);
+  let guesses = 0;
   for (const [path, name] of backendNames(routes)) {
     if (name === '' || known.has(name) || problems.length > MAX_PROBLEMS) continue;
-    problems.push({ path, message: unknownBackend(name, names) });
+    problems.push({ path, message: unknownBackend(name, names, ++guesses <= MAX_GUESSES) });
   }
 }
 
@@ -130,8 +139,4 @@ function addRepeatedNames(problems: Problem[], { routes }: Record<string, unknow
 
 function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isSame(one: ConfigPath, other: ConfigPath): boolean {
-  return one.length === other.length && one.every((part, index) => part === other[index]);
 }

@@ -62,9 +62,9 @@ export function unknownKey(key: string, known: readonly string[]): string {
   return question === '' ? `is no key here: there are ${listed(known, 'and')}` : `is no key here${question}`;
 }
 
-/** The message for a backend that there is none of. */
-export function unknownBackend(name: string, known: readonly string[]): string {
-  const question = meant(name, known);
+/** The message for a backend that there is none of. @param guesses says which one was meant, if one is like it */
+export function unknownBackend(name: string, known: readonly string[], guesses: boolean): string {
+  const question = guesses ? meant(name, known) : '';
   const rest =
     known.length === 0
       ? ': "backends" names none'

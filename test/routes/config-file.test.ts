@@ -138,6 +138,10 @@ t.test('no text takes long', async (t) => {
     const before = 'abcdefghij'[index];
     return `${name}: &${name} [${Array(10).fill(`*${before}`).join(',')}]`;
   });
+  const long = Array.from(
+    { length: 1000 },
+    (_, index) => `${'name-'.repeat(11)}${String(index).padStart(4, '0')}`,
+  );
   const texts: Record<string, string> = {
     'lists in lists': repeated('['),
     'mappings in mappings': repeated('{a: '),
@@ -155,6 +159,13 @@ t.test('no text takes long', async (t) => {
     'an alias of what it is in': 'a: &a { b: *a }',
     'unknown aliases': '- *a\n'.repeat(20_000),
     routes: `routes: [${'{},'.repeat(20_000)}]`,
+    prototypes: `x:\n${'- __proto__: 1\n'.repeat(33_000)}`,
+    'names of backends that are not quite': [
+      'backends:',
+      ...long.map((name) => `  ${name}n: { target: "a:1" }`),
+      'routes:',
+      ...long.map((name) => `- { match: {}, primary: m${name} }`),
+    ].join('\n'),
     'too large': `${repeated('#')}#`,
   };
   for (const [name, text] of Object.entries(texts)) {

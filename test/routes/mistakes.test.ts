@@ -370,3 +370,11 @@ t.test('of a value that may be a secret only the key is told', async (t) => {
   t.equal(mistakes!.length, 4);
   t.notMatch(mistakes!.join('\n'), /secret|5550199/);
 });
+
+t.test('what was meant is guessed for the first of many names', async (t) => {
+  const routes = Array.from({ length: 30 }, () => '- { match: {}, primary: fils }');
+  const { mistakes } = parseConfig(`${BACKENDS}routes:\n${routes.join('\n')}`, { file: 'p.yaml' });
+  const guessed = mistakes!.filter(({ message }) => message.endsWith('(did you mean "files"?)'));
+  t.equal(guessed.length, 20);
+  t.match(mistakes!.at(-1)!.message, 'there is no backend "fils": there are ');
+});
