@@ -1,40 +1,58 @@
 import type { Worker } from 'node:cluster';
 
-/** A connection as node:cluster has it in the main process: below `net.Socket`. */
+/** What Node's main process sends to a worker with a connection, and gets back (`lib/internal/cluster/utils.js`). */
+interface ClusterMessage {
+  readonly cmd?: string;
+  readonly act?: string;
+  readonly seq?: number;
+  readonly ack?: number;
+}
+
 interface Handle {
   close(): void;
 }
 
-/** What node:cluster and a worker tell each other of a connection, each by the number of the message that hands it over. */
-interface Handing {
-  readonly act?: unknown;
-  readonly seq?: unknown;
-}
-
-interface Acknowledgement {
-  readonly ack?: unknown;
-}
-
-type Send = (message: Handing, handle?: Handle, ...rest: readonly unknown[]) => boolean;
-
 /**
- * The main process accepts connections, hands each to a worker, and closes its own end of it once that has said that it
- * takes it. Of a worker that dies before (killed, say) node:cluster never hears, and it keeps such a connection open for
- * ever, with nobody to read it: its client would wait for answers as long as it lives. So those are closed here, by
- * messages that Node does not document (the same from 20.20 to 26.10; were they others, nothing would be done).
+ * Gives the connections that are on the way to a worker to another one when it dies.
+ *
+ * Node's main process keeps its end of a connection until the worker says that it has taken it, or has not: then it is
+ * another's turn. Of a worker that has died neither comes, nor does Node notice that its channel has ended when a handle is
+ * on the way: nobody would serve the connection, or close it, and its client waits as long as it lives; and the address
+ * stays taken in the name of the dead. So both are told in its place, by messages that Node does not document (the same
+ * from 20.20 to 26.10; were they others, nothing would be done).
+ *
+ * @param hasOthers whether there is anybody else to take it; it is closed otherwise
  */
-export function closeUntakenConnections({ process }: Worker): void {
-  const untaken = new Map<unknown, Handle>();
-  const send = process.send!.bind(process) as unknown as Send;
-  process.send = ((message: Handing, handle?: Handle, ...rest: readonly unknown[]) => {
-    if (handle !== undefined && message.act === 'newconn') untaken.set(message.seq, handle);
-    return send(message, handle, ...rest);
-  }) as unknown as typeof process.send;
-  process.on('internalMessage' as 'message', (message: unknown) => {
-    untaken.delete((message as Acknowledgement).ack);
+export function rescueConnections({ process }: Worker, hasOthers: () => boolean): void {
+  const underway = new Map<number, Handle>();
+  const send = process.send as (message: ClusterMessage, handle?: Handle, ...rest: unknown[]) => boolean;
+  process.send = ((message: ClusterMessage, handle?: Handle, ...rest: unknown[]) => {
+    if (message.act === 'newconn' && message.seq !== undefined && typeof handle?.close === 'function') {
+      underway.set(message.seq, handle);
+    }
+    return send.call(process, message, handle, ...rest);
+  }) as typeof process.send;
+  process.on(INTERNAL, ({ ack }: ClusterMessage) => {
+    if (ack !== undefined) underway.delete(ack);
   });
-  process.on('exit', () => {
-    for (const handle of untaken.values()) handle.close();
-    untaken.clear();
+  let isDisconnected = false;
+  process.once('disconnect', () => {
+    isDisconnected = true;
+    // Behind Node's own listener, which takes it off the list of those who get connections.
+    setImmediate(() => {
+      for (const [ack, handle] of underway) {
+        if (hasOthers()) process.emit(INTERNAL, { cmd: 'NODE_CLUSTER', ack, accepted: false }, undefined);
+        else handle.close();
+      }
+    });
+  });
+  // Nor does Node say that the channel has ended when a handle is on its way. What has come by it is heard first.
+  process.once('exit', () => {
+    setImmediate(() => {
+      if (!isDisconnected) process.emit('disconnect');
+    });
   });
 }
+
+/** The types know only of messages of ours. */
+const INTERNAL = 'internalMessage' as 'message';

@@ -43,6 +43,11 @@ export class Requests {
     channel.on('message', (message) => this.#onMessage(message as Partial<Answer>));
   }
 
+  /** Resolves when the other end listens, or is gone. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
   /** @throws Error with the message of what was thrown there; Gone when there is nobody to ask */
   async ask<T>(method: string, argument?: unknown): Promise<T> {
     await this.#ready.promise;

@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { type MetricsSnapshot, WorkerMetrics } from '../observe/metrics/index.js';
+import { rescueConnections } from './handed-connections.js';
 import type { Log } from './log.js';
 import { PastStatistics } from './past-statistics.js';
 import type { Plane, PlaneSnapshot } from './plane.js';
@@ -37,6 +38,10 @@ export class WorkerPlane implements Plane {
   readonly #processes = new Set<WorkerProcess>();
   readonly #log: Log;
   #settings: Settings;
+  /** Where the workers listen. */
+  #addresses: readonly string[] = [];
+  /** Those that are told to the next ones. */
+  #knownAddresses: readonly string[] = [];
   readonly #metrics: WorkerMetrics;
   readonly #past = new PastStatistics();
   #timer: NodeJS.Timeout | undefined;
@@ -128,6 +133,11 @@ export class WorkerPlane implements Plane {
     return [...this.#processes].filter(({ isStarted }) => isStarted);
   }
 
+  /** Whether anybody takes connections. */
+  get #isServed(): boolean {
+    return this.#started.some(({ isLeaving }) => !isLeaving);
+  }
+
   async #count(): Promise<void> {
     await Promise.all(
       this.#started.map(async (process) => {
@@ -155,9 +165,17 @@ export class WorkerPlane implements Plane {
   async #start(place: Place): Promise<readonly string[]> {
     const process = new WorkerProcess(place.number, (how) => this.#onExit(place, process, how));
     this.#processes.add(process);
-    const addresses = await process.start(this.#settings);
+    rescueConnections(process.worker, () => this.#isServed);
+    const addresses = await process.start(() => this.#startingSettings());
+    this.#addresses = addresses;
     place.process = process;
     return addresses;
+  }
+
+  #startingSettings(): Settings {
+    // Where nobody listens any more a free port would be another one; where somebody does, it is theirs.
+    if (!this.#isServed) this.#knownAddresses = this.#addresses;
+    return listeningAt(this.#settings, this.#knownAddresses);
   }
 
   async #replaceAll(): Promise<void> {
@@ -230,4 +248,13 @@ export class WorkerPlane implements Plane {
       this.#replaceIn(place, place.backoffMilliseconds);
     }
   }
+}
+
+/** The same, with these addresses in place of what they have come from, as far as they are known. */
+function listeningAt(settings: Settings, addresses: readonly string[]): Settings {
+  const listen = settings.config.listen?.map((one, index) => ({
+    ...one,
+    address: addresses[index] ?? one.address,
+  }));
+  return { ...settings, config: { ...settings.config, listen } };
 }

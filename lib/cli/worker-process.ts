@@ -2,7 +2,6 @@ import cluster, { type Worker } from 'node:cluster';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { type Deferred, deferred } from '../call/deferred.js';
 import type { MetricsSnapshot } from '../observe/metrics/index.js';
-import { closeUntakenConnections } from './handed-connections.js';
 import type { PlaneSnapshot } from './plane.js';
 import { Gone, Requests } from './requests.js';
 import type { Settings } from './settings.js';
@@ -38,7 +37,6 @@ export class WorkerProcess {
   /** Forks one. @param onExit told how it has ended */
   constructor(place: number, onExit: (how: string) => void) {
     this.worker = cluster.fork();
-    closeUntakenConnections(this.worker);
     this.name = `worker ${place} (process ${this.worker.process.pid ?? 'none'})`;
     this.#requests = new Requests(this.worker);
     const onEnd = (how: string): void => {
@@ -55,10 +53,16 @@ export class WorkerProcess {
     this.worker.on('exit', (code, signal) => onEnd(signal === null ? `exit code ${code}` : signal));
   }
 
-  /** Lets it take calls; resolves with the addresses. @throws Error that says why it does not start; then it is gone */
-  async start(settings: Settings): Promise<readonly string[]> {
+  /**
+   * Lets it take calls; resolves with the addresses.
+   *
+   * @param settings asked for when it can be told them
+   * @throws Error that says why it does not start; then it is gone
+   */
+  async start(settings: () => Settings): Promise<readonly string[]> {
     try {
-      const addresses = await this.#requests.ask<readonly string[]>('start', settings);
+      await this.#requests.ready;
+      const addresses = await this.#requests.ask<readonly string[]>('start', settings());
       this.isStarted = true;
       return addresses;
     } catch (error) {

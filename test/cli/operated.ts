@@ -206,6 +206,11 @@ export function failWith(code: number): OnRequest {
   return ({ stream }) => respond(stream, undefined, { 'grpc-status': String(code) });
 }
 
+/** All samples of a metric together. */
+export function sumOf(metrics: Reading, name: string): number {
+  return Object.values(metrics.all(name)).reduce((total, count) => total + count, 0);
+}
+
 /** A config with these backends, each by its name, of which the first gets all calls. */
 export function configOf(backends: Readonly<Record<string, Http2Backend>>, keys: object = {}): object {
   return {

@@ -1,0 +1,52 @@
+import t from 'tap';
+import { GrpcClient } from '../support/grpc-client.js';
+import { METHOD, Operated, startBackend } from './operated.js';
+
+/** Calls while the workers are replaced, at least. */
+const CALLS = process.env.INTEROP_LONG === undefined ? 750 : 10_000;
+
+const CONNECTIONS = 6;
+
+for (const transport of ['http2', 'frames']) {
+  t.test(`workers are replaced with not one failed call of ${CALLS} (${transport})`, async (t) => {
+    const primary = await startBackend(t);
+    const operated = await Operated.start(
+      t,
+      ...['--primary', `127.0.0.1:${primary.port}`, '--workers', '2', '--transport', transport],
+    );
+    const workers = await operated.workers();
+    const failures: string[] = [];
+    let calls = 0;
+    let isOver = false;
+    const call = async (client: GrpcClient): Promise<void> => {
+      const { code, details } = await client.call(METHOD, ['hello']);
+      calls++;
+      if (code !== 0) failures.push(`${code} ${details}`);
+    };
+    const kept = Array.from({ length: CONNECTIONS }, async () => {
+      const client = operated.client();
+      while (!isOver) await call(client);
+    });
+    // Connections that come just then.
+    const fresh = [1, 2].map(async () => {
+      while (!isOver) {
+        const client = new GrpcClient(operated.port);
+        await call(client);
+        client.close();
+      }
+    });
+    let rounds = 0;
+    while (calls < CALLS) {
+      rounds++;
+      if (rounds % 2 === 0) t.equal((await operated.post('/restart')).status, 202);
+      else operated.command.signal('SIGUSR2');
+      await operated.said(new RegExp(`(worker 2 \\(process \\d+\\) is replaced by[^]*){${rounds}}`));
+    }
+    isOver = true;
+    await Promise.all([...kept, ...fresh]);
+    t.strictSame(failures, [], `${rounds} times`);
+    const now = await operated.workers();
+    t.strictSame([now.length, now.filter((pid) => workers.includes(pid))], [2, []], 'they are others');
+    t.equal(await operated.end(), 0);
+  });
+}
