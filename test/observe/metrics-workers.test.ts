@@ -177,3 +177,27 @@ t.test('limits that make no sense are refused', async (t) => {
   t.throws(() => new WorkerMetrics().limitMethods(1.5), RangeError);
   t.throws(() => new WorkerMetrics({ maxMethods: -1 }), RangeError);
 });
+
+t.test('no sum falls by its last digits when workers end in another order than they began in', async (t) => {
+  const all = new WorkerMetrics();
+  const durations = Array.from({ length: 30 }, (_, index) => 0.1 + index * 0.7);
+  const workers = await Promise.all(
+    durations.map(async (milliseconds) => {
+      const worker = new Worker();
+      worker.call('/a.B/C', 1, milliseconds);
+      return worker.snapshot();
+    }),
+  );
+  for (const snapshot of workers) all.update(snapshot, snapshot);
+  const sum = async () =>
+    (await read(all)).value('grpc_server_call_duration_seconds_sum', {
+      grpc_method: 'other',
+      grpc_status: 'OK',
+    })!;
+  const before = await sum();
+  t.ok(Math.abs(before - 0.3075) < 1e-4, `${before}`);
+  for (const snapshot of workers.toReversed()) {
+    all.remove(snapshot);
+    t.equal(await sum(), before);
+  }
+});

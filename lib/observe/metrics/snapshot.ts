@@ -87,12 +87,13 @@ class MergedFamily {
     const renamed = labels.map((label, index) => this.#rename(names[index]!, label));
     const key = JSON.stringify(renamed);
     const known = this.#series.get(key);
+    const own = this.#head.type === 'gauge' ? value : addable(value);
     if (known === undefined) {
-      this.#series.set(key, { labels: renamed, value, count: 1, buckets: buckets && [...buckets] });
+      this.#series.set(key, { labels: renamed, value: own, count: 1, buckets: buckets && [...buckets] });
       return;
     }
     known.count++;
-    known.value = COMBINE[this.#head.aggregator](known.value, value, known.count);
+    known.value = COMBINE[this.#head.aggregator](known.value, own, known.count);
     for (const [index, observations] of buckets?.entries() ?? []) {
       known.buckets![index] = (known.buckets![index] ?? 0) + observations;
     }
@@ -104,6 +105,17 @@ class MergedFamily {
     );
     return { ...this.#head, series };
   }
+}
+
+/** Seconds are counted to the microsecond, or so. */
+const STEPS = 2 ** 20;
+
+/**
+ * Sums of these are exact, and so the same in whatever order processes come and go: a counter that fell, by the last of its
+ * digits, would be taken for one that has begun anew.
+ */
+function addable(value: number): number {
+  return Math.floor(value * STEPS) / STEPS;
 }
 
 /** Of what there was, the next one, and how many that makes. */
