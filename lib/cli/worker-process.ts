@@ -117,7 +117,10 @@ export class WorkerProcess {
     const milliseconds = Math.min(timeoutMilliseconds + LEAVE_MILLISECONDS, MAX_TIMER_MILLISECONDS);
     const timer = setTimeout(() => this.kill(), milliseconds);
     try {
-      return await this.#requests.ask<Farewell>('drain', timeoutMilliseconds);
+      const farewell = await this.#requests.ask<Farewell>('drain', timeoutMilliseconds);
+      // Until here connections were handed to it: it gives them back before it comes to this.
+      await this.#requests.ask('leave').catch(() => {});
+      return farewell;
     } catch {
       // It has ended before it could say so.
       return { endedCalls: 0, metrics: undefined };

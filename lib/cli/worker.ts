@@ -21,8 +21,9 @@ export function runWorker(log: Log): void {
       const endedCalls = (await plane?.drain(timeoutMilliseconds)) ?? 0;
       return { endedCalls, metrics: await plane?.metrics() };
     },
+    leave: () => {},
   };
   answerRequests(process as Required<NodeJS.Process>, methods, (method) => {
-    if (method === 'drain') process.exit(0);
+    if (method === 'leave') process.exit(0);
   });
 }
