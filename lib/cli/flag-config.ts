@@ -66,6 +66,9 @@ function addRoutes(config: Mapping, { primary, secondaries, shadows, shadowPerce
 function addListeners(config: Mapping, { listen, tls }: Flags, names: Map<string, string>): void {
   const given = listen ?? config.listen ?? DEFAULT_LISTEN;
   const listeners = (Array.isArray(given) ? given : [given]).map(listener);
+  // It says where, and not how: what the file takes by TLS must not become cleartext by it.
+  const tlsOfFile = tlsOfListeners(config.listen);
+  if (listen !== undefined && tlsOfFile[0] !== undefined) for (const one of listeners) one.tls = tlsOfFile[0];
   config.listen = listeners;
   for (const [index, one] of listeners.entries()) {
     const keys = { cert: tls.cert, key: tls.key, clientCa: tls.ca };
@@ -73,6 +76,13 @@ function addListeners(config: Mapping, { listen, tls }: Flags, names: Map<string
       key === 'clientCa' ? 'tls-client-ca' : `tls-${key}`,
     );
   }
+}
+
+/** The TLS of a file's listeners, each kind once; undefined is cleartext. */
+export function tlsOfListeners(listen: unknown): unknown[] {
+  const all = (Array.isArray(listen) ? listen : [listen]).map((one) => mapping(one).tls);
+  const kinds = new Map(all.map((tls) => [JSON.stringify(tls), tls]));
+  return [...kinds.values()];
 }
 
 function addBackends(

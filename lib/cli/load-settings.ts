@@ -6,7 +6,7 @@ import { ConfigTls } from '../routes/config-tls.js';
 import { RouteTable } from '../routes/route-table.js';
 import { type Config, configSchema } from '../routes/schema.js';
 import { type FileContent, readFiles } from '../routes/watched-files.js';
-import { type FlaggedConfig, withFlags } from './flag-config.js';
+import { type FlaggedConfig, tlsOfListeners, withFlags } from './flag-config.js';
 import type { Flags } from './options.js';
 import type { Settings } from './settings.js';
 
@@ -87,9 +87,16 @@ async function settingsOf(
   };
 }
 
-/** Flags that the file's routes leave no room for. */
+/** Flags that what the file says leaves no room for. */
 function conflicts(given: unknown, flags: Flags): string[] {
-  if (typeof given !== 'object' || given === null || !('routes' in given)) return [];
+  if (typeof given !== 'object' || given === null) return [];
+  const found: string[] = [];
+  if (flags.listen !== undefined && 'listen' in given && tlsOfListeners(given.listen).length > 1) {
+    found.push(
+      '--listen cannot be given beside a config file whose addresses differ in their tls: say it there',
+    );
+  }
+  if (!('routes' in given)) return found;
   const { primary, secondaries, shadows, shadowPercent, compares } = flags;
   const used = {
     '--primary': primary !== undefined,
@@ -98,9 +105,10 @@ function conflicts(given: unknown, flags: Flags): string[] {
     '--shadow-percent': shadowPercent !== undefined,
     '--compare': compares,
   };
-  return Object.entries(used).flatMap(([flag, isUsed]) =>
-    isUsed ? [`${flag} cannot be given beside a config file with routes: say it there`] : [],
-  );
+  for (const [flag, isUsed] of Object.entries(used)) {
+    if (isUsed) found.push(`${flag} cannot be given beside a config file with routes: say it there`);
+  }
+  return found;
 }
 
 function mistakeAt(file: CheckedText | undefined, name: string | undefined, problem: Problem): ConfigMistake {

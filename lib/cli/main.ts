@@ -56,6 +56,8 @@ async function main(): Promise<void> {
       await (await import('./run.js')).check(command.flags);
       break;
     case 'run':
+      // They are for what runs, and mean nothing until it does: by default they would end the process.
+      for (const signal of ['SIGHUP', 'SIGUSR2'] as const) process.on(signal, () => {});
       await (await import('./run.js')).run(command.flags);
   }
 }

@@ -157,8 +157,8 @@ export class ProcessPlane implements Plane {
     this.#callLog.use(config.accessLog, folder);
     for (const [index, server] of this.#servers.entries()) {
       const files = tls.listeners[index];
-      if (files !== undefined && files !== this.#settings.tls.listeners[index])
-        server.setSecureContext(files);
+      // Also what it has already: a change that fails half-way is taken back by this.
+      if (files !== undefined) server.setSecureContext(files);
     }
     this.#director.use(config, tls.backends);
     this.#settings = settings;

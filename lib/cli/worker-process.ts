@@ -31,6 +31,7 @@ export class WorkerProcess {
   /** It was told to leave: its end is no surprise. */
   isLeaving = false;
   readonly #requests: Requests;
+  readonly #unanswered = new Map<string, Promise<unknown>>();
   readonly #exited: Deferred<void> = deferred();
   #farewell: Promise<Farewell> | undefined;
 
@@ -130,9 +131,19 @@ export class WorkerProcess {
     }
   }
 
+  /** Asks, unless it has not answered the same yet: to one that stands still questions would pile up. */
+  #askOnce<T>(method: string): Promise<T> {
+    let answer = this.#unanswered.get(method);
+    if (answer === undefined) {
+      answer = this.#requests.ask<T>(method).finally(() => this.#unanswered.delete(method));
+      this.#unanswered.set(method, answer);
+    }
+    return answer as Promise<T>;
+  }
+
   async #answer<T>(method: string): Promise<T | undefined> {
     try {
-      return await inTime(this.#requests.ask<T>(method));
+      return await inTime(this.#askOnce<T>(method));
     } catch {
       return undefined;
     }

@@ -317,3 +317,29 @@ async function mistakesOf(...args: readonly string[]): Promise<readonly string[]
 async function configBy(...args: readonly string[]): Promise<object | undefined> {
   return (await loadedBy(...args)).settings?.config;
 }
+
+t.test(
+  '--listen says where, and not how: what the file takes by TLS does not become cleartext by it',
+  async (t) => {
+    const folder = await Folder.make(t);
+    const { cert, key } = new Authority().issue({ name: 'proxy' });
+    await writeFile(folder.at('tls.crt'), cert);
+    await writeFile(folder.at('tls.key'), key);
+    const tls = 'tls: { cert: tls.crt, key: tls.key }';
+    const load = async (listen: string) => {
+      await writeFile(folder.at('proxy.yaml'), `${listen}\n${BACKENDS}${ROUTES}`);
+      const command = parseCommandLine(['--config', folder.at('proxy.yaml'), '--listen', '127.0.0.1:0']);
+      if (command.kind !== 'run') throw new Error(command.kind);
+      return loadSettings(command.flags);
+    };
+    const same = (await load(
+      `listen: [{ address: ":1", ${tls} }, { address: ":2", ${tls} }]`,
+    )) as UsableSettings;
+    t.match(same.settings.config.listen, [{ address: '127.0.0.1:0', tls: { cert: 'tls.crt' } }]);
+    t.ok(same.settings.tls.listeners[0]?.cert);
+    const others = await load(`listen: [{ address: ":1", ${tls} }, ":2"]`);
+    t.match(others.mistakes, [
+      /^--listen cannot be given beside a config file whose addresses differ in their tls/,
+    ]);
+  },
+);
