@@ -44,7 +44,6 @@ export class AttemptWatch implements AttemptOutcome {
 
   /** It has a stream: what was sent before is sent again on it. */
   onStream(): void {
-    this.begin();
     this.#hasStream = true;
   }
 

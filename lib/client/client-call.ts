@@ -128,14 +128,26 @@ export class ClientCall implements WaitingCall, StreamReceiver {
 
   /** Ends the call, with RST_STREAM(CANCEL) if the backend knows of it; nothing is delivered any more. */
   cancel(reason = LEFT): void {
+    if (!this.#done) this.#watch?.end(reason, this.messagesReceived);
+    // Here and below: who looks on is the application's, and may have ended the call meanwhile.
+    if (!this.#done) this.#leave(LEFT);
+  }
+
+  open(): void {
+    this.#watch?.begin();
     if (this.#done) return;
-    this.#watch?.end(reason, this.messagesReceived);
-    this.#leave(LEFT);
+    const picked = this.#route.channel.pick(this.client);
+    if (picked !== undefined) {
+      this.onConnection(picked);
+      return;
+    }
+    const failure = this.#route.channel.wait(this);
+    if (failure !== undefined) this.#failAttempt(failure);
   }
 
   onConnection(picked: PickedConnection): void {
     const headers = this.#requestHeaders(picked.authority);
-    if (headers === undefined) return;
+    if (headers === undefined || this.#done) return;
     this.#picked = picked;
     this.#watch?.onStream();
     picked.onCallBegun();
@@ -218,7 +230,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
     }
     this.#isCounted = true;
     const { credentials } = this.#request;
-    if (credentials === undefined) this.#open();
+    if (credentials === undefined) this.open();
     else void this.#openWithCredentials(credentials);
   }
 
@@ -229,19 +241,7 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       this.#fail(StatusError.from(error), 'director');
       return;
     }
-    if (!this.#done) this.#open();
-  }
-
-  #open(): void {
-    this.#watch?.begin();
-    const { channel } = this.#route;
-    const picked = channel.pick(this.client);
-    if (picked !== undefined) {
-      this.onConnection(picked);
-      return;
-    }
-    const failure = channel.wait(this);
-    if (failure !== undefined) this.#failAttempt(failure);
+    if (!this.#done) this.open();
   }
 
   /**
@@ -261,9 +261,11 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   #repeat(failure: Failure): void {
     const { connection } = this.#picked!;
     this.#watch?.end(failure, 0);
+    if (this.#done) return;
     // The call has not failed: a backend that closes its connections in order would be an outlier else.
     this.#leaveAttempt(LEFT);
     this.#watch?.begin();
+    if (this.#done) return;
     const refusal = this.#route.channel.waitRefused(this, connection);
     if (refusal !== undefined) this.#failAttempt(refusal);
   }
@@ -282,13 +284,13 @@ export class ClientCall implements WaitingCall, StreamReceiver {
       return;
     }
     this.#leaveAttempt(failure);
-    this.#route.channel.backOff(this, wait);
+    if (!this.#done) this.#route.channel.backOff(this, wait);
   }
 
   /** There will be another attempt: what comes meanwhile is kept for it. */
   #leaveAttempt(failure: Failure): void {
     this.#endAttempt(failure);
-    if (this.#stream === undefined) return;
+    if (this.#stream === undefined || this.#done) return;
     this.#sent.keep();
     this.#stream.reset(ErrorCode.CANCEL);
     this.#stream = undefined;

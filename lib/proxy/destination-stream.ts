@@ -186,6 +186,8 @@ export class DestinationStream implements CallReceiver {
   }
 
   onOpenFailed(failure: Failure): void {
+    // A watcher that was told of it has ended the call.
+    if (this.ended) return;
     this.#end(failure, undefined);
     this.#owner.onOpenFailed(this, failure);
     if (this.role.answers) return;
@@ -211,6 +213,7 @@ export class DestinationStream implements CallReceiver {
   }
 
   onFinish(failure: Failure | undefined, trailers: HeaderList | undefined): void {
+    if (this.ended) return;
     this.#end(failure, trailers);
     if (failure === undefined) this.#owner.onVerdict(this, undefined, trailers);
     else this.#decide(failure, trailers);

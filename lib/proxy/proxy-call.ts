@@ -135,8 +135,9 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
       this.#finalizer = parameters.requestFinalizer;
       this.route = parameters.route;
+      if (this.#clientFailure === undefined) this.#createStreams(parameters);
+      // A watcher that was told of a destination may have ended the call.
       if (this.#clientFailure === undefined) {
-        this.#createStreams(parameters);
         this.#startStreams();
         return;
       }

@@ -4,6 +4,7 @@ import {
   type CallObserver,
   type CallOutcome,
   type CallWatcher,
+  type ClientConn,
   Code,
   encodeMessage,
   type ResponseObserver,
@@ -177,6 +178,125 @@ behaviour('each destination that a watcher is told of comes to its end there', a
   while (answers.length > 0) await client.call(METHOD, MESSAGE);
   await eventually('all have ended', () => calls === 6 && ended === told);
   t.ok(told > 0);
+});
+
+behaviour('a watcher may end the call that it looks on at, whatever it is told then', async (t, world) => {
+  let open = 0;
+  const backend = await world.http2Backend(({ stream, headers }) => {
+    open++;
+    stream.on('close', () => open--);
+    if (headers['grpc-previous-rpc-attempts'] === undefined)
+      stream.respond(
+        { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '14' },
+        { endStream: true },
+      );
+  });
+  const conn = world.dial(backend.port);
+  const retry = {
+    maxAttempts: 2,
+    codes: [Code.UNAVAILABLE],
+    initialBackoff: 1,
+    maxBackoff: 1,
+    multiplier: 1,
+  };
+  let controller = new AbortController();
+  let endsAt = '';
+  let told: string[] = [];
+  const tell = (what: string): void => {
+    told.push(what);
+    if (what === endsAt) controller.abort();
+  };
+  const watcher: CallWatcher = {
+    onDestination: () => {
+      tell('destination');
+      return {
+        onAttempt: (number) => tell(`attempt ${number}`),
+        editRequestMetadata: () => tell('metadata'),
+        onAttemptEnd: ({ number }) => tell(`end of ${number}`),
+        onEnd: () => tell('end'),
+      };
+    },
+    onEnd: () => tell('end of call'),
+  };
+  const { port, server } = await world.proxy(() => ({ primary: { conn }, callOptions: { retry } }), {
+    observer: { onCallStarted: () => watcher },
+    interceptors: [
+      (stream, next) => {
+        stream.context = stream.context.withSignal(controller.signal);
+        return next();
+      },
+    ],
+  });
+  const client = world.http2Client(port);
+  await client.call(METHOD, MESSAGE, { 'grpc-timeout': '50m' });
+  t.strictSame(told, [
+    'destination',
+    'attempt 1',
+    'metadata',
+    'end of 1',
+    'attempt 2',
+    'metadata',
+    'end of 2',
+    'end',
+    'end of call',
+  ]);
+  for (endsAt of ['destination', 'attempt 1', 'metadata', 'end of 1', 'attempt 2']) {
+    controller = new AbortController();
+    told = [];
+    const { headers, trailers } = await client.call(METHOD, MESSAGE, { 'grpc-timeout': '5S' });
+    t.equal(fieldValue(trailers ?? headers, 'grpc-status'), String(Code.CANCELLED), endsAt);
+    await eventually('the backend has no more of it', () => open === 0);
+    const begun = told.filter((what) => what.startsWith('attempt')).length;
+    t.equal(
+      told.filter((what) => what.startsWith('end of ') && !what.endsWith('call')).length,
+      begun,
+      endsAt,
+    );
+    t.equal(told.filter((what) => what === 'end').length, 1, endsAt);
+    t.strictSame([conn.channel.calls, conn.addresses.map(({ calls }) => calls)], [0, [0]], endsAt);
+    t.equal(server.runningCalls.length, 0);
+  }
+});
+
+behaviour('an attempt after the first one, too, begins when it looks for a connection', async (t, world) => {
+  let requests = 0;
+  const backend = await world.http2Backend(
+    async ({ stream }) => {
+      if (++requests > 1) return;
+      await eventually('another call waits for the only stream', () => conn.channel.calls === 2);
+      stream.respond(
+        { ':status': 200, 'content-type': 'application/grpc', 'grpc-status': '14' },
+        { endStream: true },
+      );
+    },
+    { settings: { maxConcurrentStreams: 1 } },
+  );
+  const conn: ClientConn = world.dial(backend.port, { limits: { maxConnections: 1 } });
+  const retry = {
+    maxAttempts: 2,
+    codes: [Code.UNAVAILABLE],
+    initialBackoff: 1,
+    maxBackoff: 1,
+    multiplier: 1,
+  };
+  const told: string[] = [];
+  const watcher: CallWatcher = {
+    onDestination: () => ({
+      onAttempt: (number) => told.push(`attempt ${number}`),
+      onAttemptEnd: ({ number, failure }) => told.push(`end of ${number}: ${failure?.reason}`),
+    }),
+  };
+  const { port } = await world.proxy(() => ({ primary: { conn }, callOptions: { retry } }), {
+    observer: { onCallStarted: ({ context }) => (context.metadata.has('watched') ? watcher : undefined) },
+  });
+  const client = world.http2Client(port);
+  const watched = client.call(METHOD, MESSAGE, { watched: '1', 'grpc-timeout': '300m' });
+  await eventually('it is there', () => requests === 1);
+  const other = client.open(METHOD, {}, true);
+  other.write(MESSAGE);
+  await watched;
+  t.strictSame(told, ['attempt 1', 'end of 1: backend_status', 'attempt 2', 'end of 2: deadline']);
+  other.close(8);
 });
 
 behaviour('running calls can be listed: what they are at, and what they have moved', async (t, world) => {

@@ -63,6 +63,11 @@ class ModelCall implements WaitingCall {
       this.phase = 'ended';
       return;
     }
+    this.open();
+  }
+
+  open(): void {
+    const { channel } = this.#world;
     const picked = channel.pick(this.client);
     const failure = picked === undefined ? channel.wait(this) : undefined;
     if (picked !== undefined) this.onConnection(picked);

@@ -109,6 +109,7 @@ export class FakeCall implements WaitingCall {
   connection: FakeConnection | undefined;
   picked: PickedConnection | undefined;
   failure: Failure | undefined;
+  #channel: Channel | undefined;
 
   constructor(
     readonly client: ClientShare = new ClientShare(),
@@ -118,10 +119,15 @@ export class FakeCall implements WaitingCall {
 
   /** As a ClientCall does it. */
   start(channel: Channel): this {
+    this.#channel = channel;
     const picked = channel.pick(this.client);
     if (picked !== undefined) this.onConnection(picked);
     else this.failure = channel.wait(this);
     return this;
+  }
+
+  open(): void {
+    this.start(this.#channel!);
   }
 
   onConnection(picked: PickedConnection): void {

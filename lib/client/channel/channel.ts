@@ -280,13 +280,7 @@ export class Channel implements EndpointsOwner {
   /** It has waited for its time: now any connection will do. */
   #waited(call: WaitingCall): void {
     this.stopWaiting(call);
-    const connection = this.pick(call.client);
-    if (connection !== undefined) {
-      call.onConnection(connection);
-      return;
-    }
-    const failure = this.wait(call);
-    if (failure !== undefined) call.onUnavailable(failure);
+    call.open();
   }
 
   /** Why no call can wait, whatever it asks for. */

@@ -8,6 +8,8 @@ export interface WaitingCall {
   readonly client: ClientShare;
   /** Goes on waiting when no connection could be made. */
   readonly waitForReady: boolean;
+  /** It has waited for its time: it asks for a connection. */
+  open(): void;
   /** There is a connection with room; the call opens its stream before this returns. */
   onConnection(picked: PickedConnection): void;
   /** It waits no longer. */
