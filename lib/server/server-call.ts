@@ -240,9 +240,12 @@ export class ServerCall
   /** Sends response headers as they are, pseudo-header fields included. */
   sendHeaderList(headers: HeaderList): void {
     if (this.#finished) return;
+    const edited = editedHeaders(headers, this);
+    // By who edits them, say: then they would come behind the status.
+    if (this.#finished) return;
     this.headersSent = true;
     this.observation?.onResponseHeaders();
-    this.#stream.sendHeaders(editedHeaders(headers, this), false);
+    this.#stream.sendHeaders(edited, false);
   }
 
   /** Sends DATA; false: hold back until `onDrain`. */

@@ -483,6 +483,26 @@ behaviour(
   },
 );
 
+behaviour('who edits the response headers may end the call', async (t, world) => {
+  const backend = await world.http2Backend(({ stream }) => respond(stream, ANSWER));
+  const conn = world.dial(backend.port);
+  const controller = new AbortController();
+  const { port } = await world.proxy(
+    () => ({ primary: { conn }, editResponseHeaders: () => controller.abort() }),
+    {
+      interceptors: [
+        (stream, next) => {
+          stream.context = stream.context.withSignal(controller.signal);
+          return next();
+        },
+      ],
+    },
+  );
+  const { headers, trailersOnly } = await world.http2Client(port).call(METHOD, MESSAGE);
+  t.ok(trailersOnly);
+  t.strictSame(valuesOf(headers, ':status', 'grpc-status'), ['200', String(Code.CANCELLED)]);
+});
+
 behaviour('a call that is refused by configuration says so, and by which route', async (t, world) => {
   const outcomes: CallOutcome[] = [];
   const { port } = await world.proxy(
