@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import { type Answered, type AskOptions, ask } from '../admin/raw-http.js';
@@ -139,6 +140,7 @@ export class Operated {
       const found = await look();
       if (isSo(found)) return found;
       if (performance.now() > giveUpAt) throw new Error(`${what} does not come: ${JSON.stringify(found)}`);
+      await pause(5);
     }
   }
 

@@ -71,7 +71,7 @@ function standardSink(fd: typeof STDOUT | typeof STDERR): Sink {
     }
   }
   if (stats.isCharacterDevice()) return new FileSink(fd, 'shared');
-  return new StreamSink(fd === STDOUT ? process.stdout : process.stderr);
+  return new StreamSink(fd === STDOUT ? process.stdout : process.stderr, true);
 }
 
 const STDOUT = 1;
@@ -126,21 +126,31 @@ class FileSink implements Sink {
 class StreamSink implements Sink {
   readonly chunkBytes = MAX_LINE_BYTES;
   readonly #stream: net.Socket | NodeJS.WriteStream;
+  readonly #isShared: boolean;
 
-  constructor(stream: net.Socket | NodeJS.WriteStream) {
+  /** @param isShared other processes have it, too, and it stays open */
+  constructor(stream: net.Socket | NodeJS.WriteStream, isShared = false) {
     this.#stream = stream;
+    this.#isShared = isShared;
     if (!stream.listeners('error').includes(ignore)) stream.on('error', ignore);
   }
 
   write(chunk: Buffer): Promise<number> {
+    this.#unblock();
     return new Promise((resolve, reject) => {
       this.#stream.write(chunk, (error) => (error ? reject(error) : resolve(chunk.length)));
     });
   }
 
   writeNow(chunk: Buffer): void {
+    this.#unblock();
     // Before it returns, that has been tried.
     this.#stream.write(chunk);
+  }
+
+  /** Where a standard stream is a socket, which cannot be opened anew, a worker's start has set it to block for all. */
+  #unblock(): void {
+    if (this.#isShared) (this.#stream as StreamInside)._handle?.setBlocking?.(false);
   }
 
   async isLost(): Promise<boolean> {
@@ -148,8 +158,13 @@ class StreamSink implements Sink {
   }
 
   close(): void {
-    if (this.#stream !== process.stdout && this.#stream !== process.stderr) this.#stream.destroy();
+    if (!this.#isShared) this.#stream.destroy();
   }
+}
+
+/** What a stream of Node's is made on, as far as it is looked at here: Node does not document it. */
+interface StreamInside {
+  readonly _handle?: { readonly setBlocking?: (isBlocking: boolean) => void } | null;
 }
 
 /** Who writes is told. */
