@@ -1,6 +1,11 @@
+import { once } from 'node:events';
+import type { ClientHttp2Stream } from 'node:http2';
 import t from 'tap';
 import { GrpcClient } from '../support/grpc-client.js';
-import { METHOD, Operated, startBackend } from './operated.js';
+import { collectResponse, Http2Client } from '../support/http2-client.js';
+import { MESSAGE, status } from '../support/unary.js';
+import { within } from '../support/within.js';
+import { echo, METHOD, Operated, startBackend } from './operated.js';
 
 /** Calls while the workers are replaced, at least. */
 const CALLS = process.env.INTEROP_LONG === undefined ? 750 : 10_000;
@@ -49,4 +54,49 @@ for (const transport of ['http2', 'frames']) {
     t.strictSame([now.length, now.filter((pid) => workers.includes(pid))], [2, []], 'they are others');
     t.equal(await operated.end(), 0);
   });
+}
+
+t.test('SIGTERM while workers are replaced lets the calls of all of them finish', async (t) => {
+  const primary = await startBackend(t, echo);
+  const operated = await Operated.start(t, '--primary', `127.0.0.1:${primary.port}`, '--workers', '2');
+  // One in each worker.
+  const open = async () => {
+    const client = new Http2Client(operated.port);
+    t.teardown(() => client.destroy());
+    const stream = client.open(METHOD);
+    const response = collectResponse(stream);
+    const goaway = once(client.session, 'goaway');
+    const call = { stream, response, goaway };
+    await echoed(call.stream);
+    return call;
+  };
+  const [one, other] = [await open(), await open()];
+  operated.command.signal('SIGUSR2');
+  const leavesFirst = await Promise.race([one.goaway.then(() => one), other.goaway.then(() => other)]);
+  const leavesLast = leavesFirst === one ? other : one;
+  t.equal((await operated.workers()).length, 3);
+
+  operated.command.signal('SIGTERM');
+  await leavesLast.goaway;
+  await echoed(leavesLast.stream);
+  leavesLast.stream.end();
+  t.equal(status(await leavesLast.response), '0');
+  await operated.eventually(
+    'the other workers end',
+    () => operated.workers(),
+    ({ length }) => length === 1,
+  );
+  await echoed(leavesFirst.stream);
+  t.notMatch(operated.command.stderr, /drained/);
+  leavesFirst.stream.end();
+  t.equal(status(await leavesFirst.response), '0');
+  t.equal(await operated.ended(), 0);
+  t.match(operated.command.stderr, /: drained\n$/);
+});
+
+/** Waits until what is sent comes back. */
+async function echoed(stream: ClientHttp2Stream): Promise<void> {
+  const data = once(stream, 'data');
+  stream.write(MESSAGE);
+  await within(20_000, 'an echo', data);
 }
