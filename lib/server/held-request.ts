@@ -3,6 +3,11 @@ import type { HeaderList } from '../port/headers.js';
 import { type PeekedCall, Peeker } from './peeker.js';
 import type { RequestConsumer } from './request-consumer.js';
 
+/** What has been peeked at, for who takes the request from now on. */
+export function takePeeked(consumer: RequestConsumer | undefined): Buffer | undefined {
+  return consumer instanceof HeldRequest ? consumer.peeker.take() : undefined;
+}
+
 /** The beginning of a request that somebody has peeked at, until somebody takes it. */
 export class HeldRequest implements RequestConsumer {
   readonly messagesReceived = 0;

@@ -22,7 +22,7 @@ import {
 } from './call-failures.js';
 import type { CallObservation, ObservedCall } from './call-observation.js';
 import { editedHeaders } from './edited-headers.js';
-import { HeldRequest } from './held-request.js';
+import { HeldRequest, takePeeked } from './held-request.js';
 import type { Linked } from './linked-list.js';
 import { MessageReader } from './message-reader.js';
 import { type PeekOptions, requestTaken } from './peeker.js';
@@ -160,7 +160,7 @@ export class ServerCall
     if (this.isProxied) throw new Error('the call is proxied: its messages go to the destinations');
     const encoding = headerValue(this.context.headers, 'grpc-encoding');
     const reader = new MessageReader(this.#stream, encoding, this.owner.maxReceiveMessageBytes, this);
-    const peeked = this.#takePeeked();
+    const peeked = takePeeked(this.consumer);
     this.consumer = reader;
     reader.begin(peeked, this.cancelled, this.inputEnded);
     return reader;
@@ -210,7 +210,7 @@ export class ServerCall
         'the call cannot be proxied: its response headers have been sent here',
       );
     }
-    const peeked = this.#takePeeked();
+    const peeked = takePeeked(this.consumer);
     this.consumer = proxy;
     this.owner.observe(this);
     return peeked;
@@ -239,9 +239,8 @@ export class ServerCall
 
   /** Sends response headers as they are, pseudo-header fields included. */
   sendHeaderList(headers: HeaderList): void {
-    if (this.#finished) return;
-    const edited = editedHeaders(headers, this);
-    // By who edits them, say: then they would come behind the status.
+    // Also by who edits them: they must not come behind the status.
+    const edited = this.#finished ? headers : editedHeaders(headers, this);
     if (this.#finished) return;
     this.headersSent = true;
     this.observation?.onResponseHeaders();
@@ -329,10 +328,6 @@ export class ServerCall
     this.#isBlocked = false;
     this.#senders?.release();
     this.consumer?.onDrain();
-  }
-
-  #takePeeked(): Buffer | undefined {
-    return this.consumer instanceof HeldRequest ? this.consumer.peeker.take() : undefined;
   }
 
   #checkAnswersHere(): void {
