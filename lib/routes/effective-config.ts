@@ -5,8 +5,8 @@ const HIDDEN = '…';
 
 /**
  * A config as plain JSON, in the words of the file, defaults included: times and sizes as they were written, paths as they
- * were given, and what the files hold not at all. Values of metadata whose names look secret (`authorization`, `cookie`,
- * or with `token`, `secret`, `password` or `key` in them) are `…`.
+ * were given, and what the files hold not at all. Values of metadata whose names look secret (with `auth`, `cookie`,
+ * `credential`, `jwt`, `key`, `pass`, `secret`, `session`, `signature` or `token` in them) are `…`.
  */
 export function effectiveConfig(config: Config | Routing): Record<string, unknown> {
   const routes = (config.routes ?? []).map((route) => ({

@@ -74,7 +74,7 @@ export function metadataChanges(what: string) {
 
 export type MetadataChanges = z.output<ReturnType<typeof metadataChanges>>;
 
-const SECRET_NAME = /authorization|cookie|token|secret|password|key/i;
+const SECRET_NAME = /auth|cookie|credential|jwt|key|pass|secret|session|signature|token/i;
 
 /** Whether values of metadata of this name are not to be shown. */
 export function isSecret(name: string): boolean {

@@ -372,3 +372,21 @@ t.test('what somebody meant', async (t) => {
     t.equal(didYouMean(word, names), meant, word.slice(0, 20));
   }
 });
+
+t.test('names of metadata that look secret', async (t) => {
+  const names = [
+    'authorization',
+    'X-Auth',
+    'x-session-id',
+    'x-db-passwd',
+    'x-jwt',
+    'x-credentials',
+    'x-signature-bin',
+  ];
+  const set = Object.fromEntries(names.map((name) => [name, 'aGlkZGVu']));
+  const routes = [{ match: {}, primary: 'files', requestMetadata: { set: { ...set, 'x-tenant': 'acme' } } }];
+  const { config } = parseConfig(`${BACKENDS}routes: ${JSON.stringify(routes)}`, OPTIONS);
+  const shown = JSON.stringify(effectiveConfig(config!));
+  t.notMatch(shown, /aGlkZGVu/);
+  t.match(shown, /"x-tenant":"acme"/);
+});
