@@ -18,9 +18,13 @@ function values(noun: string, check: (name: string, value: string) => void) {
   });
   const error = wants('no mapping', noun);
   return z.record(z.string(), value, { error }).superRefine((record, ctx) => {
+    const names = new Set<string>();
     for (const [name, each] of Object.entries(record)) {
       const problem = problemOf(() => {
         checkName(name);
+        const key = name.toLowerCase();
+        if (names.has(key)) throw new TypeError('is here twice: the case of a name says nothing');
+        names.add(key);
         if (typeof each === 'string') check(name, each);
       });
       if (problem !== undefined) ctx.addIssue({ code: 'custom', path: [name], message: problem });

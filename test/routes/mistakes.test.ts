@@ -378,3 +378,13 @@ t.test('what was meant is guessed for the first of many names', async (t) => {
   t.equal(guessed.length, 20);
   t.match(mistakes!.at(-1)!.message, 'there is no backend "fils": there are ');
 });
+
+t.test('a name of metadata in another case is the same name', async (t) => {
+  const twice = '{ X-A: "1", x-b: "2", x-a: "3" }';
+  const route = `{ match: { metadata: ${twice} }, primary: files, requestMetadata: { set: ${twice} } }`;
+  const { mistakes } = parseConfig(`${BACKENDS}routes: [${route}]`, { file: 'p.yaml' });
+  t.strictSame(mistakes!.map(String), [
+    'p.yaml:2:58: routes[0].match.metadata.x-a: is here twice: the case of a name says nothing',
+    'p.yaml:2:134: routes[0].requestMetadata.set.x-a: is here twice: the case of a name says nothing',
+  ]);
+});
