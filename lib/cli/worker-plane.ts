@@ -2,7 +2,6 @@ import cluster from 'node:cluster';
 import { type MetricsSnapshot, WorkerMetrics } from '../observe/metrics/index.js';
 import { rescueConnections } from './handed-connections.js';
 import type { Log } from './log.js';
-import { PastStatistics } from './past-statistics.js';
 import type { Plane, PlaneSnapshot } from './plane.js';
 import type { Settings } from './settings.js';
 import { type Farewell, WorkerProcess } from './worker-process.js';
@@ -43,7 +42,6 @@ export class WorkerPlane implements Plane {
   /** Those that are told to the next ones. */
   #knownAddresses: readonly string[] = [];
   readonly #metrics: WorkerMetrics;
-  readonly #past = new PastStatistics();
   #timer: NodeJS.Timeout | undefined;
   #restarting: Promise<void> | undefined;
   #isDraining = false;
@@ -98,15 +96,8 @@ export class WorkerPlane implements Plane {
   }
 
   async look(): Promise<readonly PlaneSnapshot[]> {
-    const looks = await Promise.all(
-      this.#started.map(async (process) => {
-        const snapshots = (await process.look()) ?? [];
-        for (const { statistics } of snapshots)
-          if (statistics !== undefined) this.#past.saw(process, statistics);
-        return snapshots;
-      }),
-    );
-    return [...looks.flat(), { backends: [], calls: [], statistics: this.#past.statistics }];
+    const looks = await Promise.all(this.#started.map((process) => process.look()));
+    return looks.flatMap((snapshots) => snapshots ?? []);
   }
 
   async metrics(): Promise<MetricsSnapshot> {
@@ -219,7 +210,6 @@ export class WorkerPlane implements Plane {
 
   #onExit(place: Place, ended: WorkerProcess, how: string): void {
     this.#processes.delete(ended);
-    this.#past.ended(ended);
     if (!ended.isLeaving) this.#metrics.remove(ended.worker);
     // Of one that has not started who starts it says what is wrong.
     if (place.process !== ended) return;
