@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { type MetricsSnapshot, WorkerMetrics } from '../observe/metrics/index.js';
 import { rescueConnections } from './handed-connections.js';
+import { KeptStatistics } from './kept-statistics.js';
 import type { Log } from './log.js';
 import type { Plane, PlaneSnapshot } from './plane.js';
 import type { Settings } from './settings.js';
@@ -42,6 +43,8 @@ export class WorkerPlane implements Plane {
   /** Those that are told to the next ones. */
   #knownAddresses: readonly string[] = [];
   readonly #metrics: WorkerMetrics;
+  /** Of those that have ended. */
+  readonly #statistics = new KeptStatistics();
   #timer: NodeJS.Timeout | undefined;
   #restarting: Promise<void> | undefined;
   #isDraining = false;
@@ -96,8 +99,10 @@ export class WorkerPlane implements Plane {
   }
 
   async look(): Promise<readonly PlaneSnapshot[]> {
+    // Before those are asked which may end meanwhile, and then are among the others, too.
+    const ended: PlaneSnapshot = { backends: [], calls: [], statistics: this.#statistics.current };
     const looks = await Promise.all(this.#started.map((process) => process.look()));
-    return looks.flatMap((snapshots) => snapshots ?? []);
+    return [ended, ...looks.flat()];
   }
 
   async metrics(): Promise<MetricsSnapshot> {
@@ -210,6 +215,7 @@ export class WorkerPlane implements Plane {
 
   #onExit(place: Place, ended: WorkerProcess, how: string): void {
     this.#processes.delete(ended);
+    this.#statistics.add(ended.statistics);
     if (!ended.isLeaving) this.#metrics.remove(ended.worker);
     // Of one that has not started who starts it says what is wrong.
     if (place.process !== ended) return;

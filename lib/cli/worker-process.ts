@@ -1,7 +1,9 @@
 import cluster, { type Worker } from 'node:cluster';
+import type { StatisticsSnapshot } from '../admin/index.js';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { type Deferred, deferred } from '../call/deferred.js';
 import type { MetricsSnapshot } from '../observe/metrics/index.js';
+import { KeptStatistics } from './kept-statistics.js';
 import type { PlaneSnapshot } from './plane.js';
 import { Gone, Requests } from './requests.js';
 import type { Settings } from './settings.js';
@@ -17,6 +19,7 @@ export interface Farewell {
   /** Calls that were ended when its time to drain was over. */
   readonly endedCalls: number;
   readonly metrics: MetricsSnapshot | undefined;
+  readonly statistics: StatisticsSnapshot | undefined;
 }
 
 /** A worker, as the main process has it. */
@@ -30,6 +33,7 @@ export class WorkerProcess {
   isStarted = false;
   /** It was told to leave: its end is no surprise. */
   isLeaving = false;
+  readonly #statistics = new KeptStatistics();
   readonly #requests: Requests;
   readonly #unanswered = new Map<string, Promise<unknown>>();
   readonly #exited: Deferred<void> = deferred();
@@ -92,9 +96,17 @@ export class WorkerProcess {
     await this.#answer('reopenLogs');
   }
 
-  /** Undefined if it does not answer. */
-  look(): Promise<readonly PlaneSnapshot[] | undefined> {
-    return this.#answer('look');
+  /** What it has told of its calls last. */
+  get statistics(): StatisticsSnapshot | undefined {
+    return this.#statistics.current;
+  }
+
+  /** Of one that does not answer only what it has told of its calls last. */
+  async look(): Promise<readonly PlaneSnapshot[]> {
+    const snapshots = await this.#answer<readonly PlaneSnapshot[]>('look');
+    if (snapshots === undefined) return [{ backends: [], calls: [], statistics: this.statistics }];
+    this.#statistics.replace(snapshots[0]?.statistics);
+    return snapshots;
   }
 
   /** Undefined if it does not answer. */
@@ -121,10 +133,11 @@ export class WorkerProcess {
       const farewell = await this.#requests.ask<Farewell>('drain', timeoutMilliseconds);
       // Until here connections were handed to it: it gives them back before it comes to this.
       await this.#requests.ask('leave').catch(() => {});
+      this.#statistics.replace(farewell.statistics);
       return farewell;
     } catch {
       // It has ended before it could say so.
-      return { endedCalls: 0, metrics: undefined };
+      return { endedCalls: 0, metrics: undefined, statistics: undefined };
     } finally {
       await this.#exited.promise;
       clearTimeout(timer);

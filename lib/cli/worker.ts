@@ -19,7 +19,8 @@ export function runWorker(log: Log): void {
     reopenLogs: () => plane?.reopenLogs(),
     drain: async (timeoutMilliseconds: number): Promise<Farewell> => {
       const endedCalls = (await plane?.drain(timeoutMilliseconds)) ?? 0;
-      return { endedCalls, metrics: await plane?.metrics() };
+      const [last] = (await plane?.look()) ?? [];
+      return { endedCalls, metrics: await plane?.metrics(), statistics: last?.statistics };
     },
     leave: () => {},
   };
