@@ -38,5 +38,7 @@ export class HeldRequest implements RequestConsumer {
 
   onFinished(): void {
     this.peeker.drop();
+    // Nothing more will come for a peek that waits.
+    this.peeker.fail(new Error('the call has ended'));
   }
 }

@@ -151,6 +151,7 @@ export class ServerCall
     this.consumer ??= new HeldRequest(this, this.context.headers, this.owner.maxReceiveMessageBytes);
     if (!(this.consumer instanceof HeldRequest)) return requestTaken();
     if (this.cancellation !== undefined) this.consumer.onCancel(this.cancellation);
+    else if (this.#finished) this.consumer.onFinished();
     return this.consumer.peeker.peek(count, options);
   }
 

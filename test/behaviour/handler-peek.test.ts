@@ -5,6 +5,7 @@ import { behaviour } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { echo } from '../support/grpc-backend.js';
 import { ProcessEvents } from '../support/process-events.js';
+import { within } from '../support/within.js';
 
 const METHOD = '/test.Service/Echo';
 const MESSAGES = ['one', 'two', 'three'];
@@ -72,6 +73,33 @@ behaviour('a peek that nobody waits for, or that comes too late, ends nothing', 
   await events.settled();
   t.strictSame(events.fatal, []);
 });
+
+behaviour(
+  'a peek that waits is rejected at the end of the call, and so is one behind it',
+  async (t, world) => {
+    const events = new ProcessEvents(t);
+    const peeks: Promise<unknown>[] = [];
+    for (const peeksBefore of [true, false]) {
+      const { port } = await world.serve({
+        unknownServiceHandler: async (stream) => {
+          if (peeksBefore) {
+            await stream.peek(1);
+            peeks.push(stream.peek(2));
+          }
+          setTimeout(() => peeks.push(stream.peek(1)), 10);
+        },
+      });
+      const call = world.http2Client(port).open(METHOD, {}, true);
+      call.resume();
+      call.write(encodeMessage(Buffer.from('one')));
+    }
+    await eventually('all have peeked', () => peeks.length === 3);
+    for (const peek of peeks)
+      await t.rejects(within(1000, 'an answer', peek), { message: 'the call has ended' });
+    await events.settled();
+    t.strictSame(events.fatal, []);
+  },
+);
 
 behaviour(
   'a handler’s peek is rejected when the client cancels, and beyond the longest message',
