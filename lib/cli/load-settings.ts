@@ -56,12 +56,13 @@ async function settingsOf(
     ? withFlags((given ?? {}) as Record<string, unknown>, flags)
     : { config: given as Record<string, unknown>, flags: new Map() };
   const folder = flags.config === undefined ? process.cwd() : dirname(flags.config);
-  const placed = (problem: Problem): ConfigMistake => mistakeAt(file, flags.config, problem);
+  const placed = (problem: Problem): ConfigMistake =>
+    mistakeAt(file, flags.config, asWritten(problem, given));
   const tls = await ConfigTls.read(raw, folder, (key) => names.get(pathText(key)) ?? nameOf(placed, key));
   const ofFlags: string[] = [];
   for (const problem of tls.problems) {
     const flag = names.get(pathText(problem.path));
-    if (flag === undefined) problems.push(problem);
+    if (flag === undefined) problems.push(asWritten(problem, given));
     else ofFlags.push(`${flag}: ${problem.message}`);
   }
   const ofFile =
@@ -109,6 +110,14 @@ function conflicts(given: unknown, flags: Flags): string[] {
     if (isUsed) found.push(`${flag} cannot be given beside a config file with routes: say it there`);
   }
   return found;
+}
+
+/** Where flags are laid over it a single listener is a list of one: it is told of as the file has it. */
+function asWritten(problem: Problem, given: unknown): Problem {
+  const [key, index, ...rest] = problem.path;
+  const { listen } = (given ?? {}) as { listen?: unknown };
+  if (key !== 'listen' || index !== 0 || listen === undefined || Array.isArray(listen)) return problem;
+  return { ...problem, path: [key, ...rest] };
 }
 
 function mistakeAt(file: CheckedText | undefined, name: string | undefined, problem: Problem): ConfigMistake {

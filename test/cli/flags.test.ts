@@ -128,6 +128,23 @@ t.test('what is no config is one line', async (t) => {
   t.strictSame(await mistakesOf('--config', file, '--primary', 'a:1'), [], '--primary says where calls go');
 });
 
+t.test('files of a single listener, and of a list, are told with their places', async (t) => {
+  const folder = await Folder.make(t);
+  const file = folder.at('proxy.yaml');
+  const listener = '{ address: "127.0.0.1:0", tls: { cert: no.crt, key: no.key } }';
+  const problem = (name: string): string => `"${folder.at(name)}" cannot be read: there is no such file`;
+  await writeFile(file, `listen: ${listener}\n${BACKENDS}${ROUTES}`);
+  t.strictSame(await mistakesOf('--config', file), [
+    `${file}:1:48: listen.tls.cert: ${problem('no.crt')}`,
+    `${file}:1:61: listen.tls.key: ${problem('no.key')}`,
+  ]);
+  await writeFile(file, `listen: [${listener}]\n${BACKENDS}${ROUTES}`);
+  t.strictSame(await mistakesOf('--config', file), [
+    `${file}:1:49: listen[0].tls.cert: ${problem('no.crt')}`,
+    `${file}:1:62: listen[0].tls.key: ${problem('no.key')}`,
+  ]);
+});
+
 t.test('flags that say where calls go, and a file with routes, exclude each other', async (t) => {
   const folder = await Folder.make(t);
   const routes = await folder.write('routes.yaml', `${BACKENDS}${ROUTES}`);
