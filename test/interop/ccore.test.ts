@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +7,7 @@ import { Child, type Line } from '../support/child.js';
 import { freePort } from '../support/free-port.js';
 import { ProxyChild } from '../support/proxy-child.js';
 import type { ProxySettings } from '../support/proxy-process.js';
+import { pythonWithGrpc } from '../support/python-with-grpc.js';
 
 // The product from outside: proxy, backends and client are processes of their own, and backends and client are
 // C-core gRPC's.
@@ -15,9 +15,7 @@ import type { ProxySettings } from '../support/proxy-process.js';
 const PEERS = fileURLToPath(new URL('../../../test/interop/peers', import.meta.url));
 /** `INTEROP_TRANSPORT=frames` tries the frame engine. */
 const TRANSPORT = (process.env.INTEROP_TRANSPORT ?? 'http2') as TransportName;
-const PYTHON = ['/usr/bin/python3', 'python3'].find(
-  (python) => spawnSync(python, ['-c', 'import grpc']).status === 0,
-);
+const python = pythonWithGrpc();
 /** Set to 1, also what takes minutes is run. */
 const LONG = process.env.INTEROP_LONG === '1';
 
@@ -36,7 +34,7 @@ interface Listening {
 }
 
 async function backend(t: Test, settings: PeerSettings = {}): Promise<Listening> {
-  const child = Child.start(t, PYTHON!, PEERS, 'serve', JSON.stringify(settings));
+  const child = Child.start(t, python!, PEERS, 'serve', JSON.stringify(settings));
   const port = Number((await child.line({ event: 'listening' })).port);
   return { child, port, target: `127.0.0.1:${port}` };
 }
@@ -51,7 +49,7 @@ function proxy(
 
 /** Starts a client on these cases. */
 function client(t: Test, settings: PeerSettings, ...cases: string[]): Child {
-  return Child.start(t, PYTHON!, PEERS, 'call', JSON.stringify(settings), ...cases);
+  return Child.start(t, python!, PEERS, 'call', JSON.stringify(settings), ...cases);
 }
 
 /** The result of a case, which must have succeeded. */
@@ -107,7 +105,7 @@ const INTEROP_CASES = [
 
 const COMPRESSED_CASES = ['compressed_unary', 'compressed_client_streaming', 'compressed_server_streaming'];
 
-t.test('C-core gRPC', { skip: PYTHON === undefined && 'no python3 here has the module grpc' }, async (t) => {
+t.test('C-core gRPC', { skip: python === undefined && 'no python3 here has the module grpc' }, async (t) => {
   t.test('official interop cases', async (t) => {
     const primary = await backend(t);
     const { target } = await proxy(t, { primary: primary.target });

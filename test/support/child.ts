@@ -1,12 +1,16 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Test } from 'tap';
 import { within } from './within.js';
 
 /** What a child process says in a line of JSON. */
 export type Line = Readonly<Record<string, unknown>>;
 
-/** A child process, whose output is kept, and which ends with the test. */
+/** Who has children: a test, say. */
+export interface Parent {
+  teardown(end: () => Promise<void>): void;
+}
+
+/** A child process, whose output is kept, and which ends with who has it. */
 export class Child {
   /** All that it has printed: to each, and to both in the order in which it came. */
   stdout = '';
@@ -47,15 +51,15 @@ export class Child {
     });
   }
 
-  static start(t: Test, command: string, ...commandArguments: readonly string[]): Child {
+  static start(parent: Parent, command: string, ...commandArguments: readonly string[]): Child {
     const child = new Child(spawn(command, commandArguments, { stdio: 'pipe' }));
-    t.teardown(() => child.kill());
+    parent.teardown(() => child.kill());
     return child;
   }
 
   /** Starts Node.js. */
-  static node(t: Test, ...nodeArguments: readonly string[]): Child {
-    return Child.start(t, process.execPath, ...nodeArguments);
+  static node(parent: Parent, ...nodeArguments: readonly string[]): Child {
+    return Child.start(parent, process.execPath, ...nodeArguments);
   }
 
   get pid(): number {
