@@ -24,6 +24,8 @@ export class CallLog {
     this.#calls = calls;
     this.#log = log;
     this.#onDropped = onDropped;
+    // A second signal ends the process at once.
+    process.on('exit', () => this.#file?.flush());
   }
 
   /**

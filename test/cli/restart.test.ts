@@ -5,7 +5,7 @@ import { GrpcClient } from '../support/grpc-client.js';
 import { collectResponse, Http2Client } from '../support/http2-client.js';
 import { MESSAGE, status } from '../support/unary.js';
 import { within } from '../support/within.js';
-import { echo, METHOD, Operated, startBackend } from './operated.js';
+import { configOf, echo, Folder, METHOD, Operated, startBackend } from './operated.js';
 
 /** Calls while the workers are replaced, at least. */
 const CALLS = process.env.INTEROP_LONG === undefined ? 750 : 10_000;
@@ -92,6 +92,26 @@ t.test('SIGTERM while workers are replaced lets the calls of all of them finish'
   t.equal(status(await leavesFirst.response), '0');
   t.equal(await operated.ended(), 0);
   t.match(operated.command.stderr, /: drained\n$/);
+});
+
+t.test('a reload while workers are replaced reaches those on their way, too', async (t) => {
+  const [one, other] = [await startBackend(t), await startBackend(t)];
+  const folder = await Folder.make(t);
+  const file = await folder.write('proxy.yaml', configOf({ one }));
+  const operated = await Operated.start(t, '--config', file, '--workers', '2');
+  await folder.write('proxy.yaml', configOf({ other }));
+  operated.command.signal('SIGUSR2');
+  await operated.eventually(
+    'a third process',
+    () => operated.workers(),
+    ({ length }) => length === 3,
+  );
+  t.equal((await operated.post('/reload')).status, 202);
+  for (let i = 0; i < 6; i++) t.equal((await operated.callOnce()).code, 0);
+  await operated.said(/worker 2 \(process \d+\) is replaced by/);
+  for (let i = 0; i < 6; i++) t.equal((await operated.callOnce()).code, 0);
+  t.strictSame([one.calls, other.calls], [0, 12]);
+  t.equal(await operated.end(), 0);
 });
 
 /** Waits until what is sent comes back. */

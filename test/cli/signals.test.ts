@@ -24,6 +24,7 @@ for (const [signal, code] of [
     operated.command.signal(signal);
     await operated.said(new RegExp(`${signal}: draining; send it again to end at once`));
     t.equal(await operated.end(signal), code);
+    t.match(operated.command.stderr, /draining/, 'what it had said is not lost');
     t.equal((await result).code, 14);
     await eventually('the workers end', () => !workers.some(isRunning), 10_000);
   });

@@ -60,6 +60,12 @@ t.test('where all workers die at once, the new ones take the same free port', as
   const primary = await startBackend(t);
   const operated = await Operated.start(t, '--primary', `127.0.0.1:${primary.port}`, '--workers', '2');
   for (const pid of await operated.workers()) process.kill(pid, 'SIGKILL');
+  const { body } = await operated.eventually(
+    'not ready',
+    () => operated.ask('/readyz'),
+    ({ status }) => status === 503,
+  );
+  t.equal(body.trim(), 'no worker is running');
   await operated.eventually(
     'a call',
     () => operated.callOnce(),

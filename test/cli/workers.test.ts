@@ -93,7 +93,18 @@ t.test('an address in use is told once, exit 1, also where there are workers', a
   t.teardown(() => taken.close());
   await once(taken, 'listening');
   const { port } = taken.address() as net.AddressInfo;
-  const command = startCommand(t, '--listen', `127.0.0.1:${port}`, '--primary', 'a:1', '--workers', '2');
-  t.equal(await command.ended(), 1);
-  t.equal(command.stderr, `grpc-frame-proxy: cannot listen at 127.0.0.1:${port}: the address is in use\n`);
+  const folder = await Folder.make(t);
+  const path = folder.at('proxy.sock');
+  const atPath = net.createServer().listen(path);
+  t.teardown(() => atPath.close());
+  await once(atPath, 'listening');
+  for (const [address, why] of [
+    [`127.0.0.1:${port}`, 'the address is in use'],
+    [`unix:${path}`, 'the socket exists already'],
+  ]) {
+    const command = startCommand(t, '--listen', address!, '--primary', 'a:1', '--workers', '2');
+    t.equal(await command.ended(), 1);
+    t.equal(command.stderr, `grpc-frame-proxy: cannot listen at ${address}: ${why}\n`);
+  }
+  t.ok((await stat(path)).isSocket(), 'and stays');
 });

@@ -57,6 +57,17 @@ t.test('lines are appended to the file, all of them, in their order', async (t) 
   t.equal(log.dropped, 1, 'and none behind the end');
 });
 
+t.test('what waits when the process ends is written before it does', async (t) => {
+  const file = join(await directoryOf(t), 'log');
+  const { log } = writer(t, file);
+  for (let i = 0; i < 2000; i++) log.add(line(i));
+  log.flush();
+  t.strictSame(indicesIn(readFileSync(file, 'utf8')), upTo(2000));
+  await log.close();
+  log.flush();
+  t.strictSame(indicesIn(readFileSync(file, 'utf8')), upTo(2000), 'once');
+});
+
 t.test('a file that cannot be opened is told at once', async (t) => {
   const directory = await directoryOf(t);
   t.throws(() => new LineWriter(join(directory, 'no', 'such')), { code: 'ENOENT' });

@@ -44,6 +44,11 @@ export class AccessLog {
     return this.#writer.close();
   }
 
+  /** @internal The process ends now: what can be written at once is. */
+  flush(): void {
+    this.#writer.flush();
+  }
+
   /** @internal */
   onCall(outcome: CallOutcome): void {
     this.#running.onEnded(outcome.context);
