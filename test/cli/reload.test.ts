@@ -204,6 +204,8 @@ t.test('the access log becomes another, none, and is one again; each call is in 
   t.equal(status, 422);
   t.match(JSON.parse(body), { mistakes: [/^accessLog: ENOENT: .*no\/such\.log'$/] });
   await operated.callOnce('/test.Service/Fourth');
+  // What is lost is told once a second.
+  await pause(1100);
   t.equal((await operated.metrics()).value('grpc_frame_proxy_access_log_dropped_total'), 0);
   t.equal(await operated.end(), 0);
   const methods = async (name: string): Promise<unknown[]> =>

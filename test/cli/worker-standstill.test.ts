@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import t from 'tap';
 import { configOf, Folder, isRunning, Operated, startBackend } from './operated.js';
 
@@ -21,4 +23,42 @@ t.test('a worker that stands still holds up neither the admin endpoint nor a rel
   t.strictSame([primary.calls, other.calls], [0, 4], 'it has heard of it');
   process.kill(still!, 'SIGSTOP');
   t.equal(await operated.end(), 0, 'nor a drain');
+});
+
+t.test('a worker that dies in the middle of a reload does not fail it', async (t) => {
+  const [primary, other] = [await startBackend(t), await startBackend(t)];
+  const folder = await Folder.make(t);
+  const file = await folder.write('proxy.yaml', configOf({ primary }));
+  const operated = await Operated.start(t, '--config', file, '--workers', '2');
+  const [still] = await operated.workers();
+  process.kill(still!, 'SIGSTOP');
+  await folder.write('proxy.yaml', configOf({ other }));
+  const reload = operated.post('/reload');
+  // Each worker gets one of these, and the one that stands still none further.
+  for (let i = 0; i < 2; i++) {
+    const socket = net.connect(operated.port, '127.0.0.1').on('error', () => {});
+    t.teardown(() => socket.destroy());
+    await once(socket, 'connect');
+  }
+  await operated.eventually(
+    'the other worker has it',
+    async () => {
+      await operated.callOnce();
+      return other.calls;
+    },
+    (calls) => calls > 0,
+  );
+  process.kill(still!, 'SIGKILL');
+  t.equal((await reload).status, 202);
+  t.equal(await operated.reloads('failed'), 0);
+  const before = primary.calls;
+  for (let i = 0; i < 4; i++) t.equal((await operated.callOnce()).code, 0);
+  await operated.eventually(
+    'another one',
+    () => operated.workers(),
+    ({ length }) => length === 2,
+  );
+  for (let i = 0; i < 4; i++) t.equal((await operated.callOnce()).code, 0);
+  t.equal(primary.calls, before, 'which has it, too');
+  t.equal(await operated.end(), 0);
 });
