@@ -146,8 +146,9 @@ t.test('who checks the types of libraries, too, finds no mistake in those of thi
     exports: Record<string, { readonly types: string } | string>;
   };
   const entries = Object.values(exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]));
+  // Not bin/tsc: the hooks that tap puts into child processes know no module without an ending.
   const compiler = fileURLToPath(
-    import.meta.resolve('typescript/package.json').replace('package.json', 'bin/tsc'),
+    import.meta.resolve('typescript/package.json').replace('package.json', 'lib/tsc.js'),
   );
   const options = [
     '--ignoreConfig',
@@ -160,8 +161,8 @@ t.test('who checks the types of libraries, too, finds no mistake in those of thi
     '--types',
     'node',
   ];
-  const { stdout, status } = spawnSync(process.execPath, [compiler, ...options, ...entries], {
+  const { stdout, stderr, status } = spawnSync(process.execPath, [compiler, ...options, ...entries], {
     encoding: 'utf8',
   });
-  t.equal(status, 0, stdout);
+  t.equal(status, 0, `${stdout}${stderr}`);
 });
