@@ -59,7 +59,7 @@ async function settingsOf(
   const placed = (problem: Problem): ConfigMistake =>
     mistakeAt(file, flags.config, asWritten(problem, given));
   const tls = await ConfigTls.read(raw, folder, (key) => names.get(pathText(key)) ?? nameOf(placed, key));
-  const ofFlags: string[] = [];
+  const ofFlags = isReadable ? useless(raw, names, flags) : [];
   for (const problem of tls.problems) {
     const flag = names.get(pathText(problem.path));
     if (flag === undefined) problems.push(asWritten(problem, given));
@@ -108,6 +108,25 @@ function conflicts(given: unknown, flags: Flags): string[] {
   };
   for (const [flag, isUsed] of Object.entries(used)) {
     if (isUsed) found.push(`${flag} cannot be given beside a config file with routes: say it there`);
+  }
+  return found;
+}
+
+/** Flags of TLS where what the file says has none. */
+function useless(
+  { listen }: Record<string, unknown>,
+  names: FlaggedConfig['flags'],
+  { tls, backendTls }: Flags,
+): string[] {
+  const found: string[] = [];
+  const listeners = listen as readonly { tls?: { cert?: string } }[];
+  if (tls.ca !== undefined && listeners.some((one) => one.tls?.cert === undefined)) {
+    found.push('--tls-client-ca needs --tls-cert and --tls-key: without them there is no TLS');
+  }
+  const isUsed = [...names.values()].some((flag) => flag.startsWith('--backend-'));
+  if ((backendTls.ca ?? backendTls.cert) !== undefined && !isUsed) {
+    const flag = backendTls.ca !== undefined ? '--backend-ca' : '--backend-cert';
+    found.push(`${flag} is for backends that are reached by TLS, and there is none`);
   }
   return found;
 }

@@ -227,6 +227,21 @@ ${ROUTES}`,
   t.strictSame([...settings!.tls.backends], [['files', { ca: Buffer.from(authority.cert) }]]);
 });
 
+t.test('flags of TLS that find none to be for are mistakes, beside a file, too', async (t) => {
+  const folder = await Folder.make(t);
+  const authority = new Authority();
+  const ca = await folder.write('ca.pem', authority.cert);
+  const file = await folder.write('proxy.yaml', `${BACKENDS}${ROUTES}`);
+  t.strictSame(await mistakesOf('--config', file, '--tls-client-ca', ca), [
+    '--tls-client-ca needs --tls-cert and --tls-key: without them there is no TLS',
+  ]);
+  t.strictSame(await mistakesOf('--config', file, '--backend-ca', ca), [
+    '--backend-ca is for backends that are reached by TLS, and there is none',
+  ]);
+  await folder.write('proxy.yaml', `backends: { files: { target: "https://a:1" } }\n${ROUTES}`);
+  t.strictSame(await mistakesOf('--config', file, '--backend-ca', ca), []);
+});
+
 t.test('paths in the file are relative to the file, paths in flags to the working directory', async (t) => {
   const folder = await Folder.make(t);
   await mkdir(folder.at('etc'));
