@@ -1,4 +1,5 @@
 import type { Worker } from 'node:cluster';
+import { nextTick } from 'node:process';
 
 /** What Node's main process sends to a worker with a connection, and gets back (`lib/internal/cluster/utils.js`). */
 interface ClusterMessage {
@@ -16,10 +17,11 @@ interface Handle {
  * Gives the connections that are on the way to a worker to another one when it dies.
  *
  * Node's main process keeps its end of a connection until the worker says that it has taken it, or has not: then it is
- * another's turn. Of a worker that has died neither comes, nor does Node notice that its channel has ended when a handle is
- * on the way: nobody would serve the connection, or close it, and its client waits as long as it lives; and the address
- * stays taken in the name of the dead. So both are told in its place, by messages that Node does not document (the same
- * from 20.20 to 26.10; were they others, nothing would be done).
+ * another's turn. Of a worker that has died neither comes. Nor does Node tell that its channel has ended when a handle is on
+ * the way: it would go on to choose the dead for connections to other addresses, and drop these. Nobody would serve any of
+ * them, or close it, and its client waits as long as it lives; and the address stays taken in the name of the dead. So both
+ * are told in its place, by messages that Node does not document (the same from 20.20 to 26.10; were they others, nothing
+ * would be done).
  *
  * @param hasOthers whether there is anybody else to take it; it is closed otherwise
  */
@@ -46,12 +48,15 @@ export function rescueConnections({ process }: Worker, hasOthers: () => boolean)
       }
     });
   });
-  // Nor does Node say that the channel has ended when a handle is on its way. What has come by it is heard first.
-  process.once('exit', () => {
-    setImmediate(() => {
+  // Node calls this when it has read the channel to its end, and from then on sends nothing more. What has come by it is
+  // heard first, and so is Node when it tells it itself.
+  const { disconnect } = process;
+  process.disconnect = () => {
+    disconnect.call(process);
+    nextTick(() => {
       if (!isDisconnected) process.emit('disconnect');
     });
-  });
+  };
 }
 
 /** The types know only of messages of ours. */

@@ -131,7 +131,7 @@ export class WorkerPlane implements Plane {
 
   /** Whether anybody takes connections. */
   get #isServed(): boolean {
-    return this.#started.some(({ isLeaving }) => !isLeaving);
+    return this.#started.some(({ isLeaving, worker }) => !isLeaving && worker.isConnected());
   }
 
   async #count(): Promise<void> {
