@@ -5,7 +5,7 @@ import { KeptStatistics } from './kept-statistics.js';
 import type { Log } from './log.js';
 import type { Plane, PlaneSnapshot } from './plane.js';
 import type { Settings } from './settings.js';
-import { type Farewell, WorkerProcess } from './worker-process.js';
+import { type Farewell, NO_FAREWELL, WorkerProcess } from './worker-process.js';
 
 /** How often workers are asked what they have counted: when one dies, no more than that is lost. */
 const LOOK_MILLISECONDS = 1000;
@@ -159,13 +159,19 @@ export class WorkerPlane implements Plane {
   }
 
   async #start(place: Place): Promise<readonly string[]> {
-    const process = new WorkerProcess(place.number, (how) => this.#onExit(place, process, how));
-    this.#processes.add(process);
-    rescueConnections(process.worker, () => this.#isServed);
-    const addresses = await process.start(() => this.#startingSettings());
-    this.#addresses = addresses;
-    place.process = process;
-    return addresses;
+    for (;;) {
+      const process = new WorkerProcess(place.number, (how) => this.#onExit(place, process, how));
+      this.#processes.add(process);
+      rescueConnections(process.worker, () => this.#isServed);
+      try {
+        const addresses = await process.start(() => this.#startingSettings());
+        this.#addresses = addresses;
+        place.process = process;
+        return addresses;
+      } catch (error) {
+        if (this.#isDraining || !process.isMistaken) throw error;
+      }
+    }
   }
 
   #startingSettings(): Settings {
@@ -210,6 +216,7 @@ export class WorkerPlane implements Plane {
     const farewell = await process.drain(timeoutMilliseconds);
     if (farewell.metrics !== undefined) this.#metrics.update(process.worker, farewell.metrics);
     this.#metrics.remove(process.worker);
+    if (farewell === NO_FAREWELL) this.#log.warn(`${process.name} has ended before it was drained`);
     return farewell;
   }
 

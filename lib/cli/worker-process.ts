@@ -7,12 +7,22 @@ import { KeptStatistics } from './kept-statistics.js';
 import type { PlaneSnapshot } from './plane.js';
 import { Gone, Requests } from './requests.js';
 import type { Settings } from './settings.js';
+import { COMMAND_SIGNALS } from './signals.js';
 
 /** How long a worker may take to tell what it is asked: one that stands still must not keep the others' from being told. */
 const ANSWER_MILLISECONDS = 2000;
 
+/**
+ * How long a worker may take to start. It takes half a second; where it takes a hundred times as long, another would, too, and
+ * one that hangs keeps the command from starting, or the old workers from being replaced.
+ */
+const START_MILLISECONDS = 60_000;
+
 /** What a worker that leaves has to end by itself, after its drain, before it is killed. */
 const LEAVE_MILLISECONDS = 3000;
+
+/** What it has, as its time to drain comes to its end, for a sign of life: without one it has no such time. */
+const PING_MILLISECONDS = 1000;
 
 /** What a worker says at its end. */
 export interface Farewell {
@@ -21,6 +31,9 @@ export interface Farewell {
   readonly metrics: MetricsSnapshot | undefined;
   readonly statistics: StatisticsSnapshot | undefined;
 }
+
+/** What one has said that has ended before it could say more: it was killed, or stood still. */
+export const NO_FAREWELL: Farewell = { endedCalls: 0, metrics: undefined, statistics: undefined };
 
 /** A worker, as the main process has it. */
 export class WorkerProcess {
@@ -33,6 +46,7 @@ export class WorkerProcess {
   isStarted = false;
   /** It was told to leave: its end is no surprise. */
   isLeaving = false;
+  #endedBy: NodeJS.Signals | null = null;
   readonly #statistics = new KeptStatistics();
   readonly #requests: Requests;
   readonly #unanswered = new Map<string, Promise<unknown>>();
@@ -55,7 +69,15 @@ export class WorkerProcess {
       delete cluster.workers?.[this.worker.id];
       onEnd(message);
     });
-    this.worker.on('exit', (code, signal) => onEnd(signal === null ? `exit code ${code}` : signal));
+    this.worker.process.on('exit', (code, signal) => {
+      this.#endedBy = signal;
+      onEnd(signal === null ? `exit code ${code}` : signal);
+    });
+  }
+
+  /** It was ended by a signal that is for the main process, before it listened for them: no fault of its own. */
+  get isMistaken(): boolean {
+    return this.#endedBy !== null && COMMAND_SIGNALS.includes(this.#endedBy);
   }
 
   /**
@@ -65,6 +87,8 @@ export class WorkerProcess {
    * @throws Error that says why it does not start; then it is gone
    */
   async start(settings: () => Settings): Promise<readonly string[]> {
+    const late = `${this.name} has not started within ${START_MILLISECONDS / 1000} s`;
+    const timer = setTimeout(() => this.#requests.end(late), START_MILLISECONDS);
     try {
       await this.#requests.ready;
       const addresses = await this.#requests.ask<readonly string[]>('start', settings());
@@ -74,6 +98,8 @@ export class WorkerProcess {
       // One that was told to leave meanwhile does so.
       if (!this.isLeaving) this.kill();
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -84,7 +110,7 @@ export class WorkerProcess {
    */
   async apply(settings: Settings): Promise<void> {
     try {
-      await inTime(this.#requests.ask('apply', settings));
+      await inTime(this.#requests.ask('apply', settings), ANSWER_MILLISECONDS);
     } catch (error) {
       // Who takes the place of one that has gone starts by them.
       if (!(error instanceof Gone)) throw error;
@@ -127,8 +153,10 @@ export class WorkerProcess {
 
   async #leave(timeoutMilliseconds: number): Promise<Farewell> {
     this.isLeaving = true;
-    const milliseconds = Math.min(timeoutMilliseconds + LEAVE_MILLISECONDS, MAX_TIMER_MILLISECONDS);
-    const timer = setTimeout(() => this.kill(), milliseconds);
+    const timers = [
+      after(timeoutMilliseconds - PING_MILLISECONDS, () => void this.#killIfSilent()),
+      after(timeoutMilliseconds + LEAVE_MILLISECONDS, () => this.kill()),
+    ];
     try {
       const farewell = await this.#requests.ask<Farewell>('drain', timeoutMilliseconds);
       // Until here connections were handed to it: it gives them back before it comes to this.
@@ -136,12 +164,16 @@ export class WorkerProcess {
       this.#statistics.replace(farewell.statistics);
       return farewell;
     } catch {
-      // It has ended before it could say so.
-      return { endedCalls: 0, metrics: undefined, statistics: undefined };
+      return NO_FAREWELL;
     } finally {
       await this.#exited.promise;
-      clearTimeout(timer);
+      for (const timer of timers) clearTimeout(timer);
     }
+  }
+
+  /** One that stands still would not end its calls when their time is over, either. */
+  async #killIfSilent(): Promise<void> {
+    if ((await this.#answer('ping', PING_MILLISECONDS)) === undefined) this.kill();
   }
 
   /** Asks, unless it has not answered the same yet: to one that stands still questions would pile up. */
@@ -154,9 +186,9 @@ export class WorkerProcess {
     return answer as Promise<T>;
   }
 
-  async #answer<T>(method: string): Promise<T | undefined> {
+  async #answer<T>(method: string, milliseconds = ANSWER_MILLISECONDS): Promise<T | undefined> {
     try {
-      return await inTime(this.#askOnce<T>(method));
+      return await inTime(this.#askOnce<T>(method), milliseconds);
     } catch {
       return undefined;
     }
@@ -164,14 +196,18 @@ export class WorkerProcess {
 }
 
 /** Undefined if it takes too long. */
-async function inTime<T>(answer: Promise<T>): Promise<T | undefined> {
+async function inTime<T>(answer: Promise<T>, milliseconds: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ANSWER_MILLISECONDS);
+    timer = setTimeout(() => resolve(undefined), milliseconds);
   });
   try {
     return await Promise.race([answer, late]);
   } finally {
     clearTimeout(timer);
   }
+}
+
+function after(milliseconds: number, act: () => void): NodeJS.Timeout {
+  return setTimeout(act, Math.min(Math.max(0, milliseconds), MAX_TIMER_MILLISECONDS));
 }

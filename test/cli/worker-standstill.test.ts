@@ -14,15 +14,19 @@ t.test('a worker that stands still holds up neither the admin endpoint nor a rel
     if (isRunning(still!)) process.kill(still!, 'SIGKILL');
   });
   process.kill(still!, 'SIGSTOP');
-  t.equal((await operated.ask('/metrics')).status, 200);
+  const metrics = operated.ask('/metrics');
   await folder.write('proxy.yaml', configOf({ other }));
   t.equal((await operated.post('/reload')).status, 202);
+  t.equal((await metrics).status, 200);
   process.kill(still!, 'SIGCONT');
   // It gets its share of connections.
   for (let i = 0; i < 4; i++) t.equal((await operated.callOnce()).code, 0);
   t.strictSame([primary.calls, other.calls], [0, 4], 'it has heard of it');
   process.kill(still!, 'SIGSTOP');
+  const began = performance.now();
   t.equal(await operated.end(), 0, 'nor a drain');
+  t.ok(performance.now() - began < 3000, 'it does not get the time that one has that is alive');
+  t.match(operated.command.stderr, `worker 1 (process ${still}) has ended before it was drained`);
 });
 
 t.test('a worker that dies in the middle of a reload does not fail it', async (t) => {
