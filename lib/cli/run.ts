@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { deferred } from '../call/deferred.js';
 import { Demo } from './demo.js';
+import { hearEndSignals } from './end-signals.js';
 import { loadSettings } from './load-settings.js';
 import { createLog, type Log } from './log.js';
 import type { Flags } from './options.js';
@@ -8,9 +9,6 @@ import { Output } from './output.js';
 import { ProxyCommand } from './proxy-command.js';
 import { logWarnings } from './warning-log.js';
 import { runWorker } from './worker.js';
-
-/** 128 and the number of the signal, as shells do. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
 /** What the process has to end by itself once it is drained. */
 const LEAVE_MILLISECONDS = 1000;
@@ -67,28 +65,25 @@ function drainOnSignals(
   closeOthers: () => Promise<void> | undefined,
   log: Log,
 ): (by: string) => void {
-  let isDraining = false;
+  let state: 'running' | 'draining' | 'drained' = 'running';
   const drain = async (by: string): Promise<void> => {
-    if (isDraining) return;
-    isDraining = true;
+    if (state !== 'running') return;
+    state = 'draining';
     const command = await started;
     const drained = command.drain();
-    log.info(`${by}: draining${by in EXIT_CODES ? '; send it again to end at once' : ''}`);
+    log.info(`${by}: draining`);
     const ended = await drained;
     await closeOthers();
+    state = 'drained';
     if (ended === 0) log.info('drained');
     else log.warn(`drained; ${cutShort(ended)}`);
     setTimeout(() => process.exit(0), LEAVE_MILLISECONDS).unref();
   };
-  let isSignalled = false;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      // Kubernetes sends the first one also where its hook has asked the admin endpoint to drain.
-      if (isSignalled) process.exit(EXIT_CODES[signal]);
-      isSignalled = true;
-      void drain(signal);
-    });
-  }
+  hearEndSignals(
+    // Kubernetes sends the first one also where its hook has asked the admin endpoint to drain.
+    (signal) => void drain(signal),
+    (signal) => state === 'draining' && log.info(`${signal}: send it again to end at once`),
+  );
   return (by) => void drain(by);
 }
 

@@ -8,26 +8,39 @@ import { collect } from '../support/grpc-client.js';
 import { within } from '../support/within.js';
 import { configOf, echo, Folder, isRunning, METHOD, Operated, startBackend } from './operated.js';
 
+/** As GNU timeout and npm do it. */
+const ECHO = `
+  import cluster from 'node:cluster';
+  const signals = cluster.isPrimary ? ['SIGINT', 'SIGTERM'] : [];
+  for (const signal of signals) process.once(signal, () => process.kill(process.pid, signal));`;
+
 for (const [signal, code] of [
   ['SIGTERM', 143],
   ['SIGINT', 130],
 ] as const) {
-  t.test(`a second ${signal} ends at once, workers too, with exit code ${code}`, async (t) => {
-    const primary = await startBackend(t, echo);
-    const operated = await Operated.start(t, '--primary', `127.0.0.1:${primary.port}`, '--workers', '2');
-    const workers = await operated.workers();
-    t.equal(workers.length, 2);
-    const call = operated.client().open(METHOD);
-    const result = collect(call);
-    call.write(Buffer.from('hello'));
-    await once(call, 'data');
-    operated.command.signal(signal);
-    await operated.said(new RegExp(`${signal}: draining; send it again to end at once`));
-    t.equal(await operated.end(signal), code);
-    t.match(operated.command.stderr, /draining/, 'what it had said is not lost');
-    t.equal((await result).code, 14);
-    await eventually('the workers end', () => !workers.some(isRunning), 10_000);
-  });
+  t.test(
+    `a second ${signal}, and no echo of the first, ends at once, workers too, with exit code ${code}`,
+    async (t) => {
+      const primary = await startBackend(t, echo);
+      const operated = await Operated.startBy(
+        t,
+        ['--import', `data:text/javascript,${encodeURIComponent(ECHO)}`],
+        ['--primary', `127.0.0.1:${primary.port}`, '--workers', '2'],
+      );
+      const workers = await operated.workers();
+      t.equal(workers.length, 2);
+      const call = operated.client().open(METHOD);
+      const result = collect(call);
+      call.write(Buffer.from('hello'));
+      await once(call, 'data');
+      operated.command.signal(signal);
+      await operated.said(new RegExp(`${signal}: draining\\n.*${signal}: send it again to end at once\\n`));
+      t.equal(await operated.end(signal), code);
+      t.match(operated.command.stderr, /draining/, 'what it had said is not lost');
+      t.equal((await result).code, 14);
+      await eventually('the workers end', () => !workers.some(isRunning), 10_000);
+    },
+  );
 }
 
 t.test('POST /drain is SIGTERM, and the signal that follows is not its second', async (t) => {
