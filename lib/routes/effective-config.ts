@@ -1,4 +1,4 @@
-import { isSecret } from './metadata-schema.js';
+import { isSecretName } from '../grpc/secret-names.js';
 import type { Config, Routing } from './schema.js';
 
 const HIDDEN = '…';
@@ -32,7 +32,7 @@ function withoutSecrets(
 ): Readonly<Record<string, string>> | undefined {
   if (values === undefined) return undefined;
   const entries = Object.entries(values);
-  return Object.fromEntries(entries.map(([name, value]) => [name, isSecret(name) ? HIDDEN : value]));
+  return Object.fromEntries(entries.map(([name, value]) => [name, isSecretName(name) ? HIDDEN : value]));
 }
 
 function plain(value: unknown): unknown {

@@ -1,5 +1,6 @@
 import type { Metadata, MetadataFieldOptions } from '../grpc/metadata.js';
-import { bytesOf, isBinary, isSecret, type MetadataChanges } from './metadata-schema.js';
+import { isSecretName } from '../grpc/secret-names.js';
+import { bytesOf, isBinary, type MetadataChanges } from './metadata-schema.js';
 
 /** Changes metadata as a config says. */
 export class MetadataEdit {
@@ -12,7 +13,7 @@ export class MetadataEdit {
       name,
       isBinary(name) ? bytesOf(value) : value,
       // No hop need keep it.
-      { neverIndexed: isSecret(name) },
+      { neverIndexed: isSecretName(name) },
     ]);
   }
 

@@ -78,13 +78,6 @@ export function metadataChanges(what: string) {
 
 export type MetadataChanges = z.output<ReturnType<typeof metadataChanges>>;
 
-const SECRET_NAME = /auth|cookie|credential|jwt|key|pass|secret|session|signature|token/i;
-
-/** Whether values of metadata of this name are not to be shown. */
-export function isSecret(name: string): boolean {
-  return SECRET_NAME.test(name);
-}
-
 /** What `-bin` metadata is made of. */
 export function bytesOf(value: string): Buffer {
   return Buffer.from(value, 'base64');
