@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Metadata } from '../grpc/metadata.js';
+import { brand, ofAnotherCopy } from '../port/brand.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificate.js';
 import { Cancellation } from './cancellation.js';
@@ -160,11 +161,19 @@ export class CallContext {
   }
 }
 
+brand(CallContext, 'CallContext');
+
 interface Changes {
   readonly method?: string;
   readonly deadline?: number;
   readonly metadata?: Metadata;
   readonly ownSignals?: readonly AbortSignal[];
+}
+
+/** What is wrong with a value that was given as a context, and is none, or another copy's of this package. */
+export function notAContext(role: string, value: unknown): TypeError {
+  const what = `a CallContext, as withMetadata() and the like make${ofAnotherCopy(value, 'CallContext')}`;
+  return new TypeError(`${role} must be ${what}`);
 }
 
 /** The address of a socket's peer, `host:port`; empty for a unix socket, and once it is closed. */

@@ -1,5 +1,6 @@
 import type { ConnectionOptions, SecureContextOptions } from 'node:tls';
 import { checkedAuthority } from '../port/address.js';
+import { brand, ofAnotherCopy } from '../port/brand.js';
 import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
 import { BackendKeepalive } from '../transport/backend-keepalive.js';
 import { checkedLimits } from '../transport/check-limits.js';
@@ -113,6 +114,11 @@ export class ClientConn {
     return new ClientConn(target, authority, channel, isSecure, tls, retryThrottle, preservesAuthority);
   }
 
+  /** @internal Whether a value is one of this copy of the package: no other is of use. */
+  static is(value: unknown): value is ClientConn {
+    return typeof value === 'object' && value !== null && #isSecure in value;
+  }
+
   /** `https` over TLS, else `http`; of a session that is connecting it is known once it is connected. */
   get scheme(): 'http' | 'https' {
     return this.#isSecure() ? 'https' : 'http';
@@ -189,6 +195,8 @@ export class ClientConn {
     this.channel.destroy();
   }
 }
+
+brand(ClientConn, 'ClientConn');
 
 /**
  * Prepares connections to a backend; they are made by the first call.
@@ -279,9 +287,10 @@ const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
 
 /** The connection itself, or the one over a session that its owner connected and will close. */
 export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn {
-  if (conn instanceof ClientConn) return conn;
+  if (ClientConn.is(conn)) return conn;
   if (!isClientHttp2Session(conn)) {
-    throw new TypeError('a destination needs a conn: what dial() gave, or a ClientHttp2Session');
+    const what = `what dial() gave, or a ClientHttp2Session${ofAnotherCopy(conn, 'ClientConn')}`;
+    throw new TypeError(`a destination needs a conn: ${what}`);
   }
   let known = connsOfSessions.get(conn);
   if (known === undefined) {

@@ -33,7 +33,7 @@ export function ownRequest(
   if (typeof maxReceiveMessageBytes !== 'number' || !(maxReceiveMessageBytes >= 0)) {
     throw new TypeError('options.maxReceiveMessageBytes must be a number of bytes');
   }
-  const own = metadata instanceof Metadata ? metadata : new Metadata(metadata);
+  const own = metadata === undefined ? new Metadata() : Metadata.of(metadata);
   return {
     context: {
       method: checkedMethod(method),

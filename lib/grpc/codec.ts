@@ -1,3 +1,5 @@
+import { brand, isBranded } from '../port/brand.js';
+
 /** A message as the bytes that are on the wire, of a type that nobody needs to know. */
 export class Frame {
   /** @param payload the message without its length prefix */
@@ -8,6 +10,8 @@ export class Frame {
     return new Frame(bytes);
   }
 }
+
+brand(Frame, 'Frame');
 
 /** A type as protobufjs and ts-proto generate it. `encode` is asked for only to marshal. */
 export interface ProtobufjsType<T> {
@@ -99,7 +103,7 @@ class FrameCodec implements Codec {
 }
 
 function isFrameType<T>(type: MessageType<T>): type is ProtobufjsType<T> {
-  return Object.is(type, Frame);
+  return isBranded(type, 'Frame');
 }
 
 function serialized(value: unknown, type: object | undefined): Uint8Array | undefined {

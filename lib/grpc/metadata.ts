@@ -1,4 +1,5 @@
-import { copyHeaders, type HeaderList } from '../port/headers.js';
+import { brand } from '../port/brand.js';
+import { copyHeaders, type HeaderList, isHeaderList } from '../port/headers.js';
 import { isConnectionHeader, isReservedHeader } from './reserved-headers.js';
 
 /** What a name's values are: bytes if it ends in `-bin`, else text; either if the name is not known. */
@@ -43,8 +44,10 @@ export class Metadata implements Iterable<[name: string, value: string]> {
   /** @throws TypeError as {@link append} does */
   constructor(init?: MetadataInit) {
     if (init === undefined) return;
-    if (init instanceof Metadata) {
+    if (Metadata.#isOwn(init)) {
       this.#fields = copyHeaders(init.#fields);
+    } else if (init instanceof Metadata) {
+      this.#fields = fieldsOfAnotherCopy(init);
     } else if (isPairs(init)) {
       for (const [name, value] of init) this.append(name, value);
     } else {
@@ -53,6 +56,15 @@ export class Metadata implements Iterable<[name: string, value: string]> {
         else for (const value of values) this.append(name, value);
       }
     }
+  }
+
+  /** @internal The metadata itself, or what it can be made of: of another copy of this package a copy. */
+  static of(init: Metadata | MetadataInit): Metadata {
+    return Metadata.#isOwn(init) ? init : new Metadata(init);
+  }
+
+  static #isOwn(value: unknown): value is Metadata {
+    return typeof value === 'object' && value !== null && #fields in value;
   }
 
   /**
@@ -190,6 +202,16 @@ export class Metadata implements Iterable<[name: string, value: string]> {
       fields.neverIndexed = [...(fields.neverIndexed ?? []), key];
     }
   }
+}
+
+brand(Metadata, 'Metadata');
+
+/** @throws TypeError for what has a list of no fields */
+function fieldsOfAnotherCopy(metadata: Metadata): HeaderList {
+  const headers: unknown = metadata.toHeaders();
+  if (!isHeaderList(headers))
+    throw new TypeError('metadata of another copy of grpc-frame-proxy has no header list');
+  return Metadata.fromHeaders(headers).toHeaders();
 }
 
 function isPairs(init: MetadataInit): init is Iterable<readonly [string, string | Uint8Array]> {

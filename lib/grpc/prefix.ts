@@ -1,3 +1,4 @@
+import { brand } from '../port/brand.js';
 import { Code, StatusError } from './status.js';
 
 /**
@@ -14,6 +15,8 @@ export class FramingError extends StatusError {
     return 'FramingError';
   }
 }
+
+brand(FramingError, 'FramingError');
 
 /**
  * Reads the prefix of one message after another, however it is cut into chunks, without allocating. Once failed,

@@ -1,30 +1,13 @@
+import { brand } from '../port/brand.js';
 import { appendHeaders, type HeaderList, headerValue } from '../port/headers.js';
+import { Code, isErrorCode } from './code.js';
+import { foreignStatus } from './foreign-status.js';
 import { Metadata, type MetadataInit } from './metadata.js';
 import { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
 import { trailersOf } from './trailers.js';
 
+export { Code } from './code.js';
 export { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
-
-/** The status codes of gRPC (statuscodes.md). */
-export enum Code {
-  OK = 0,
-  CANCELLED = 1,
-  UNKNOWN = 2,
-  INVALID_ARGUMENT = 3,
-  DEADLINE_EXCEEDED = 4,
-  NOT_FOUND = 5,
-  ALREADY_EXISTS = 6,
-  PERMISSION_DENIED = 7,
-  RESOURCE_EXHAUSTED = 8,
-  FAILED_PRECONDITION = 9,
-  ABORTED = 10,
-  OUT_OF_RANGE = 11,
-  UNIMPLEMENTED = 12,
-  INTERNAL = 13,
-  UNAVAILABLE = 14,
-  DATA_LOSS = 15,
-  UNAUTHENTICATED = 16,
-}
 
 /** A call's end with any status but OK: what handlers and directors throw, and what backends answered. */
 export class StatusError extends Error {
@@ -45,8 +28,7 @@ export class StatusError extends Error {
       throw new RangeError(`a StatusError's code must be an integer from 1 to 16, not ${String(code)}`);
     }
     this.code = code;
-    this.#trailers =
-      trailers === undefined || trailers instanceof Metadata ? trailers : new Metadata(trailers);
+    this.#trailers = trailers === undefined ? undefined : Metadata.of(trailers);
   }
 
   // On the prototype rather than a field, so that `stack`, which is written by Error's constructor, shows it.
@@ -64,19 +46,33 @@ export class StatusError extends Error {
   }
 
   /**
-   * Whatever was thrown, as a StatusError: itself if it is one; else UNKNOWN with the error's message, or the
-   * value's text if it is no Error, and the value as `cause`. Of a StatusError whose code or message has been replaced
-   * by what is none, a new one is made. Never throws.
+   * Whatever was thrown, as a StatusError:
+   *
+   * - itself, if it is one. If its code or message has been replaced by what is none, a new one is made of it
+   * - the same code, message and trailers, if it is a StatusError of another copy of this package
+   * - an error's code and details of grpc-js, and what of its metadata can be sent; by `code` (1 to 16), `details` and
+   *   `metadata` together
+   * - else UNKNOWN with the error's message, or the value's text if it is no Error; in the place of OpenSSL's text only the
+   *   error's `code`
+   *
+   * What was thrown is the `cause` of a new one. Never throws.
    */
   static from(error: unknown): StatusError {
-    // By its fields: a copy of one with its prototype has none, and could not be sent.
-    const isStatus = typeof error === 'object' && error !== null && #wireTrailers in error;
-    if (isStatus && isIntact(error)) return error;
-    const status = isStatus
-      ? new StatusError(codeOf(error), textOf(error), error.#trailers)
-      : new StatusError(Code.UNKNOWN, textOf(error));
-    status.cause = error;
+    const status = StatusError.#converted(error);
+    if (status !== error) status.cause = error;
     return status;
+  }
+
+  static #converted(error: unknown): StatusError {
+    if (typeof error !== 'object' || error === null) return new StatusError(Code.UNKNOWN, plainText(error));
+    // By its fields: a copy of one with its prototype has none, and could not be sent.
+    if (#wireTrailers in error) {
+      return isIntact(error) ? error : new StatusError(codeOf(error), textOf(error), error.#trailers);
+    }
+    const foreign = foreignStatus(error);
+    if (foreign === undefined) return new StatusError(Code.UNKNOWN, plainText(error));
+    const { code = Code.UNKNOWN, message, trailers } = foreign;
+    return new StatusError(code, message, trailers);
   }
 
   /**
@@ -121,6 +117,18 @@ export class StatusError extends Error {
   }
 }
 
+brand(StatusError, 'StatusError');
+
+/** What {@link StatusError.toJSON} gives. */
+export interface StatusErrorJson {
+  readonly name: string;
+  /** `NOT_FOUND`, say. */
+  readonly code: keyof typeof Code;
+  readonly message: string;
+  /** Absent if there are none. */
+  readonly trailers?: Readonly<Record<string, readonly string[]>>;
+}
+
 /** It is not under `--frozen-intrinsics`. */
 const stackTraceLimitIsWritable =
   Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')?.writable === true;
@@ -145,10 +153,6 @@ function statusText(headers: HeaderList): string | undefined {
     text = text === undefined ? headers[i + 1]! : `${text}, ${headers[i + 1]}`;
   }
   return text;
-}
-
-function isErrorCode(code: number): code is Code {
-  return Number.isInteger(code) && code >= Code.CANCELLED && code <= Code.UNAUTHENTICATED;
 }
 
 /**
@@ -185,5 +189,27 @@ function textOf(value: unknown): string {
   } catch {
     // An object without a usable toString, or message.
     return 'unknown error';
+  }
+}
+
+/**
+ * OpenSSL's own text to the end of its line, as errors of node:tls and node:crypto have it: routines, and the paths and lines
+ * of its source.
+ */
+const OPENSSL_TEXT = /(?:[0-9A-F]{1,20}:)?error:[0-9A-F]{8}:.*\n?/g;
+
+/** The text of an error that is no status, without OpenSSL's: whom it is told is a client. */
+function plainText(error: unknown): string {
+  const text = textOf(error);
+  if (!text.includes('error:')) return text;
+  return text.replace(OPENSSL_TEXT, () => `OpenSSL error${codeText(error)}`);
+}
+
+function codeText(error: unknown): string {
+  try {
+    const { code } = error as NodeJS.ErrnoException;
+    return typeof code === 'string' && /^ERR_[A-Z0-9_/]{1,100}$/.test(code) ? ` (${code})` : '';
+  } catch {
+    return '';
   }
 }

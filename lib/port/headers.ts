@@ -10,6 +10,17 @@ export interface HeaderList extends Array<string> {
   neverIndexed?: readonly string[];
 }
 
+/** Whether a value of the application, or of other code, is a list of fields; their names and values may be any text. */
+export function isHeaderList(value: unknown): value is HeaderList {
+  if (!Array.isArray(value) || value.length % 2 !== 0 || !value.every(isText)) return false;
+  const { neverIndexed } = value as HeaderList;
+  return neverIndexed === undefined || (Array.isArray(neverIndexed) && neverIndexed.every(isText));
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
 /**
  * The size of a list as SETTINGS_MAX_HEADER_LIST_SIZE counts it: "the uncompressed size of field names and values, …
  * in units of octets plus an overhead of 32 octets for each field" (RFC 9113 section 6.5.2).

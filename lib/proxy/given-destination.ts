@@ -1,4 +1,4 @@
-import { CallContext } from '../call/context.js';
+import { CallContext, notAContext } from '../call/context.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { OutgoingRequest } from '../client/outgoing-request.js';
 import type { Retries } from '../client/retries.js';
@@ -12,7 +12,7 @@ import { Observation } from './observation.js';
 /** @throws TypeError for what is no context */
 export function contextOf(ctx: Destination['ctx'], stream: ServerCall): CallContext {
   const context = ctx ?? stream.context;
-  if (!CallContext.is(context)) throw new TypeError("a destination's ctx must be a CallContext");
+  if (!CallContext.is(context)) throw notAContext("a destination's ctx", context);
   return context;
 }
 

@@ -1,4 +1,5 @@
 import { Code, StatusError } from '../grpc/status.js';
+import { ofAnotherCopy } from '../port/brand.js';
 import type { StreamHandler } from '../server/handler.js';
 import type { StreamHandlers } from '../server/handlers.js';
 import type { Server } from '../server/server.js';
@@ -101,6 +102,6 @@ function callOf(stream: ServerStream): ServerCall {
   if (ServerCall.is(stream)) return stream;
   throw new StatusError(
     Code.INTERNAL,
-    'the stream to proxy must be the one that a Server gave to its handler',
+    `the stream to proxy must be the one that a Server gave to its handler${ofAnotherCopy(stream.context, 'CallContext')}`,
   );
 }

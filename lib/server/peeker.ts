@@ -5,6 +5,7 @@ import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
+import { brand } from '../port/brand.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
 
@@ -16,6 +17,8 @@ export class InvalidPeekCountError extends RangeError {
     super('peek count must be greater than zero');
   }
 }
+
+brand(InvalidPeekCountError, 'InvalidPeekCountError');
 
 /** How {@link StreamPeeker.peek} treats the messages. */
 export interface PeekOptions {

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
-import { CallContext } from '../call/context.js';
+import { CallContext, notAContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import type { Failure } from '../call/outcome.js';
@@ -121,9 +121,7 @@ export class ServerCall
 
   /** @throws TypeError for anything but a context: the end of the call could not be told by it */
   set context(context: CallContext) {
-    if (!CallContext.is(context)) {
-      throw new TypeError("a call's context must be a CallContext, as withMetadata() and the like make");
-    }
+    if (!CallContext.is(context)) throw notAContext("a call's context", context);
     this.#context = context;
     // Of a call that is proxied the destinations watch what they were given.
     if (!this.#finished && !this.isProxied && !this.endsWith(context)) this.#watch(context);

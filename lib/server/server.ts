@@ -247,7 +247,7 @@ export class Server {
       call.end({ error: new StatusError(Code.INTERNAL, message), reason: 'rejected' });
       return;
     }
-    if (handler instanceof StatusError) call.end({ error: handler, reason: 'no_route' });
+    if (typeof handler !== 'function') call.end({ error: handler, reason: 'no_route' });
     else if (call.observation?.isRunByWatcher) call.observation.run(() => this.#handle(call, handler));
     else this.#handle(call, handler);
   }

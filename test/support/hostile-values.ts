@@ -1,3 +1,4 @@
+import { Metadata } from '@grpc/grpc-js';
 import { Code, StatusError } from '../../lib/index.js';
 
 /** A value that the types forbid. */
@@ -31,6 +32,11 @@ class Lying extends StatusError {
   }
 }
 
+function ofGrpcJs(properties: object): Error {
+  const error = { code: Code.NOT_FOUND, details: 'of grpc-js', metadata: new Metadata(), ...properties };
+  return Object.assign(new Error('5 NOT_FOUND: of grpc-js'), error);
+}
+
 /** What JavaScript lets be thrown, the code that it is by, and the text that says it. */
 export const THROWN: readonly (readonly [thrown: unknown, code: Code, text: string])[] = [
   [new Error('an error'), Code.UNKNOWN, 'an error'],
@@ -59,6 +65,10 @@ export const THROWN: readonly (readonly [thrown: unknown, code: Code, text: stri
   [withTrap(new StatusError(Code.NOT_FOUND, 'trapped'), 'code'), Code.UNKNOWN, 'trapped'],
   [Object.assign(new StatusError(Code.NOT_FOUND, 'was 5'), { code: 0 }), Code.UNKNOWN, 'was 5'],
   [Object.assign(new StatusError(Code.NOT_FOUND, 'was 5'), { code: 'nonsense' }), Code.UNKNOWN, 'was 5'],
+  [ofGrpcJs({}), Code.NOT_FOUND, 'of grpc-js'],
+  [Object.freeze(ofGrpcJs({ metadata: { getMap: mine, get: mine } })), Code.NOT_FOUND, 'of grpc-js'],
+  [ofGrpcJs({ code: 0 }), Code.UNKNOWN, '5 NOT_FOUND: of grpc-js'],
+  [withTrap(ofGrpcJs({}), 'metadata'), Code.UNKNOWN, '5 NOT_FOUND: of grpc-js'],
   [new Lying(Code.NOT_FOUND, 'lying'), Code.NOT_FOUND, 'lying'],
 ];
 
