@@ -58,7 +58,7 @@ export {
   type MetadataValue,
 } from './grpc/metadata.js';
 export { MessageScanner } from './grpc/scanner.js';
-export { Code, StatusError } from './grpc/status.js';
+export { Code, StatusError, type StatusErrorJson } from './grpc/status.js';
 export type { ListenAddress } from './port/address.js';
 export type { HeaderList } from './port/headers.js';
 export type { PeerCertificate, SubjectAltName } from './port/peer-certificate.js';

@@ -19,6 +19,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'close',
       '[Symbol.asyncDispose]',
       'destroy',
+      'toJSON',
     ],
   ],
   ServerStream: [
@@ -53,6 +54,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'call',
       'close',
       '[Symbol.asyncDispose]',
+      'toJSON',
       'destroy',
     ],
   ],
@@ -87,11 +89,21 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'withDeadline',
       'withTimeout',
       'withSignal',
+      'toJSON',
     ],
   ],
   StatusError: [
     'grpc/status',
-    ['code', 'constructor', 'get name', 'get trailers', 'static from', 'static fromTrailers', 'toTrailers'],
+    [
+      'code',
+      'constructor',
+      'get name',
+      'get trailers',
+      'static from',
+      'static fromTrailers',
+      'toTrailers',
+      'toJSON',
+    ],
   ],
 };
 

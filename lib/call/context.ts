@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import { inspect } from 'node:util';
 import { Metadata } from '../grpc/metadata.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificate.js';
+import { shownAs } from '../port/shown.js';
 import { Cancellation } from './cancellation.js';
 import { now } from './clock.js';
 import { checkedMethod } from './method.js';
@@ -138,6 +140,20 @@ export class CallContext {
     return this.#derive({ ownSignals: [...this.ownSignals, signal] });
   }
 
+  /** For logs: the method, who calls whom, the deadline, and the metadata as {@link Metadata.toJSON}. */
+  toJSON(): object {
+    const { method, authority, deadline } = this;
+    // Nothing is kept: of metadata that has been made it is known that it may have been changed.
+    const metadata = this.#metadata ?? Metadata.fromHeaders(this.headers);
+    const peer = this.#shared.peer ?? peerAddress(this.socket);
+    return { method, authority, peer, deadline, metadata: metadata.toJSON() };
+  }
+
+  /** @internal */
+  [inspect.custom](): object | string {
+    return shown(() => this.toJSON());
+  }
+
   /** @internal For the server: aborts {@link signal} of all contexts of the call. */
   cancel(reason: Error): void {
     this.#shared.cancellation.cancel(reason);
@@ -162,6 +178,8 @@ export class CallContext {
 }
 
 brand(CallContext, 'CallContext');
+
+const shown = shownAs('CallContext');
 
 interface Changes {
   readonly method?: string;

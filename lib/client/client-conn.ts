@@ -1,6 +1,8 @@
 import type { ConnectionOptions, SecureContextOptions } from 'node:tls';
+import { inspect } from 'node:util';
 import { checkedAuthority } from '../port/address.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
+import { shownAs } from '../port/shown.js';
 import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
 import { BackendKeepalive } from '../transport/backend-keepalive.js';
 import { checkedLimits } from '../transport/check-limits.js';
@@ -190,6 +192,18 @@ export class ClientConn {
     return this.close();
   }
 
+  /** For logs: the target, the name of the state, why it cannot be reached if so, and how many calls run. */
+  toJSON(): object {
+    const { target, state } = this;
+    const shown = { target, state: state.name, calls: this.channel.calls };
+    return 'error' in state ? { ...shown, error: state.error.message } : shown;
+  }
+
+  /** @internal */
+  [inspect.custom](): object | string {
+    return shown(() => this.toJSON());
+  }
+
   /** Closes the connections at once: running calls fail with UNAVAILABLE. */
   destroy(): void {
     this.channel.destroy();
@@ -282,6 +296,8 @@ function checkedLoadBalancing(policy: LoadBalancing): LoadBalancing {
     `loadBalancing must be one of ${LOAD_BALANCING.join(', ')}, not ${JSON.stringify(policy)}`,
   );
 }
+
+const shown = shownAs('ClientConn');
 
 const connsOfSessions = new WeakMap<ClientHttp2Session, ClientConn>();
 

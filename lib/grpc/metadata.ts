@@ -1,6 +1,9 @@
+import { inspect } from 'node:util';
 import { brand } from '../port/brand.js';
 import { copyHeaders, type HeaderList, isHeaderList } from '../port/headers.js';
+import { shownAs } from '../port/shown.js';
 import { isConnectionHeader, isReservedHeader } from './reserved-headers.js';
+import { isSecretName } from './secret-names.js';
 
 /** What a name's values are: bytes if it ends in `-bin`, else text; either if the name is not known. */
 export type MetadataValue<Name extends string> = string extends Name
@@ -186,6 +189,29 @@ export class Metadata implements Iterable<[name: string, value: string]> {
     return copyHeaders(this.#fields);
   }
 
+  /**
+   * The values of each name, as they are on the wire, for logs: `[hidden]` in the place of those that are never indexed, or
+   * whose name looks secret (with `auth`, `cookie`, `credential`, `jwt`, `key`, `pass`, `secret`, `session`, `signature` or
+   * `token` in it). `util.inspect` shows the same. To send it on there is {@link toHeaders}.
+   */
+  toJSON(): Record<string, string[]> {
+    const values = new Map<string, string[]>();
+    const neverIndexed = new Set(this.#fields.neverIndexed);
+    for (const [name, value] of this) {
+      const shown = isSecretName(name) || neverIndexed.has(name) ? HIDDEN : value;
+      const others = values.get(name);
+      if (others === undefined) values.set(name, [shown]);
+      else others.push(shown);
+    }
+    // It defines them: a name may be `__proto__`.
+    return Object.fromEntries(values);
+  }
+
+  /** @internal */
+  [inspect.custom](): object | string {
+    return shown(() => this.toJSON());
+  }
+
   #text(key: string): string | undefined {
     const fields = this.#fields;
     for (let i = 0; i < fields.length; i += 2) {
@@ -205,6 +231,10 @@ export class Metadata implements Iterable<[name: string, value: string]> {
 }
 
 brand(Metadata, 'Metadata');
+
+const HIDDEN = '[hidden]';
+
+const shown = shownAs('Metadata');
 
 /** @throws TypeError for what has a list of no fields */
 function fieldsOfAnotherCopy(metadata: Metadata): HeaderList {

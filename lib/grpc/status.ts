@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { brand } from '../port/brand.js';
 import { appendHeaders, type HeaderList, headerValue } from '../port/headers.js';
 import { Code, isErrorCode } from './code.js';
@@ -115,6 +116,49 @@ export class StatusError extends Error {
     if (message !== '') trailers.push('grpc-message', encodeStatusMessage(message));
     return this.#trailers === undefined ? trailers : appendHeaders(trailers, this.#trailers.toHeaders());
   }
+
+  /** For logs: the name, the code by name, the message, and the trailers if there are any, as {@link Metadata.toJSON}. */
+  toJSON(): StatusErrorJson {
+    const shown = { name: nameOf(this), code: codeName(this), message: textOf(this) };
+    const trailers = this.#shownTrailers();
+    return trailers === undefined ? shown : { ...shown, trailers };
+  }
+
+  /** @internal */
+  [inspect.custom](): object | string {
+    try {
+      return this.#shown();
+    } catch {
+      // A proxy of one, the prototype, or one that the application has changed.
+      return '[StatusError]';
+    }
+  }
+
+  /** An error that Node shows as any: its class, stack, cause and what it has of its own. */
+  #shown(): Error {
+    const shown = new Error();
+    Object.setPrototypeOf(shown, Object.getPrototypeOf(this));
+    for (const [name, own] of Object.entries(Object.getOwnPropertyDescriptors(this))) {
+      // Nothing that might do something is called.
+      if ('value' in own) Object.defineProperty(shown, name, own);
+    }
+    const trailers = this.#shownTrailers();
+    const [name, message, stack] = [nameOf(this), textOf(this), this.stack as unknown];
+    Object.defineProperties(shown, {
+      name: { value: name, enumerable: false },
+      message: { value: message, enumerable: false },
+      stack: { value: typeof stack === 'string' ? stack : `${name}: ${message}`, enumerable: false },
+      code: { value: codeName(this), enumerable: true },
+      ...(trailers && { trailers: { value: trailers, enumerable: true } }),
+      [inspect.custom]: { value: undefined },
+    });
+    return shown;
+  }
+
+  #shownTrailers(): Record<string, string[]> | undefined {
+    const trailers = this.#trailers ?? (this.#wireTrailers && Metadata.fromHeaders(this.#wireTrailers));
+    return trailers === undefined || trailers.size === 0 ? undefined : trailers.toJSON();
+  }
 }
 
 brand(StatusError, 'StatusError');
@@ -189,6 +233,18 @@ function textOf(value: unknown): string {
   } catch {
     // An object without a usable toString, or message.
     return 'unknown error';
+  }
+}
+
+function codeName(error: StatusError): keyof typeof Code {
+  return Code[codeOf(error)] as keyof typeof Code;
+}
+
+function nameOf(error: StatusError): string {
+  try {
+    return String(error.name);
+  } catch {
+    return 'StatusError';
   }
 }
 

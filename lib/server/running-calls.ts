@@ -47,6 +47,11 @@ export class RunningCalls implements ServerCallOwner {
     this.#observers = [...this.#observers, observer];
   }
 
+  /** How many run, or go on after their end. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Those that are observed, the oldest first. */
   get observed(): CallObservation[] {
     const calls: CallObservation[] = [];

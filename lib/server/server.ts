@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import { inspect } from 'node:util';
 import { now } from '../call/clock.js';
 import { CallContext } from '../call/context.js';
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
@@ -8,11 +9,12 @@ import type { Failure } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { parseTimeout } from '../grpc/timeout.js';
-import { type ListenAddress, parseListenAddress } from '../port/address.js';
+import { formatAddress, type ListenAddress, parseListenAddress } from '../port/address.js';
 import type { ServerTransport } from '../port/connection.js';
 import { ErrorCode } from '../port/error-code.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { PeerRefusalReason } from '../port/peer-refusal.js';
+import { shownAs } from '../port/shown.js';
 import type { IncomingStream } from '../port/stream.js';
 import { checkedLimits } from '../transport/check-limits.js';
 import type { NodeHttp2Server } from '../transport/http2/node-types.js';
@@ -74,6 +76,8 @@ export class Server {
     onPeerRefused: (socket: Socket, reason: PeerRefusalReason, text: string) =>
       this.#calls.peerRefused(socket, reason, text),
   };
+  /** Where it has been listening. */
+  readonly #addresses: string[] = [];
   #attached: Http2ServerTransport | undefined;
   readonly #closing = new AbortController();
   #closed: Promise<unknown> | undefined;
@@ -144,7 +148,11 @@ export class Server {
    *   the server is closed
    */
   async listen(address: string | ListenAddress): Promise<ListenAddress> {
-    return this.#transport.listen(typeof address === 'string' ? parseListenAddress(address) : address);
+    const used = await this.#transport.listen(
+      typeof address === 'string' ? parseListenAddress(address) : address,
+    );
+    this.#addresses.push(formatAddress(used));
+    return used;
   }
 
   /**
@@ -223,6 +231,17 @@ export class Server {
     this.#transport.destroy();
   }
 
+  /** For logs: where it has been listening, how many calls it has, and whether it is closing. */
+  toJSON(): object {
+    const { aborted: isClosing } = this.closing;
+    return { addresses: [...this.#addresses], calls: this.#calls.count, isClosing };
+  }
+
+  /** @internal */
+  [inspect.custom](): object | string {
+    return shown(() => this.toJSON());
+  }
+
   #accept(stream: IncomingStream, headers: HeaderList, endStream: boolean): void {
     if (headerValue(headers, ':method') !== 'POST') {
       this.#refuse(stream, headers, 405, 'allow', 'POST');
@@ -264,6 +283,8 @@ export class Server {
     this.#calls.refused(stream, headers, httpStatus);
   }
 }
+
+const shown = shownAs('Server');
 
 function shuttingDown(): Failure {
   const error = StatusError.withoutStack(Code.UNAVAILABLE, 'server is shutting down');
