@@ -57,6 +57,7 @@ export {
   type MetadataInput,
   type MetadataValue,
 } from './grpc/metadata.js';
+export { protobufInteger, protobufString } from './grpc/protobuf-field.js';
 export { MessageScanner } from './grpc/scanner.js';
 export { Code, StatusError, type StatusErrorJson } from './grpc/status.js';
 export type { ListenAddress } from './port/address.js';

@@ -1,3 +1,5 @@
+import { LENGTH, lengthField, readFields, textField, VARINT, varintAt } from './protobuf-wire.js';
+
 // What grpc.health.v1 says (gRPC's doc/health-checking.md), both ways, in as much of protobuf as its messages need.
 
 /** "rpc Watch(HealthCheckRequest) returns (stream HealthCheckResponse)". */
@@ -10,15 +12,9 @@ export const SERVING_STATUS = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNK
 
 export type ServingStatus = (typeof SERVING_STATUS)[number];
 
-/** Field 1 of `HealthCheckRequest`, a string; of `HealthCheckResponse`, an enum. */
-const SERVICE_TAG = (1 << 3) | 2;
-const STATUS_TAG = (1 << 3) | 0;
-
 /** `HealthCheckRequest { string service = 1; }` */
 export function encodeHealthCheckRequest(service: string): Buffer {
-  const name = Buffer.from(service);
-  if (name.length === 0) return name;
-  return Buffer.concat([Buffer.from([SERVICE_TAG, ...varint(name.length)]), name]);
+  return textField(1, service);
 }
 
 /**
@@ -28,11 +24,9 @@ export function encodeHealthCheckRequest(service: string): Buffer {
  */
 export function decodeHealthCheckResponse(payload: Buffer): ServingStatus {
   let status = 0;
-  for (let offset = 0; offset < payload.length; ) {
-    const tag = readVarint(payload, offset);
-    if (tag.value === STATUS_TAG) status = readVarint(payload, tag.end).value;
-    offset = endOfField(payload, tag);
-  }
+  readMessage(payload, (field, type, start, end) => {
+    if (field === 1 && type === VARINT) status = Number(varintAt(payload, start, end));
+  });
   return SERVING_STATUS[status] ?? 'UNKNOWN';
 }
 
@@ -43,78 +37,30 @@ export function decodeHealthCheckResponse(payload: Buffer): ServingStatus {
  */
 export function decodeHealthCheckRequest(payload: Buffer): string {
   let service = '';
-  for (let offset = 0; offset < payload.length; ) {
-    const tag = readVarint(payload, offset);
-    const end = endOfField(payload, tag);
-    if (tag.value === SERVICE_TAG) service = payload.toString('utf8', readVarint(payload, tag.end).end, end);
-    offset = end;
-  }
+  readMessage(payload, (field, type, start, end) => {
+    if (field === 1 && type === LENGTH) service = payload.toString('utf8', start, end);
+  });
   return service;
 }
 
-/** `HealthCheckResponse { ServingStatus status = 1; }` */
+/** `HealthCheckResponse { ServingStatus status = 1; }`; also UNKNOWN is written. */
 export function encodeHealthCheckResponse(status: ServingStatus): Buffer {
-  return Buffer.from([STATUS_TAG, SERVING_STATUS.indexOf(status)]);
+  return Buffer.from([(1 << 3) | VARINT, SERVING_STATUS.indexOf(status)]);
 }
 
 /** `HealthListResponse { map<string, HealthCheckResponse> statuses = 1; }`, of the server as a whole, whose name is empty. */
 export function encodeHealthListResponse(status: ServingStatus): Buffer {
-  const value = encodeHealthCheckResponse(status);
   // An entry of a map is a message of a key, 1, and a value, 2: an empty key is left out.
-  const entry = [(2 << 3) | 2, value.length, ...value];
-  return Buffer.from([(1 << 3) | 2, entry.length, ...entry]);
+  return lengthField(1, lengthField(2, encodeHealthCheckResponse(status)));
 }
 
-/** Where a field ends, by its wire type: fields that later versions may have are passed over. */
-function endOfField(payload: Buffer, tag: Varint): number {
-  const end = tag.end + lengthOfField(payload, tag);
-  if (end > payload.length) throw notHealth();
-  return end;
-}
-
-function lengthOfField(payload: Buffer, { value: tag, end: start }: Varint): number {
-  switch (tag & 7) {
-    case 0:
-      return readVarint(payload, start).end - start;
-    case 1:
-      return 8;
-    case 2: {
-      const { value, end } = readVarint(payload, start);
-      return end - start + value;
-    }
-    case 5:
-      return 4;
-    default:
-      throw notHealth();
-  }
-}
-
-function notHealth(): RangeError {
-  return new RangeError('no message of grpc.health.v1');
-}
-
-interface Varint {
-  readonly value: number;
-  /** The offset behind it. */
-  readonly end: number;
-}
-
-function readVarint(bytes: Buffer, offset: number): Varint {
-  let value = 0;
-  let factor = 1;
-  for (let end = offset; end < bytes.length && end < offset + 10; ) {
-    const byte = bytes[end++]!;
-    value += (byte & 0x7f) * factor;
-    factor *= 128;
-    if (byte < 128) return { value, end };
-  }
-  throw notHealth();
-}
-
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...bytes, rest];
-    bytes.push((rest % 128) | 128);
-  }
+function readMessage(
+  payload: Buffer,
+  visit: (field: number, type: number, start: number, end: number) => void,
+): void {
+  const isMessage = readFields(payload, 0, payload.length, (field, type, start, end) => {
+    visit(field, type, start, end);
+    return true;
+  });
+  if (!isMessage) throw new RangeError('no message of grpc.health.v1');
 }
