@@ -43,6 +43,7 @@ export {
   type ProtobufjsType,
   protobufCodec,
 } from './grpc/codec.js';
+export type { BadRequest, ErrorInfo, FieldViolation, RetryInfo } from './grpc/error-details.js';
 export {
   encodeMessage,
   FramingError,
@@ -60,6 +61,12 @@ export {
 export { protobufInteger, protobufString } from './grpc/protobuf-field.js';
 export { MessageScanner } from './grpc/scanner.js';
 export { Code, StatusError, type StatusErrorJson } from './grpc/status.js';
+export {
+  type EncodedDetail,
+  readStatusDetails,
+  type StatusDetails,
+  withStatusDetails,
+} from './grpc/status-details.js';
 export type { ListenAddress } from './port/address.js';
 export type { HeaderList } from './port/headers.js';
 export type { PeerCertificate, SubjectAltName } from './port/peer-certificate.js';
