@@ -1,4 +1,5 @@
 export { CallContext, incomingToOutgoing } from './call/context.js';
+export { ContextKey } from './call/context-key.js';
 export type {
   AttemptOutcome,
   CallObserver,

@@ -89,9 +89,12 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       'withDeadline',
       'withTimeout',
       'withSignal',
+      'value',
+      'withValue',
       'toJSON',
     ],
   ],
+  ContextKey: ['call/context-key', ['name', 'protected readonly typed', 'constructor']],
   StatusError: [
     'grpc/status',
     [

@@ -7,11 +7,13 @@ import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificat
 import { shownAs } from '../port/shown.js';
 import { Cancellation } from './cancellation.js';
 import { now } from './clock.js';
+import { type ContextKey, type ContextValues, valueIn } from './context-key.js';
 import { checkedMethod } from './method.js';
 
 /**
- * What a call carries besides its messages: metadata, deadline, cancellation, and who is calling. The `with…`
- * methods derive a context from it, for a destination; they change nothing in the original.
+ * What a call carries besides its messages: metadata, deadline, cancellation, who is calling, and values of the
+ * application's own. The `with…` methods derive a context from it, for a destination, or for what an interceptor hands on by
+ * `next(context)`; they change nothing in the original.
  */
 export class CallContext {
   /** `/service/method`. */
@@ -25,6 +27,7 @@ export class CallContext {
   /** @internal What {@link withSignal} added to the incoming call's own cancellation. */
   readonly ownSignals: readonly AbortSignal[];
   readonly #shared: SharedState;
+  readonly #values: ContextValues | undefined;
   #metadata: Metadata | undefined;
   #signal: AbortSignal | undefined;
 
@@ -36,6 +39,7 @@ export class CallContext {
     shared: SharedState,
     metadata: Metadata | undefined,
     ownSignals: readonly AbortSignal[],
+    values: ContextValues | undefined,
   ) {
     this.method = method;
     this.headers = headers;
@@ -44,6 +48,7 @@ export class CallContext {
     this.ownSignals = ownSignals;
     this.#shared = shared;
     this.#metadata = metadata;
+    this.#values = values;
   }
 
   /** @internal For the server; derive others from it. */
@@ -54,7 +59,7 @@ export class CallContext {
     deadline: number | undefined,
   ): CallContext {
     const shared = new SharedState(deadline);
-    return new CallContext(method, headers, socket, deadline, shared, undefined, NO_SIGNALS);
+    return new CallContext(method, headers, socket, deadline, shared, undefined, NO_SIGNALS, undefined);
   }
 
   /** The metadata: the client's, made from the header list when first asked for, or what replaced it. */
@@ -66,6 +71,11 @@ export class CallContext {
   /** @internal Whether a value is a context, and not something made to look like one. */
   static is(value: unknown): value is CallContext {
     return typeof value === 'object' && value !== null && #shared in value;
+  }
+
+  /** @internal Whether a value is a context of the same call as this one. */
+  isOfSameCall(value: unknown): value is CallContext {
+    return typeof value === 'object' && value !== null && #shared in value && value.#shared === this.#shared;
   }
 
   /** @internal Whether {@link metadata} may differ from the header list. */
@@ -140,6 +150,22 @@ export class CallContext {
     return this.#derive({ ownSignals: [...this.ownSignals, signal] });
   }
 
+  /** The value that {@link withValue} has set by this key, the last one if several did; undefined if none has. */
+  value<T>(key: ContextKey<T>): T | undefined {
+    return valueIn(this.#values, key);
+  }
+
+  /**
+   * The same call with a value of the application's: who is calling, say. All contexts that are derived from the new one
+   * have it, too; nothing of it is sent to anybody.
+   *
+   * @throws TypeError for what is no key
+   */
+  withValue<T>(key: ContextKey<T>, value: NoInfer<T>): CallContext {
+    if (typeof key !== 'object' || key === null) throw new TypeError('a key must be a ContextKey');
+    return this.#derive({ values: { key, value, before: this.#values } });
+  }
+
   /** For logs: the method, who calls whom, the deadline, and the metadata as {@link Metadata.toJSON}. */
   toJSON(): object {
     const { method, authority, deadline } = this;
@@ -173,6 +199,7 @@ export class CallContext {
       this.#shared,
       changed.metadata ?? this.#metadata,
       changed.ownSignals ?? this.ownSignals,
+      changed.values ?? this.#values,
     );
   }
 }
@@ -186,6 +213,7 @@ interface Changes {
   readonly deadline?: number;
   readonly metadata?: Metadata;
   readonly ownSignals?: readonly AbortSignal[];
+  readonly values?: ContextValues;
 }
 
 /** What is wrong with a value that was given as a context, and is none, or another copy's of this package. */

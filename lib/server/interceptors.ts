@@ -1,3 +1,4 @@
+import type { CallContext } from '../call/context.js';
 import type { Failure } from '../call/outcome.js';
 import { StatusError } from '../grpc/status.js';
 import type { StreamHandler, StreamInterceptor } from './handler.js';
@@ -49,9 +50,11 @@ async function intercept(
   let outcome: Promise<void> | undefined;
   let running = false;
   let returned = false;
-  const next = (): Promise<void> => {
+  const next = (context?: CallContext): Promise<void> => {
     if (outcome !== undefined) return refuse('next() has been called already: a call is handled once');
     if (returned) return refuse('next() after the interceptor has ended the call');
+    // Not as a rejection: who does not wait for it must not end the call OK without its handler.
+    if (context !== undefined) stream.context = context;
     running = true;
     outcome = inner().finally(() => {
       running = false;

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
-import { CallContext, notAContext } from '../call/context.js';
+import { type CallContext, notAContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
 import { EndWatch } from '../call/end-watch.js';
 import type { Failure } from '../call/outcome.js';
@@ -119,9 +119,9 @@ export class ServerCall
     return this.#context;
   }
 
-  /** @throws TypeError for anything but a context: the end of the call could not be told by it */
+  /** @throws TypeError for anything but a context of this call: its end could not be told by that */
   set context(context: CallContext) {
-    if (!CallContext.is(context)) throw notAContext("a call's context", context);
+    if (!this.#context.isOfSameCall(context)) throw notAContext("a call's own context", context);
     this.#context = context;
     // Of a call that is proxied the destinations watch what they were given.
     if (!this.#finished && !this.isProxied && !this.endsWith(context)) this.#watch(context);

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import t from 'tap';
 import { now } from '../../lib/call/clock.js';
 import { CallContext } from '../../lib/call/context.js';
-import { Code, StatusError } from '../../lib/index.js';
+import { Code, ContextKey, Metadata, StatusError } from '../../lib/index.js';
 
 const MINUTE = 60_000;
 
@@ -83,4 +83,30 @@ t.test('a signal has one listener of all calls together, and none once they have
   shared.abort();
   t.equal(last.aborted, true);
   t.same(new Set(signals.map(({ aborted }) => aborted)), new Set([false]));
+});
+
+t.test('a value is found by its key, in what is derived from where it was set', async (t) => {
+  const [user, other] = [new ContextKey<{ name: string }>('user'), new ContextKey<number>('user')];
+  const call = context();
+  const anna = call.withValue(user, { name: 'Anna' });
+  const derived = anna
+    .withTimeout(MINUTE)
+    .withMethod('/other.Service/Method')
+    .withMetadata(new Metadata())
+    .withSignal(new AbortController().signal)
+    .withValue(other, 7);
+  // Without a cast.
+  const name: string | undefined = derived.value(user)?.name;
+  const number: number | undefined = derived.value(other);
+  t.strictSame([name, number], ['Anna', 7]);
+  t.strictSame([call.value(user), anna.value(other)], [undefined, undefined]);
+  const bert = derived.withValue(user, { name: 'Bert' });
+  t.strictSame([bert.value(user)?.name, derived.value(user)?.name, bert.value(other)], ['Bert', 'Anna', 7]);
+  // @ts-expect-error: a key is no key of another type
+  const wrong: ContextKey<string> = other;
+  // @ts-expect-error: nor does it take a value of another
+  t.strictSame(call.withValue(wrong, 8).value(other), 8);
+  for (const nonsense of [undefined, null, 'user', Symbol('user')]) {
+    t.throws(() => call.withValue(nonsense as unknown as ContextKey<number>, 1), TypeError);
+  }
 });
