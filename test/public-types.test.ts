@@ -35,6 +35,7 @@ const MEMBERS: Record<string, readonly [file: string, members: readonly string[]
       '[Symbol.asyncIterator]',
       'sendHeader',
       'sendMessage',
+      'setHeader',
       'setTrailer',
     ],
   ],

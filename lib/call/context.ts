@@ -217,8 +217,8 @@ interface Changes {
 }
 
 /** What is wrong with a value that was given as a context, and is none, or another copy's of this package. */
-export function notAContext(role: string, value: unknown): TypeError {
-  const what = `a CallContext, as withMetadata() and the like make${ofAnotherCopy(value, 'CallContext')}`;
+export function notAContext(role: string, value: unknown, which = 'a CallContext'): TypeError {
+  const what = `${which}, as withMetadata() and the like make${ofAnotherCopy(value, 'CallContext')}`;
   return new TypeError(`${role} must be ${what}`);
 }
 

@@ -43,9 +43,17 @@ export interface StreamParameters {
   readonly route?: string | undefined;
   /**
    * Changes the metadata of the response headers before the client gets them, also of an answer that has none but a
-   * status (Trailers-Only); not that of trailers. If it throws, that is a process warning, and there is no metadata.
+   * status (Trailers-Only). If it throws, that is a process warning, and there is no metadata.
    */
   readonly editResponseHeaders?: ((metadata: Metadata) => void) | undefined;
+  /**
+   * Changes the metadata of the trailers before the client gets them, whatever has ended the call; of a Trailers-Only answer
+   * after {@link editResponseHeaders}. Code and message stay as they are. If it throws, that is a process warning, and
+   * there is no metadata.
+   *
+   * @param error what the call has failed with; undefined for OK
+   */
+  readonly editResponseTrailers?: ((metadata: Metadata, error: StatusError | undefined) => void) | undefined;
 }
 
 /**

@@ -9,6 +9,6 @@ export function keepTrailers(call: ServerCall, trailers: HeaderList, failure: Fa
   // Only a Trailers-Only response has one there.
   if (contentType !== undefined) call.responseContentType = contentType;
   if (failure === undefined) {
-    call.setTrailerList(trailers[0]?.startsWith(':') ? trailersOf(trailers) : trailers);
+    call.trailers = trailers[0]?.startsWith(':') ? trailersOf(trailers) : trailers;
   }
 }

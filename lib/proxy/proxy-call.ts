@@ -22,6 +22,7 @@ import { DirectorTimer } from './director-timer.js';
 import { callEnded, failureOfSecondary, reasonOfDirector, reasonOfRequest } from './failures.js';
 import { RequestFanout } from './fanout.js';
 import { finalizeLate, runFinalizer } from './finalizer.js';
+import { letEditResponse } from './given-hooks.js';
 import type { MemberBytes } from './member-bytes.js';
 import { DIRECTING, type Phase, SETTLED, STATES } from './phase.js';
 import { decisiveFailure } from './precedence.js';
@@ -266,9 +267,9 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   #createStreams(parameters: StreamParameters): void {
-    const { primary, secondaries, callOptions = {}, editResponseHeaders } = parameters;
-    if ((this.#finalizer ?? editResponseHeaders) !== undefined) this.#call.captureScope();
-    this.#call.editResponseHeaders = editResponseHeaders;
+    const { primary, secondaries, callOptions = {} } = parameters;
+    if (this.#finalizer !== undefined) this.#call.captureScope();
+    letEditResponse(this.#call, parameters);
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
     this.#primary = this.#createStream(primary, callOptions, PRIMARY);
     if (secondaries !== undefined) this.#createSecondaries(secondaries, callOptions);

@@ -34,6 +34,16 @@ export function endedByInterceptor(): Failure {
   return cancelled('an interceptor has ended the call', 'interceptor');
 }
 
+/** What is thrown for response headers that come too late. */
+export function headersAreSent(): Error {
+  return new Error('response headers have been sent already');
+}
+
+/** What a handler fails with that would proxy a call which is somebody's already. */
+export function notProxied(why: string): StatusError {
+  return new StatusError(Code.INTERNAL, `the call cannot be proxied: ${why}`);
+}
+
 /** An error's trailers, whatever an application's own subclass makes of them. */
 export function trailersOfError(error: StatusError): HeaderList {
   try {

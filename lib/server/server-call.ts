@@ -1,13 +1,12 @@
 import { AsyncResource } from 'node:async_hooks';
-import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { type CallContext, notAContext } from '../call/context.js';
 import { DeadlineTimer } from '../call/deadline.js';
-import { EndWatch } from '../call/end-watch.js';
+import type { EndWatch } from '../call/end-watch.js';
 import type { Failure } from '../call/outcome.js';
 import { WaitingSenders } from '../call/waiting-senders.js';
 import { encodeMessage, type Message } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
-import { Code, StatusError } from '../grpc/status.js';
+import type { StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
 import { ErrorCode } from '../port/error-code.js';
 import { appendHeaders, chargedSize, type HeaderList, headerValue } from '../port/headers.js';
@@ -17,16 +16,19 @@ import {
   deadlineOfCall,
   endedByInterceptor,
   failureOfReset,
+  headersAreSent,
+  notProxied,
   tooMuchHeld,
   trailersOfError,
 } from './call-failures.js';
 import type { CallObservation, ObservedCall } from './call-observation.js';
-import { editedHeaders } from './edited-headers.js';
+import { watchContext } from './context-watch.js';
 import { HeldRequest, takePeeked } from './held-request.js';
 import type { Linked } from './linked-list.js';
 import { MessageReader } from './message-reader.js';
 import { type PeekOptions, requestTaken } from './peeker.js';
 import type { RequestConsumer } from './request-consumer.js';
+import { ResponseEdits } from './response-edits.js';
 import { responseHeaders } from './response-headers.js';
 import type { ServerStream } from './server-stream.js';
 import type { Straggler } from './straggler.js';
@@ -69,8 +71,8 @@ export class ServerCall
   isObserved = false;
   /** What observers see of it, if there are any. */
   observation: CallObservation | undefined;
-  /** Changes the metadata of the response headers. */
-  editResponseHeaders: ((metadata: Metadata) => void) | undefined;
+  /** The trailers of a call that ends OK, `grpc-status` included. */
+  trailers: HeaderList | undefined;
   /** The client has sent what is no request, or a message that is too long. */
   isSpoilt = false;
   previous: ServerCall | undefined;
@@ -89,7 +91,7 @@ export class ServerCall
   #isHopeless = false;
   #held: HeldBytes | undefined;
   readonly #heldFields: number;
-  #trailers: HeaderList | undefined;
+  #edits: ResponseEdits | undefined;
   #outcomeListener: ((failure: Failure | undefined) => void) | undefined;
   #scope: AsyncResource | undefined;
 
@@ -121,7 +123,8 @@ export class ServerCall
 
   /** @throws TypeError for anything but a context of this call: its end could not be told by that */
   set context(context: CallContext) {
-    if (!this.#context.isOfSameCall(context)) throw notAContext("a call's own context", context);
+    if (!this.#context.isOfSameCall(context))
+      throw notAContext("a call's context", context, 'a CallContext of its own');
     this.#context = context;
     // Of a call that is proxied the destinations watch what they were given.
     if (!this.#finished && !this.isProxied && !this.endsWith(context)) this.#watch(context);
@@ -167,7 +170,7 @@ export class ServerCall
 
   sendHeader(metadata: Metadata = new Metadata()): void {
     this.#checkAnswersHere();
-    if (this.headersSent) throw new Error('response headers have been sent already');
+    if (this.headersSent) throw headersAreSent();
     if (this.#finished) throw this.cancelled ?? new Error('the call has ended');
     const headers = responseHeaders(this.responseContentType, true);
     this.sendHeaderList(appendHeaders(headers, metadata.toHeaders()));
@@ -186,8 +189,13 @@ export class ServerCall
     if (this.cancelled !== undefined) throw this.cancelled;
   }
 
+  setHeader(metadata: Metadata): void {
+    if (this.headersSent) throw headersAreSent();
+    this.edits.addHeaders(metadata.toHeaders());
+  }
+
   setTrailer(metadata: Metadata): void {
-    this.#trailers = appendHeaders(['grpc-status', '0'], metadata.toHeaders());
+    this.edits.addTrailers(metadata.toHeaders());
   }
 
   // What follows is the server's and the proxy's: `ServerStream` does not show it.
@@ -200,15 +208,9 @@ export class ServerCall
    */
   giveTo(proxy: RequestConsumer): Buffer | undefined {
     if (this.isProxied || this.consumer instanceof MessageReader) {
-      const taken = this.isProxied ? 'it is proxied already' : 'its messages have been read here';
-      throw new StatusError(Code.INTERNAL, `the call cannot be proxied: ${taken}`);
+      throw notProxied(this.isProxied ? 'it is proxied already' : 'its messages have been read here');
     }
-    if (this.headersSent) {
-      throw new StatusError(
-        Code.INTERNAL,
-        'the call cannot be proxied: its response headers have been sent here',
-      );
-    }
+    if (this.headersSent) throw notProxied('its response headers have been sent here');
     const peeked = takePeeked(this.consumer);
     this.consumer = proxy;
     this.owner.observe(this);
@@ -236,14 +238,18 @@ export class ServerCall
     this.#stream.resume();
   }
 
-  /** Sends response headers as they are, pseudo-header fields included. */
+  /** What the application changes of the response, whoever makes it. */
+  get edits(): ResponseEdits {
+    this.#edits ??= new ResponseEdits(this);
+    return this.#edits;
+  }
+
+  /** Sends response headers, pseudo-header fields included, as they are unless the application changes them. */
   sendHeaderList(headers: HeaderList): void {
-    // Also by who edits them: they must not come behind the status.
-    const edited = this.#finished ? headers : editedHeaders(headers, this);
     if (this.#finished) return;
-    this.headersSent = true;
-    this.observation?.onResponseHeaders();
-    this.#stream.sendHeaders(edited, false);
+    const edited = this.#edits === undefined ? headers : this.#edits.headers(headers);
+    // Also by who edits them: they must not come behind the status.
+    if (!this.#finished) this.#sendHeaders(edited);
   }
 
   /** Sends DATA; false: hold back until `onDrain`. */
@@ -253,11 +259,6 @@ export class ServerCall
     const hasRoom = this.#stream.sendData(chunk, false);
     if (!hasRoom) this.#isBlocked = true;
     return hasRoom;
-  }
-
-  /** Sets the trailers for a call that ends OK as they are, `grpc-status` included. */
-  setTrailerList(trailers: HeaderList): void {
-    this.#trailers = trailers;
   }
 
   /** Keeps the async context of now, for {@link inScope}: later, another call's frames may be at work. */
@@ -329,6 +330,12 @@ export class ServerCall
     this.consumer?.onDrain();
   }
 
+  #sendHeaders(headers: HeaderList): void {
+    this.headersSent = true;
+    this.observation?.onResponseHeaders();
+    this.#stream.sendHeaders(headers, false);
+  }
+
   #checkAnswersHere(): void {
     if (this.isProxied) throw new Error('the call is proxied: its response comes from the primary');
   }
@@ -341,13 +348,7 @@ export class ServerCall
   #watch(context: CallContext): void {
     this.#watched = context;
     this.#endWatch?.stop();
-    // The client's deadline has a timer.
-    const deadline = context.deadline === this.deadline ? undefined : context.deadline;
-    this.#endWatch = new EndWatch(
-      { signals: context.ownSignals, deadline },
-      () => this.#endEarly({ error: deadlinePassed(), reason: 'deadline' }, true),
-      () => this.#endEarly({ error: cancelledByContext(), reason: 'interceptor' }, true),
-    );
+    this.#endWatch = watchContext(context, this.deadline, (failure) => this.#endEarly(failure, true));
   }
 
   #endEarly(failure: Failure, isClientThere: boolean): void {
@@ -375,15 +376,16 @@ export class ServerCall
   }
 
   #sendStatus(error: StatusError | undefined): void {
-    const trailers = error === undefined ? (this.#trailers ?? ['grpc-status', '0']) : trailersOfError(error);
+    const edits = this.#edits;
+    let list = error === undefined ? (this.trailers ?? ['grpc-status', '0']) : trailersOfError(error);
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
-    const list = this.headersSent
-      ? trailers
-      : appendHeaders(
-          responseHeaders(this.responseContentType, this.consumer instanceof MessageReader),
-          trailers,
-        );
-    this.#stream.sendHeaders(this.headersSent ? list : editedHeaders(list, this), true);
+    const isOnly = !this.headersSent && !edits?.addsHeaders;
+    if (!this.headersSent) {
+      const headers = responseHeaders(this.responseContentType, this.consumer instanceof MessageReader);
+      if (isOnly) list = appendHeaders(headers, list);
+      else this.#sendHeaders(edits!.headers(headers));
+    }
+    this.#stream.sendHeaders(edits === undefined ? list : edits.trailers(list, error, isOnly), true);
     // Else the rest of the request would keep the stream, and the client, busy. A no-op after half-close.
     this.#stream.reset(ErrorCode.NO_ERROR);
   }

@@ -8,7 +8,8 @@ import type { PeekOptions } from './peeker.js';
  * One call, as handlers and interceptors see it.
  *
  * A handler reads the messages by async iteration, answers with {@link sendHeader}, {@link sendMessage} and
- * {@link setTrailer}, and ends the call by returning, or by throwing a `StatusError`.
+ * {@link setTrailer}, and ends the call by returning, or by throwing a `StatusError`. What {@link setHeader} and
+ * {@link setTrailer} add also goes with a backend's answer: before `next()`, or from anywhere while the call runs.
  */
 export interface ServerStream extends AsyncIterable<Buffer> {
   /**
@@ -56,6 +57,18 @@ export interface ServerStream extends AsyncIterable<Buffer> {
    */
   sendMessage(payload: Uint8Array): Promise<void>;
 
-  /** Sets the metadata of the trailers, for a call that ends OK; a `StatusError` brings its own. */
+  /**
+   * Adds metadata to the response headers, behind what they have: a backend's, where the call is proxied, or those of
+   * {@link sendHeader}. Several calls add to each other. A call that would have had none before its status (Trailers-Only)
+   * gets response headers by that.
+   *
+   * @throws Error if they have been sent. Without effect once the call has ended
+   */
+  setHeader(metadata: Metadata): void;
+
+  /**
+   * Adds metadata to the trailers, behind what they have: a backend's, where the call is proxied, and those of a
+   * `StatusError`, whatever ends the call. Several calls add to each other. Without effect once the call has ended.
+   */
   setTrailer(metadata: Metadata): void;
 }

@@ -51,8 +51,8 @@ export function compareWithin(
 }
 
 function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): StreamParameters {
-  const { primary, secondaries, shadows, requestFinalizer, callOptions, route, editResponseHeaders } =
-    parameters;
+  const { primary, secondaries, shadows, requestFinalizer, callOptions, route } = parameters;
+  const { editResponseHeaders, editResponseTrailers } = parameters;
   // By name, here and below: they may be objects with accessors. The types see to it that none is forgotten.
   const copy: Record<keyof StreamParameters, unknown> = {
     primary: watched(primary, (_, observer) => new PrimaryWatch(calls, observer)),
@@ -62,6 +62,7 @@ function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): 
     callOptions,
     route,
     editResponseHeaders,
+    editResponseTrailers,
   };
   return calls.others === 0 ? parameters : (copy as unknown as StreamParameters);
 }
