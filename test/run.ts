@@ -31,11 +31,11 @@ async function run(file: string): Promise<void> {
   const start = performance.now();
   const child = spawn(process.execPath, ['--enable-source-maps', join(import.meta.dirname, file)], {
     env: { ...process.env, TAP: '1', TAP_TIMEOUT: String(TIMEOUT_SECONDS) },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   const timer = setTimeout(() => child.kill('SIGKILL'), (TIMEOUT_SECONDS + LAST_WORDS_SECONDS) * 1000);
   const closed = once(child, 'close');
-  const said = await text(child.stdout);
+  const [said, warned] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code, signal] = await closed;
   clearTimeout(timer);
   // tap's last words, which a process that was ended before has none of: `# { total: 12, pass: 11, skip: 1 }`.
@@ -50,7 +50,7 @@ async function run(file: string): Promise<void> {
     return;
   }
   failed.push(file);
-  console.log(said);
+  console.log(said, warned);
   console.log(
     `not ok ${file} (${signal ?? `exit code ${code}`}; ${summary ?? 'it did not say how it ended'}; ${time})`,
   );
