@@ -138,13 +138,10 @@ export class StatusError extends Error {
   #shown(): Error {
     const shown = new Error();
     Object.setPrototypeOf(shown, Object.getPrototypeOf(this));
-    for (const [name, own] of Object.entries(Object.getOwnPropertyDescriptors(this))) {
-      // Nothing that might do something is called.
-      if ('value' in own) Object.defineProperty(shown, name, own);
-    }
     const trailers = this.#shownTrailers();
     const [name, message, stack] = [nameOf(this), textOf(this), this.stack as unknown];
     Object.defineProperties(shown, {
+      ...Object.getOwnPropertyDescriptors(this),
       name: { value: name, enumerable: false },
       message: { value: message, enumerable: false },
       stack: { value: typeof stack === 'string' ? stack : `${name}: ${message}`, enumerable: false },
