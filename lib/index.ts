@@ -97,6 +97,7 @@ export {
   registerStreamHandlers,
   transparentHandler,
 } from './proxy/handler.js';
+export type { RequestObserver } from './proxy/request-observer.js';
 export type { ResponseObserver } from './proxy/response-observer.js';
 export type { StreamHandler, StreamInterceptor } from './server/handler.js';
 export type { StreamHandlers } from './server/handlers.js';

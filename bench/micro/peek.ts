@@ -23,6 +23,7 @@ export function registerPeek(): void {
       const peeker = new Peeker(nowhere, [], PROXY_DEFAULTS);
       const peeked = peeker.peek();
       peeker.push(small);
+      peeker.end();
       do_not_optimize(await peeked);
       do_not_optimize(peeker.take());
     });
@@ -33,6 +34,7 @@ export function registerPeek(): void {
       for (let offset = 0; offset < large.length; offset += 16 * 1024) {
         peeker.push(large.subarray(offset, offset + 16 * 1024));
       }
+      peeker.end();
       do_not_optimize(await peeked);
       do_not_optimize(peeker.take());
     });

@@ -126,7 +126,7 @@ export class HealthService {
 
 /** @throws StatusError INTERNAL for what is no request of grpc.health.v1 */
 async function serviceOf(stream: ServerStream): Promise<string> {
-  const [message] = await stream.peek(1, { inflate: true });
+  const [message] = await stream.peek();
   try {
     // As in all of protobuf, a message without a field is empty, and so is its payload.
     if (message !== undefined) return decodeHealthCheckRequest(message.payload);

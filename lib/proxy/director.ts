@@ -5,6 +5,7 @@ import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import type { StreamPeeker } from '../server/peeker.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
+import type { RequestObserver } from './request-observer.js';
 import type { ResponseObserver } from './response-observer.js';
 
 /**
@@ -41,6 +42,8 @@ export interface StreamParameters {
   readonly callOptions?: CallOptions | undefined;
   /** A name for the way that the call takes, which its outcome has: for metrics and logs. */
   readonly route?: string | undefined;
+  /** Sees the messages that the client sends; by default nobody does. */
+  readonly requestObserver?: RequestObserver | undefined;
   /**
    * Changes the metadata of the response headers before the client gets them, also of an answer that has none but a
    * status (Trailers-Only). If it throws, that is a process warning, and there is no metadata.

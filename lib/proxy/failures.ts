@@ -5,13 +5,15 @@ import { Refusal } from './refusal.js';
 /** Whose fault it is that a request could not be read. */
 export function reasonOfRequest({ code }: StatusError): FailureReason {
   if (code === Code.DEADLINE_EXCEEDED) return 'deadline';
+  // An encoding that is not known.
+  if (code === Code.UNIMPLEMENTED) return 'rejected';
   return code === Code.RESOURCE_EXHAUSTED ? 'limit' : 'client_protocol';
 }
 
-/** Whose fault it is that a director has thrown. @param peekFailure what its peeks were rejected with */
-export function reasonOfDirector(error: StatusError, peekFailure: Error | undefined): FailureReason {
+/** Whose fault it is that a director has thrown. @param isOfPeek whether its peeks were rejected with that */
+export function reasonOfDirector(error: StatusError, isOfPeek: boolean): FailureReason {
   if (error instanceof Refusal) return error.reason;
-  return error === peekFailure ? reasonOfRequest(error) : 'director';
+  return isOfPeek ? reasonOfRequest(error) : 'director';
 }
 
 /** What a call fails with for a secondary's failure. */

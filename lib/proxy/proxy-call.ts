@@ -1,4 +1,4 @@
-import { warn, whenSettled } from '../call/hooks.js';
+import { warn } from '../call/hooks.js';
 import type { RunningCallState } from '../call/observer.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
@@ -8,6 +8,7 @@ import type { HeaderList } from '../port/headers.js';
 import { Peeker } from '../server/peeker.js';
 import type { RequestConsumer } from '../server/request-consumer.js';
 import type { ServerCall } from '../server/server-call.js';
+import { askDirector } from './ask-director.js';
 import type { PROXY_DEFAULTS } from './defaults.js';
 import { type DestinationOwner, DestinationStream } from './destination-stream.js';
 import {
@@ -18,17 +19,18 @@ import {
   type StreamDirector,
   type StreamParameters,
 } from './director.js';
-import { DirectorTimer } from './director-timer.js';
+import type { DirectorTimer } from './director-timer.js';
 import { callEnded, failureOfSecondary, reasonOfDirector, reasonOfRequest } from './failures.js';
 import { RequestFanout } from './fanout.js';
 import { finalizeLate, runFinalizer } from './finalizer.js';
-import { letEditResponse } from './given-hooks.js';
+import { takeHooks } from './given-hooks.js';
 import type { MemberBytes } from './member-bytes.js';
 import { DIRECTING, type Phase, SETTLED, STATES } from './phase.js';
 import { decisiveFailure } from './precedence.js';
 import { keepTrailers } from './primary-trailers.js';
 import { Quorum } from './quorum.js';
 import { Refusal } from './refusal.js';
+import type { RequestObservation } from './request-observation.js';
 import { MEMBER, PRIMARY, type Role, SECONDARY } from './role.js';
 import { Shadows } from './shadows.js';
 
@@ -44,6 +46,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   #phase: Phase = DIRECTING;
   /** Of the request; made when the director has answered. */
   #scanner: MessageScanner | undefined;
+  #observation: RequestObservation | undefined;
   #finalizer: StreamParameters['requestFinalizer'];
   readonly #streams: DestinationStream[] = [];
   #primary: DestinationStream | undefined;
@@ -79,7 +82,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   get messagesReceived(): number {
-    return this.#scanner?.messages ?? 0;
+    // Of a request that went nowhere what was held counts.
+    return Math.max(this.#scanner?.messages ?? 0, this.#peeker.messages);
   }
 
   get messagesSent(): number {
@@ -97,32 +101,11 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   /** Asks the director, and goes where it says. */
   direct(director: StreamDirector): void {
     if (this.#clientFailure !== undefined) {
-      this.#refuse(this.#clientFailure);
+      this.refuse(this.#clientFailure);
       return;
     }
-    const { context } = this.#call;
-    let answer: StreamParameters | Promise<StreamParameters>;
-    let isAnswer: boolean;
-    try {
-      answer = director(context, context.method, this.#peeker);
-      isAnswer = isParameters(answer);
-    } catch (error) {
-      this.#refuseFor(error);
-      return;
-    }
-    if (isAnswer) {
-      this.open(answer as StreamParameters);
-    } else {
-      // A promise, or something like one; or nonsense.
-      this.#directorTimer = new DirectorTimer(this.#limits.directorTimeoutMilliseconds, (error) =>
-        this.#refuse({ error, reason: 'director' }),
-      );
-      void whenSettled(
-        answer,
-        (parameters) => this.open(parameters),
-        (error) => this.#refuseFor(error),
-      );
-    }
+    const { directorTimeoutMilliseconds } = this.#limits;
+    this.#directorTimer = askDirector(director, this.#call, this.#peeker, directorTimeoutMilliseconds, this);
   }
 
   /** Opens the streams to all destinations. */
@@ -146,6 +129,24 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       this.#primaryFailure = { error: StatusError.from(error), reason: 'director' };
     }
     this.#settle();
+  }
+
+  /** The director has thrown this. */
+  refuseFor(thrown: unknown): void {
+    this.#directorTimer?.stop();
+    if (this.#isSettled) return;
+    const error = StatusError.from(thrown);
+    if (error instanceof Refusal) this.route = error.route;
+    this.refuse(
+      this.#clientFailure ?? { error, reason: reasonOfDirector(error, this.#peeker.hasFailedWith(error)) },
+    );
+  }
+
+  /** No destination is contacted. */
+  refuse(failure: Failure): void {
+    this.#phase = SETTLED;
+    this.#peeker.refuse();
+    this.#tell(failure);
   }
 
   onOpen(stream: DestinationStream): void {
@@ -251,25 +252,10 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
     return this.#phase.name === 'settled';
   }
 
-  #refuseFor(thrown: unknown): void {
-    this.#directorTimer?.stop();
-    if (this.#isSettled) return;
-    const error = StatusError.from(thrown);
-    if (error instanceof Refusal) this.route = error.route;
-    this.#refuse(this.#clientFailure ?? { error, reason: reasonOfDirector(error, this.#peeker.failure) });
-  }
-
-  /** No destination is contacted. */
-  #refuse(failure: Failure): void {
-    this.#phase = SETTLED;
-    this.#peeker.take();
-    this.#tell(failure);
-  }
-
   #createStreams(parameters: StreamParameters): void {
     const { primary, secondaries, callOptions = {} } = parameters;
     if (this.#finalizer !== undefined) this.#call.captureScope();
-    letEditResponse(this.#call, parameters);
+    this.#observation = takeHooks(this.#call, parameters);
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);
     this.#primary = this.#createStream(primary, callOptions, PRIMARY);
     if (secondaries !== undefined) this.#createSecondaries(secondaries, callOptions);
@@ -343,6 +329,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     fanout.push(chunk);
+    this.#observation?.push(chunk);
   }
 
   #onRoom(stream: DestinationStream): void {
@@ -358,6 +345,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     fanout.end();
+    this.#observation?.end(undefined);
   }
 
   /** The request is no sequence of messages, or one is too long. */
@@ -382,6 +370,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       else for (const stream of this.#streams) stream.cancel(failure ?? callEnded());
     }
     this.#shadows?.leave(isComplete, failure ?? callEnded());
+    this.#observation?.end(isComplete ? undefined : (failure ?? callEnded()).error);
     if (this.#finalizer === undefined) {
       this.#tell(failure);
       return;

@@ -10,7 +10,6 @@ export function takePeeked(consumer: RequestConsumer | undefined): Buffer | unde
 
 /** The beginning of a request that somebody has peeked at, until somebody takes it. */
 export class HeldRequest implements RequestConsumer {
-  readonly messagesReceived = 0;
   readonly messagesSent = 0;
   readonly state = 'handling';
   readonly route = undefined;
@@ -20,6 +19,10 @@ export class HeldRequest implements RequestConsumer {
 
   constructor(call: PeekedCall, headers: HeaderList, maxPeekBytes: number) {
     this.peeker = new Peeker(call, headers, { maxPeekBytes, peekTimeoutMilliseconds: Infinity });
+  }
+
+  get messagesReceived(): number {
+    return this.peeker.messages;
   }
 
   onData(chunk: Buffer): void {
@@ -37,8 +40,8 @@ export class HeldRequest implements RequestConsumer {
   }
 
   onFinished(): void {
-    this.peeker.drop();
     // Nothing more will come for a peek that waits.
     this.peeker.fail(new Error('the call has ended'));
+    this.peeker.drop();
   }
 }

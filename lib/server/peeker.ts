@@ -1,6 +1,5 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { PayloadAssembler } from '../grpc/assembler.js';
-import { decompress } from '../grpc/compression.js';
 import { type Message, PREFIX_LENGTH } from '../grpc/framing.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
@@ -8,6 +7,9 @@ import type { HeldBytes } from '../port/account.js';
 import { brand } from '../port/brand.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
+import { awaitEndOfTurn } from './end-of-turn.js';
+import { InflatedMessages } from './inflated-messages.js';
+import { rejected, WaitingPeek } from './waiting-peek.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
@@ -20,42 +22,39 @@ export class InvalidPeekCountError extends RangeError {
 
 brand(InvalidPeekCountError, 'InvalidPeekCountError');
 
-/** How {@link StreamPeeker.peek} treats the messages. */
+/** How {@link StreamPeeker.peek} looks. */
 export interface PeekOptions {
-  /** Inflates compressed messages (gzip, deflate) within the peek limit. Default false: as they are. */
+  /**
+   * False gives compressed messages as they came, their `compressed` flag set; by default they are inflated (gzip, deflate)
+   * within the peek limit. What the destinations get is as it came in either case.
+   */
   readonly inflate?: boolean | undefined;
+  /** Rejects the peek with its reason when it aborts; the call goes on, and can be peeked at again. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Lets a director look at the first messages of a call. They are not consumed. */
 export interface StreamPeeker {
   /**
+   * Whether the client is known to have half-closed: {@link peek} gives what there is then, without waiting. False says no
+   * more than that its half-close has not come so far. A peek is answered only when what came together with its last
+   * message has been read, and clients send a unary request and its half-close together as a rule. So this one is unary:
+   * `(await peeker.peek()).length === 1 && peeker.ended && (await peeker.peek(2)).length === 1`. Stays as it is once the
+   * director has answered.
+   */
+  readonly ended: boolean;
+
+  /**
    * The first `count` messages, by default one; fewer if the client half-closes before. Can be called again, for
    * the same messages or more. The client is held back beyond them.
    *
-   * @returns a promise that is rejected with an `InvalidPeekCountError`; with a `StatusError`: RESOURCE_EXHAUSTED
-   *   if the messages are over the peek limit, which shows at a message's length prefix already, INTERNAL if the
-   *   bytes are no messages, CANCELLED or DEADLINE_EXCEEDED; or an Error if the director has answered already
+   * @returns a promise that is rejected with an `InvalidPeekCountError`, or a TypeError for a signal that is none; with the
+   *   reason of `options.signal`; with a `StatusError`: RESOURCE_EXHAUSTED if the messages are over the peek limit, which
+   *   shows at a message's length prefix already, or when they are inflated; INTERNAL if the bytes are no messages, or
+   *   cannot be inflated, UNIMPLEMENTED if their encoding is not known here; CANCELLED or DEADLINE_EXCEEDED; or an Error if
+   *   the director has answered already
    */
   peek(count?: number, options?: PeekOptions): Promise<Message[]>;
-}
-
-/** A peek that has not been answered. */
-class Waiting {
-  readonly messages: Promise<Message[]>;
-  resolve!: (messages: Message[]) => void;
-  #reject!: (error: Error) => void;
-
-  constructor(readonly count: number) {
-    this.messages = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.#reject = reject;
-    });
-  }
-
-  reject(error: Error): void {
-    ignoreRejection(this.messages);
-    this.#reject(error);
-  }
 }
 
 /** What a peek may cost. */
@@ -89,7 +88,9 @@ export class Peeker implements StreamPeeker {
   #assembler: PayloadAssembler | undefined;
   /** What of it has not been scanned yet, because nobody asked that far. */
   #unscanned: Buffer | undefined;
-  #waiting: Waiting[] = [];
+  #waiting: WaitingPeek[] = [];
+  #isTurnAwaited = false;
+  #inflated: InflatedMessages | undefined;
   #ended: boolean;
   #taken = false;
   #error: Error | undefined;
@@ -102,20 +103,30 @@ export class Peeker implements StreamPeeker {
     this.#timeout = limits.peekTimeoutMilliseconds;
   }
 
-  peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Complete messages, as far as anybody has looked; and of what has been dropped all. */
+  get messages(): number {
+    return this.#scanner?.messages ?? 0;
+  }
+
+  peek(count = 1, { inflate, signal }: PeekOptions = {}): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) return rejected(new InvalidPeekCountError());
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      return rejected(new TypeError('a signal must be an AbortSignal'));
+    }
+    if (signal?.aborted) return rejected(signal.reason);
     if (this.#taken) return requestTaken();
-    const waiting = new Waiting(count);
+    const waiting = new WaitingPeek(count, inflate !== false, signal, (aborted) => this.#forget(aborted));
     this.#waiting.push(waiting);
     this.#scan();
     if (this.#waiting.length > 0) {
       this.#limitWait();
       this.#client.resume();
     }
-    if (options.inflate !== true) return waiting.messages;
-    const inflated = waiting.messages.then((messages) => this.#inflated(messages));
-    ignoreRejection(inflated);
-    return inflated;
+    return waiting.messages;
   }
 
   /** The next DATA. */
@@ -133,9 +144,23 @@ export class Peeker implements StreamPeeker {
       this.#assembler.add(chunk, Infinity);
     }
     this.#unscanned = this.#unscanned === undefined ? chunk : Buffer.concat([this.#unscanned, chunk]);
-    // Not as soon as all peeks are answered: mostly the director is about to answer, too.
-    if (this.#waiting.length === 0) this.#client.pause();
-    else this.#scan();
+    // Not as soon as what is wanted is there: mostly the director is about to answer, too, and the end comes along.
+    if (this.#messages >= this.#wanted) {
+      this.#client.pause();
+      return;
+    }
+    this.#look();
+    if (this.#error !== undefined) {
+      this.#answerAll();
+    } else if (this.#waiting.some(({ count }) => count <= this.#messages) && !this.#isTurnAwaited) {
+      this.#isTurnAwaited = true;
+      awaitEndOfTurn(this);
+    }
+  }
+
+  onEndOfTurn(): void {
+    this.#isTurnAwaited = false;
+    this.#answerAll();
   }
 
   /** The client has half-closed. */
@@ -144,9 +169,9 @@ export class Peeker implements StreamPeeker {
     this.#scan();
   }
 
-  /** What the peeks have been rejected with, if they have. */
-  get failure(): Error | undefined {
-    return this.#error;
+  /** Whether peeks have been rejected with this. */
+  hasFailedWith(error: Error): boolean {
+    return error === this.#error || error === this.#inflated?.failure;
   }
 
   /** Ends all peeks, and those to come, with this error. */
@@ -157,22 +182,51 @@ export class Peeker implements StreamPeeker {
 
   /** What is held, for who takes the request: a director has answered, or a handler reads. */
   take(): Buffer | undefined {
-    // An error costs its stack: not for each call that did not peek.
-    if (this.#waiting.length > 0) this.fail(taken());
-    this.#taken = true;
+    this.#close();
     const held = this.#whole();
-    this.drop();
+    this.#release();
     return held;
   }
 
-  /** Lets go of what is held. */
+  /** Nobody will take the request: the director has refused it. */
+  refuse(): void {
+    this.#close();
+    this.drop();
+  }
+
+  /** Lets go of what is held, which counts as received. */
   drop(): void {
+    if (this.#unscanned !== undefined) {
+      this.#scanner ??= new MessageScanner(this.#maxBytes);
+      try {
+        this.#scanner.push(this.#unscanned);
+      } catch {
+        // No messages: they are counted as far as they are some.
+      }
+    }
+    this.#release();
+  }
+
+  #close(): void {
+    // An error costs its stack: not for each call that did not peek.
+    if (this.#waiting.length > 0) this.fail(taken());
+    this.#taken = true;
+  }
+
+  #release(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (this.#heldBytes > 0) this.#client.held.release(this.#heldBytes);
+    this.#inflated?.drop();
     this.#held = undefined;
     this.#assembler = undefined;
     this.#unscanned = undefined;
     this.#messages = 0;
+  }
+
+  /** A peek has been given up. */
+  #forget(aborted: WaitingPeek): void {
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== aborted);
+    this.#stopTimer();
   }
 
   #limitWait(): void {
@@ -181,22 +235,6 @@ export class Peeker implements StreamPeeker {
       const message = `the client has not sent what is peeked at within ${this.#timeout} ms`;
       this.fail(StatusError.withoutStack(Code.DEADLINE_EXCEEDED, message));
     }, this.#timeout);
-  }
-
-  /** One after the other, so that no more than the limit is in the making while as much is there. */
-  async #inflated(messages: readonly Message[]): Promise<Message[]> {
-    const encoding = headerValue(this.#headers, 'grpc-encoding');
-    const inflated: Message[] = [];
-    let bytes = 0;
-    for (const message of messages) {
-      const payload = message.compressed
-        ? await decompress(message.payload, encoding, this.#maxBytes)
-        : message.payload;
-      bytes += payload.length;
-      if (bytes > this.#maxBytes) throw this.#overLimit(messages.length);
-      inflated.push({ payload, compressed: false });
-    }
-    return inflated;
   }
 
   #whole(): Buffer | undefined {
@@ -213,14 +251,32 @@ export class Peeker implements StreamPeeker {
     return this.#held?.length ?? this.#assembler?.size ?? 0;
   }
 
+  /** How many messages are peeked at by those who wait. */
+  get #wanted(): number {
+    return this.#waiting.reduce((most, { count }) => Math.max(most, count), 0);
+  }
+
   /** Scans on as far as anybody waits, and answers those who have what they want. */
   #scan(): void {
+    this.#look();
+    this.#answerAll();
+  }
+
+  #look(): void {
     try {
-      this.#scanTo(this.#waiting.reduce((most, { count }) => Math.max(most, count), 0));
+      this.#scanTo(this.#wanted);
     } catch (error) {
       this.#error ??= error as Error;
     }
+  }
+
+  #answerAll(): void {
+    if (this.#waiting.length === 0) return;
     this.#waiting = this.#waiting.filter((waiting) => !this.#answer(waiting));
+    this.#stopTimer();
+  }
+
+  #stopTimer(): void {
     if (this.#waiting.length > 0 || this.#timer === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -251,7 +307,7 @@ export class Peeker implements StreamPeeker {
     );
   }
 
-  #answer(waiting: Waiting): boolean {
+  #answer(waiting: WaitingPeek): boolean {
     const { count } = waiting;
     if (this.#messages < count) {
       if (this.#error !== undefined) {
@@ -260,20 +316,16 @@ export class Peeker implements StreamPeeker {
       }
       if (!this.#ended) return false;
     }
-    waiting.resolve(messagesOf(this.#whole(), Math.min(count, this.#messages)));
+    const messages = messagesOf(this.#whole(), Math.min(count, this.#messages));
+    if (!waiting.inflates || !messages.some(({ compressed }) => compressed)) {
+      waiting.resolve(messages);
+      return true;
+    }
+    const encoding = headerValue(this.#headers, 'grpc-encoding');
+    this.#inflated ??= new InflatedMessages(encoding, this.#maxBytes, this.#client.held);
+    waiting.resolveWith(this.#inflated.of(messages));
     return true;
   }
-}
-
-/** A director may answer without waiting for it, and Node ends the process when nobody hears of a rejection. */
-function ignoreRejection(promise: Promise<unknown>): void {
-  promise.catch(() => {});
-}
-
-function rejected(error: Error): Promise<never> {
-  const promise = Promise.reject(error);
-  ignoreRejection(promise);
-  return promise;
 }
 
 /** What a peek comes to once somebody has taken the request. */

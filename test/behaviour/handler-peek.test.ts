@@ -1,6 +1,12 @@
 import http2 from 'node:http2';
 import { status } from '@grpc/grpc-js';
-import { encodeMessage, handleStream, StatusError, transparentHandler } from '../../lib/index.js';
+import {
+  encodeMessage,
+  handleStream,
+  type ServerStream,
+  StatusError,
+  transparentHandler,
+} from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { echo } from '../support/grpc-backend.js';
@@ -79,6 +85,7 @@ behaviour(
   async (t, world) => {
     const events = new ProcessEvents(t);
     const peeks: Promise<unknown>[] = [];
+    const streams: ServerStream[] = [];
     for (const peeksBefore of [true, false]) {
       const { port } = await world.serve({
         unknownServiceHandler: async (stream) => {
@@ -86,14 +93,17 @@ behaviour(
             await stream.peek(1);
             peeks.push(stream.peek(2));
           }
-          setTimeout(() => peeks.push(stream.peek(1)), 10);
+          streams.push(stream);
         },
       });
       const call = world.http2Client(port).open(METHOD, {}, true);
       call.resume();
       call.write(encodeMessage(Buffer.from('one')));
+      // Its status has come.
+      await new Promise((resolve) => call.on('trailers', resolve).on('end', resolve));
     }
-    await eventually('all have peeked', () => peeks.length === 3);
+    for (const stream of streams) peeks.push(stream.peek(1));
+    t.equal(peeks.length, 3);
     for (const peek of peeks)
       await t.rejects(within(1000, 'an answer', peek), { message: 'the call has ended' });
     await events.settled();

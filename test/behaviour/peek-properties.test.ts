@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { encodeMessage, type Message } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
@@ -26,6 +27,7 @@ behaviour(
   async (t, world) => {
     let peeks: readonly number[] = [];
     let peeked: Message[][] = [];
+    let asSent: Message[][] = [];
     let received: Promise<Buffer> | undefined;
     const backend = await world.http2Backend(({ stream, body }) => {
       received = body().then(({ data }) => data);
@@ -33,7 +35,10 @@ behaviour(
     });
     const conn = world.dial(backend.port);
     const { port } = await world.proxy(async (_ctx, _method, peeker) => {
-      for (const count of peeks) peeked.push(await peeker.peek(count));
+      for (const count of peeks) {
+        peeked.push(await peeker.peek(count));
+        asSent.push(await peeker.peek(count, { inflate: false }));
+      }
       return { primary: { conn } };
     });
     const client = world.http2Client(port);
@@ -46,8 +51,13 @@ behaviour(
     const holds = fc.asyncProperty(call, async ({ messages, counts, sizes }) => {
       peeks = counts;
       peeked = [];
-      const bytes = Buffer.concat(messages.map((each) => encodeMessage(each.payload, each.compressed)));
-      const stream = client.open(METHOD);
+      asSent = [];
+      const sent = messages.map(({ payload, compressed }) => ({
+        payload: compressed ? gzipSync(payload) : payload,
+        compressed,
+      }));
+      const bytes = Buffer.concat(sent.map((each) => encodeMessage(each.payload, each.compressed)));
+      const stream = client.open(METHOD, { 'grpc-encoding': 'gzip' });
       const response = collectResponse(stream);
       // 0 ends the list: what is left goes as it is.
       for (const chunk of cut(bytes, [...sizes, 0]).filter(({ length }) => length > 0)) {
@@ -58,7 +68,13 @@ behaviour(
       assert.equal(fieldValue(trailers ?? headers, 'grpc-status'), '0');
       assert.deepEqual(
         peeked,
-        counts.map((count) => messages.slice(0, count)),
+        counts.map((count) =>
+          messages.slice(0, count).map(({ payload }) => ({ payload, compressed: false })),
+        ),
+      );
+      assert.deepEqual(
+        asSent,
+        counts.map((count) => sent.slice(0, count)),
       );
       assert.ok((await received)?.equals(bytes), 'what the backend received');
       assert.ok(data.equals(bytes), 'what came back');

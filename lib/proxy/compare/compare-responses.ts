@@ -52,7 +52,7 @@ export function compareWithin(
 
 function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): StreamParameters {
   const { primary, secondaries, shadows, requestFinalizer, callOptions, route } = parameters;
-  const { editResponseHeaders, editResponseTrailers } = parameters;
+  const { requestObserver, editResponseHeaders, editResponseTrailers } = parameters;
   // By name, here and below: they may be objects with accessors. The types see to it that none is forgotten.
   const copy: Record<keyof StreamParameters, unknown> = {
     primary: watched(primary, (_, observer) => new PrimaryWatch(calls, observer)),
@@ -61,6 +61,7 @@ function watchedParameters(parameters: StreamParameters, calls: ComparedCalls): 
     requestFinalizer,
     callOptions,
     route,
+    requestObserver,
     editResponseHeaders,
     editResponseTrailers,
   };
