@@ -1,11 +1,9 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import t from 'tap';
 import { encodeHealthCheckRequest, encodeHealthCheckResponse } from '../../../lib/grpc/health.js';
-import { Client, etcd } from '../../interop/etcd.js';
 import { backend, Example } from '../../support/example.js';
 import { freePort } from '../../support/free-port.js';
 import { echo } from '../../support/grpc-backend.js';
-import { missing } from '../../support/missing.js';
 
 const METHOD = '/any.Service/Method';
 const CHECK = '/grpc.health.v1.Health/Check';
@@ -94,15 +92,3 @@ t.test('a program asks a server for its health', { buffered: true }, async (t) =
   t.equal(code, 1);
   t.match(error, /connection refused/);
 });
-
-t.test(
-  'a program asks etcd for its health',
-  { buffered: true, skip: missing('etcd', 'etcdctl') },
-  async (t) => {
-    const port = await etcd(t);
-    await new Client(t, `127.0.0.1:${port}`).run(['put', 'ready', 'yes']);
-    const { child } = await Example.run(t, 'client-call', { 50061: port });
-    t.equal(await child.ended(), 0);
-    t.equal(child.output, 'serving\n');
-  },
-);

@@ -1,10 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import t from 'tap';
-import { Client, etcd } from '../../interop/etcd.js';
 import { backend, Example } from '../../support/example.js';
-import { freePort } from '../../support/free-port.js';
 import { type BidiCall, echo, failWith, type Handlers } from '../../support/grpc-backend.js';
-import { missing } from '../../support/missing.js';
 
 const PUT = '/etcdserverpb.KV/Put';
 const RANGE = '/etcdserverpb.KV/Range';
@@ -42,27 +39,6 @@ t.test('a write succeeds if it does at two of three replicas', { buffered: true 
   t.equal((await client.call(RANGE, ['bytes'])).code, status.OK);
   t.same(reads, ['primary']);
 });
-
-t.test(
-  'etcd is replicated, also while one is down',
-  { buffered: true, skip: missing('etcd', 'etcdctl') },
-  async (t) => {
-    const running = await Promise.all([etcd(t), etcd(t), etcd(t)]);
-    const example = await Example.serve(t, 'replicate-with-quorum', {
-      50061: running[0]!,
-      50062: running[1]!,
-      50063: running[2]!,
-      50064: await freePort(),
-    });
-    const through = new Client(t, `127.0.0.1:${example.port}`);
-    t.equal(await through.run(['put', 'apple', 'red']), 'OK\n');
-    t.equal(await through.run(['get', 'apple']), 'apple\nred\n');
-    for (const port of running) {
-      t.equal(await new Client(t, `127.0.0.1:${port}`).run(['get', 'apple']), 'apple\nred\n');
-    }
-    await example.child.printed(/misses a write: .*connection refused/);
-  },
-);
 
 t.test(
   'a shadow that answers otherwise is told of, but not where versions of today differ, too',

@@ -1,9 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import t from 'tap';
-import { Client, etcd } from '../../interop/etcd.js';
 import { backend, Example } from '../../support/example.js';
 import { type BidiCall, echo, failWith } from '../../support/grpc-backend.js';
-import { missing } from '../../support/missing.js';
 
 const METHOD = '/any.Service/Method';
 const PUT = '/etcdserverpb.KV/Put';
@@ -40,21 +38,6 @@ t.test('calls are sharded by a field of their first message', { buffered: true }
     t.same([code, details], [status.INVALID_ARGUMENT, 'no key to choose a backend by']);
   }
   t.equal((await client.call('/etcdserverpb.KV/Txn', [keyed('apple')])).code, status.UNIMPLEMENTED);
-});
-
-t.test("etcd's keys are sharded", { buffered: true, skip: missing('etcd', 'etcdctl') }, async (t) => {
-  const [first, second] = await Promise.all([etcd(t), etcd(t)]);
-  const example = await Example.serve(t, 'shard-by-field', { 50061: first, 50062: second });
-  const through = new Client(t, `127.0.0.1:${example.port}`);
-  for (const [key, port] of [
-    ['apple', first],
-    ['zebra', second],
-  ] as const) {
-    t.equal(await through.run(['put', key, 'value']), 'OK\n');
-    t.equal(await through.run(['get', key]), `${key}\nvalue\n`);
-    const direct = new Client(t, `127.0.0.1:${port}`);
-    t.equal(await direct.run(['get', '--prefix', '', '--keys-only']), `${key}\n\n`);
-  }
 });
 
 t.test('a canary gets the calls of some users, always', { buffered: true }, async (t) => {
