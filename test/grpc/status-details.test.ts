@@ -233,6 +233,7 @@ t.test('where no details can be read there are none', async (t) => {
   t.strictSame(readStatusDetails(new Error('other')), nothing);
   t.strictSame(readStatusDetails(undefined), nothing);
   t.strictSame(readStatusDetails(received(status.subarray(0, -1))), nothing);
+  t.strictSame(readStatusDetails(received(Buffer.concat([status, Buffer.of(0x08)]))), nothing);
   t.strictSame(readStatusDetails(received(Buffer.from('text'))), nothing);
   const noBase64 = StatusError.fromTrailers(['grpc-status', '8', TRAILER, 'no base64!']);
   t.strictSame(readStatusDetails(noBase64), nothing);
