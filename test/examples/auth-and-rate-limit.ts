@@ -31,8 +31,7 @@ const server = new Server({
       user.busyUntil = busyUntil;
 
       metadata.delete('authorization');
-      stream.context = stream.context.withMetadata(metadata.set('x-user', user.name));
-      return next();
+      return next(stream.context.withMetadata(metadata.set('x-user', user.name)));
     },
   ],
   unknownServiceHandler: transparentHandler(() => ({ primary: { conn: backend } })),

@@ -1,4 +1,4 @@
-// Changes what calls say of themselves: metadata on the way to the backend, and headers on the way back.
+// Changes what calls say of themselves: metadata on the way to the backend, and headers and trailers on the way back.
 import { dial, incomingToOutgoing, Server, type StreamDirector, transparentHandler } from 'grpc-frame-proxy';
 
 const backend = dial('http://127.0.0.1:50061');
@@ -10,10 +10,9 @@ const director: StreamDirector = (ctx) => {
   outgoing.metadata.set('forwarded', `for="${ctx.peer}"`);
   return {
     primary: { conn: backend, ctx: outgoing },
-    editResponseHeaders: (metadata) => {
-      metadata.delete('server');
-      metadata.set('via', '2 grpc-frame-proxy');
-    },
+    editResponseHeaders: (metadata) => metadata.set('via', '2 grpc-frame-proxy'),
+    // What backends say for their own people, whether the call ends well or not.
+    editResponseTrailers: (metadata) => metadata.delete('x-debug-info'),
   };
 };
 
