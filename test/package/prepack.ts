@@ -19,6 +19,9 @@ const MODULES = resolve(ROOT, 'dist/modules');
 const WITHOUT_COMMENTS = resolve(ROOT, 'dist/without-comments');
 const PACKED = resolve(ROOT, 'dist/packed');
 
+/** It is started by its path, too. */
+const COMMAND = 'cli/main.js';
+
 /** What the declarations say as well need not be downloaded twice: comments are a third of the package. */
 function compileWithoutComments(): void {
   const compiler = resolve(ROOT, 'node_modules/typescript-7/bin/tsc');
@@ -46,7 +49,7 @@ async function pack(): Promise<void> {
   for (const folder of [WITHOUT_COMMENTS, PACKED]) rmSync(folder, { recursive: true, force: true });
   compileWithoutComments();
   const programs = Object.values(manifest.bin).map(belowLib);
-  await bundle(resolve(WITHOUT_COMMENTS, 'lib'), [...entries, ...programs], PACKED);
+  await bundle(resolve(WITHOUT_COMMENTS, 'lib'), [...entries, ...programs, COMMAND], PACKED);
   copyDeclarations(LIB, entries, PACKED);
   rmSync(WITHOUT_COMMENTS, { recursive: true });
   renameSync(LIB, MODULES);

@@ -1,0 +1,67 @@
+import { runNode } from './run.js';
+
+const MAX_PACKAGES = 3;
+const MAX_MILLISECONDS = 60;
+
+/** How often each is measured. */
+const ROUNDS = 9;
+
+/** What a start of Node takes on a machine that does nothing else: on a busy one milliseconds mean little. */
+const NODE_MILLISECONDS = 40;
+
+/** Told to Node before anything else is loaded: names the packages of what is loaded then, on exit. */
+const TELL_PACKAGES = `
+  import { createRequire, register } from 'node:module';
+  const { cache } = createRequire(import.meta.url);
+  const { port1, port2 } = new MessageChannel();
+  const loaded = [];
+  port1.on('message', (url) => loaded.push(url)).unref();
+  const hooks = \`
+    let port;
+    export const initialize = (data) => { port = data; };
+    export const load = (url, context, next) => { port.postMessage(url); return next(url, context); };
+  \`;
+  register('data:text/javascript,' + encodeURIComponent(hooks), { data: port2, transferList: [port2] });
+  await import('grpc-frame-proxy');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const names = [...loaded, ...Object.keys(cache)].map((path) => /.*node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(path)?.[1]);
+  console.log(JSON.stringify([...new Set(names)].filter((name) => name && name !== 'grpc-frame-proxy').sort()));
+`;
+
+/** Whoever imports the package loads few others. */
+export async function checkPackages(project: string): Promise<string> {
+  const told = await runNode(project, '--input-type=module', '--eval', TELL_PACKAGES);
+  const packages = JSON.parse(told) as string[];
+  if (packages.length > MAX_PACKAGES || !packages.includes('http2-wrapper')) {
+    throw new Error(`loads ${packages.join(', ')}`);
+  }
+  return packages.join(', ');
+}
+
+async function timeOf(project: string, program: string): Promise<number> {
+  return Number(await runNode(project, '--input-type=module', '--eval', program));
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((one, other) => one - other)[Math.floor(values.length / 2)]!;
+}
+
+/** Importing the package does not take long, beyond the start of Node itself. */
+export async function checkImportTime(project: string): Promise<string> {
+  const imports: number[] = [];
+  const starts: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    starts.push(await timeOf(project, 'console.log(performance.now())'));
+    imports.push(
+      await timeOf(
+        project,
+        "const start = performance.now(); await import('grpc-frame-proxy'); console.log(performance.now() - start)",
+      ),
+    );
+  }
+  const [taken, start] = [median(imports), median(starts)];
+  const comparable = taken * Math.min(1, NODE_MILLISECONDS / start);
+  const told = `${taken.toFixed(0)} ms where Node starts in ${start.toFixed(0)} ms, ${comparable.toFixed(0)} ms where it starts in ${NODE_MILLISECONDS} ms`;
+  if (comparable >= MAX_MILLISECONDS) throw new Error(`${told}, which must be below ${MAX_MILLISECONDS} ms`);
+  return told;
+}
