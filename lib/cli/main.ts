@@ -1,7 +1,3 @@
-#!/usr/bin/env -S node --initial-heap-size=64
-// Up to this size, in MiB, V8 lets the heap grow before it collects all of it. By default it does so every few MiB
-// of external memory once the heap is above 8 MiB, and at large messages node:http2 brings that much in a moment:
-// half of the CPU went there (bench/NOTEBOOK.md).
 import { readFileSync } from 'node:fs';
 import { HELP } from './help.js';
 import { type Command, parseCommandLine } from './options.js';

@@ -1,6 +1,7 @@
 import cluster from 'node:cluster';
 import { type MetricsSnapshot, WorkerMetrics } from '../observe/metrics/index.js';
 import { rescueConnections } from './handed-connections.js';
+import { withHeap } from './heap.js';
 import { KeptStatistics } from './kept-statistics.js';
 import type { Log } from './log.js';
 import type { Plane, PlaneSnapshot } from './plane.js';
@@ -70,7 +71,7 @@ export class WorkerPlane implements Plane {
 
   async start(): Promise<readonly string[]> {
     // By default messages are JSON, which certificates are not.
-    cluster.setupPrimary({ serialization: 'advanced' });
+    cluster.setupPrimary({ serialization: 'advanced', execArgv: withHeap(process.execArgv) });
     try {
       const [first, ...others] = this.#places;
       // It says what is wrong with the addresses, once.
