@@ -30,7 +30,7 @@ export type {
   ConnectivityStateName,
 } from './client/channel/connectivity.js';
 export type { LoadBalancing } from './client/channel/load-balancing.js';
-export { ClientConn, type DialOptions, dial } from './client/client-conn.js';
+export { ClientConn, type CloseConnOptions, type DialOptions, dial } from './client/client-conn.js';
 export type { CallStatus, ClientStream, ClientStreamOptions } from './client/client-stream.js';
 export type { RetryPolicy } from './client/retry-policy.js';
 export type { RetryThrottling } from './client/retry-throttle.js';
@@ -68,10 +68,12 @@ export {
   type StatusDetails,
   withStatusDetails,
 } from './grpc/status-details.js';
-export type { ListenAddress } from './port/address.js';
+export type { AddressInUse, DialAddress, ListenAddress, TcpAddress, UnixAddress } from './port/address.js';
+export type { ProxyErrorCode, ProxyErrors } from './port/errors.js';
 export type { HeaderList } from './port/headers.js';
 export type { PeerCertificate, SubjectAltName } from './port/peer-certificate.js';
 export type { Rate } from './port/rate.js';
+export type { DialTarget } from './port/target.js';
 export { compareResponses } from './proxy/compare/compare-responses.js';
 export type { CompareOptions, DecodeInfo } from './proxy/compare/settings.js';
 export type {
@@ -102,8 +104,9 @@ export type { ResponseObserver } from './proxy/response-observer.js';
 export type { StreamHandler, StreamInterceptor } from './server/handler.js';
 export type { StreamHandlers } from './server/handlers.js';
 export { InvalidPeekCountError, type PeekOptions, type StreamPeeker } from './server/peeker.js';
-export { type CloseOptions, Server, type ServerOptions } from './server/server.js';
+export { type CloseOptions, type ListenOptions, Server, type ServerOptions } from './server/server.js';
 export type { ServerStream } from './server/server-stream.js';
+export type { NodeHttp2Server } from './transport/http2/node-types.js';
 export type {
   DialKeepaliveTimes,
   DialLimits,

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { wrongType, wrongValue } from '../port/errors.js';
 
 /**
  * Who may ask: what a browser sends for a foreign page must not get through. A foreign name that was made to point here
@@ -8,8 +9,9 @@ import { isIP } from 'node:net';
 export class AccessRules {
   readonly #hosts: ReadonlySet<string>;
 
-  /** @param hosts names by which the endpoint is reached, besides IP addresses and `localhost` */
+  /** @throws TypeError for what no `Host` can be @param hosts names by which the endpoint is reached, besides IP addresses and `localhost` */
   constructor(hosts: readonly string[]) {
+    if (!Array.isArray(hosts)) throw wrongType('hosts', 'an array of names', hosts);
     this.#hosts = new Set(['localhost', ...hosts.map(checkedName)]);
   }
 
@@ -37,5 +39,5 @@ export class AccessRules {
 /** @throws TypeError for what no `Host` can be */
 function checkedName(host: string): string {
   if (typeof host === 'string' && /^[\w.-]+$/.test(host)) return host.toLowerCase();
-  throw new TypeError(`hosts must be names without a port, as proxy.internal, not ${JSON.stringify(host)}`);
+  throw wrongValue('hosts', 'names without a port, as proxy.internal', host);
 }

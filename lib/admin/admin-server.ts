@@ -1,7 +1,8 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { warn } from '../call/hooks.js';
-import { formatAddress, type ListenAddress, parseListenAddress } from '../port/address.js';
+import { formatAddress, type ListenAddress, listenAddressOf } from '../port/address.js';
+import { checkObject, checkOptions } from '../port/options.js';
 import { Listeners } from '../transport/listeners.js';
 import { AccessRules } from './access-rules.js';
 import type { AdminSource } from './admin-source.js';
@@ -14,8 +15,11 @@ import { Viewers } from './viewers.js';
 
 /** Where the admin endpoint listens. */
 export interface AdminOptions {
-  /** `HOST:PORT`, `:PORT` or `unix:/path`, or the same as an object; by default a free port of the loopback interface. */
-  readonly address?: string | ListenAddress | undefined;
+  /**
+   * `HOST:PORT`, `:PORT` or `unix:/path`, a port, `{ host, port }` or `{ path }`; without a host it is every interface. By
+   * default a free port of the loopback interface.
+   */
+  readonly address?: string | number | ListenAddress | undefined;
   /**
    * Names, without a port, by which it is reached, besides IP addresses and `localhost`: requests to other names are
    * refused. None by default.
@@ -30,7 +34,7 @@ export interface AdminOptions {
  *     const admin = adminServer(processSource({ server, backends: { files: conn } }), { address: '127.0.0.1:9901' });
  *     console.log(`admin at ${await admin.start()}`);
  *
- * @throws TypeError for an address or a host that is none
+ * @throws TypeError or RangeError for a source, an address or a host that is none
  */
 export function adminServer(source: AdminSource, options: AdminOptions = {}): AdminServer {
   return new AdminServer(source, options);
@@ -55,9 +59,12 @@ export class AdminServer {
   #page: ReadonlyMap<string, Answer> = new Map();
 
   /** @internal */
-  constructor(source: AdminSource, { address = '127.0.0.1:0', hosts = [] }: AdminOptions) {
+  constructor(source: AdminSource, options: AdminOptions) {
+    checkObject('the source', 'an AdminSource, as processSource() gives it', source, 'ready');
+    checkOptions(options, { address: true, hosts: true });
+    const { address = '127.0.0.1:0', hosts = [] } = options;
     this.#source = source;
-    this.#address = typeof address === 'string' ? parseListenAddress(address) : address;
+    this.#address = listenAddressOf(address);
     this.#rules = new AccessRules(hosts);
     this.#viewers = new Viewers(async () => jsonText(await liveState(source)));
     this.#gets = this.#getHandlers();
@@ -96,6 +103,11 @@ export class AdminServer {
     const timer = setTimeout(() => this.#server.closeAllConnections(), ADMIN_LIMITS.closeMilliseconds);
     await closed;
     clearTimeout(timer);
+  }
+
+  /** {@link close}, at the end of the block of an `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async #onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -7,6 +7,7 @@ import {
   type ServingStatus,
 } from '../grpc/health.js';
 import { Code, StatusError } from '../grpc/status.js';
+import { checkFunction, checkObject, checkOptions } from '../port/options.js';
 import type { StreamHandler } from '../server/handler.js';
 import type { Server } from '../server/server.js';
 import type { ServerStream } from '../server/server-stream.js';
@@ -27,10 +28,12 @@ export interface HealthServiceOptions {
  * SERVING until the server closes, and NOT_SERVING from then on, upon which `Watch` streams are told and ended.
  * Observers of the server hear nothing of the calls that are answered here.
  *
- * @throws Error if the server has that service already
+ * @throws Error (`ERR_SERVICE_REGISTERED`) if the server has that service already; TypeError for a server or an option that
+ *   makes no sense
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
 export function healthService(server: Server, options: HealthServiceOptions = {}): HealthService {
+  checkObject('the server', 'a Server', server, 'registerUnobserved');
   const health = new HealthService(options);
   const answer = (method: (stream: ServerStream) => Promise<void>): StreamHandler => method.bind(health);
   server.registerUnobserved(HEALTH_SERVICE, {
@@ -53,7 +56,11 @@ export class HealthService {
   #status: ServingStatus = 'SERVING';
 
   /** @internal For {@link healthService}. */
-  constructor({ forward, onAnswered = () => {} }: HealthServiceOptions) {
+  constructor(options: HealthServiceOptions) {
+    checkOptions(options, { forward: true, onAnswered: true });
+    const { forward, onAnswered = () => {} } = options;
+    checkFunction('forward', forward);
+    checkFunction('onAnswered', onAnswered);
     this.#forward = forward;
     this.#onAnswered = () => tellOnlooker(onAnswered);
   }

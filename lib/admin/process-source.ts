@@ -1,4 +1,5 @@
 import type { ClientConn } from '../client/client-conn.js';
+import { checkFunction, checkObject, checkOptions, type OptionNames } from '../port/options.js';
 import type { Server } from '../server/server.js';
 import type { AdminSource, MaybePromise, Readiness } from './admin-source.js';
 import { backendsJson, type NamedBackend } from './backends-json.js';
@@ -17,8 +18,32 @@ export interface ProcessSourceOptions
   readonly ready?: (() => MaybePromise<Readiness>) | undefined;
 }
 
-/** The {@link AdminSource} of one process. */
+const OPTIONS: OptionNames<ProcessSourceOptions> = {
+  server: true,
+  backends: true,
+  statistics: true,
+  ready: true,
+  metrics: true,
+  config: true,
+  drain: true,
+  reload: true,
+  restart: true,
+};
+
+/**
+ * The {@link AdminSource} of one process.
+ *
+ * @throws TypeError for an option that makes no sense
+ */
 export function processSource(options: ProcessSourceOptions): AdminSource {
+  checkOptions(options, OPTIONS);
+  checkObject('server', 'a Server', options.server, 'observe');
+  if (typeof (options.backends ?? {}) !== 'object') {
+    checkFunction('backends', options.backends, 'an object of connections by name, or a function');
+  }
+  for (const name of ['ready', 'metrics', 'config', 'drain', 'reload', 'restart'] as const) {
+    checkFunction(name, options[name]);
+  }
   const { server, backends = {}, statistics = callStatistics(server), ready, ...others } = options;
   const listed = typeof backends === 'function' ? backends : () => Object.entries(backends);
   return {

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { Metadata } from '../grpc/metadata.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
+import { ownError, wrongType, wrongValue } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificate.js';
 import { shownAs } from '../port/shown.js';
@@ -135,7 +136,8 @@ export class CallContext {
   /** The same call with a deadline (milliseconds since the epoch) unless it has an earlier one already. */
   withDeadline(deadline: number | Date): CallContext {
     const time = Number(deadline);
-    if (Number.isNaN(time)) throw new TypeError('a deadline must be a Date or milliseconds since the epoch');
+    if (Number.isNaN(time))
+      throw wrongValue('a deadline', 'a Date or milliseconds since the epoch', deadline);
     return this.#derive({ deadline: Math.min(time, this.deadline ?? Infinity) });
   }
 
@@ -146,7 +148,7 @@ export class CallContext {
 
   /** The same call, cancelled by this signal, too. */
   withSignal(signal: AbortSignal): CallContext {
-    if (!(signal instanceof AbortSignal)) throw new TypeError('a signal must be an AbortSignal');
+    if (!(signal instanceof AbortSignal)) throw wrongType('a signal', 'an AbortSignal', signal);
     return this.#derive({ ownSignals: [...this.ownSignals, signal] });
   }
 
@@ -162,7 +164,7 @@ export class CallContext {
    * @throws TypeError for what is no key
    */
   withValue<T>(key: ContextKey<T>, value: NoInfer<T>): CallContext {
-    if (typeof key !== 'object' || key === null) throw new TypeError('a key must be a ContextKey');
+    if (typeof key !== 'object' || key === null) throw wrongType('a key', 'a ContextKey', key);
     return this.#derive({ values: { key, value, before: this.#values } });
   }
 
@@ -219,7 +221,7 @@ interface Changes {
 /** What is wrong with a value that was given as a context, and is none, or another copy's of this package. */
 export function notAContext(role: string, value: unknown, which = 'a CallContext'): TypeError {
   const what = `${which}, as withMetadata() and the like make${ofAnotherCopy(value, 'CallContext')}`;
-  return new TypeError(`${role} must be ${what}`);
+  return ownError('ERR_INVALID_ARG_TYPE', `${role} must be ${what}`);
 }
 
 /** The address of a socket's peer, `host:port`; empty for a unix socket, and once it is closed. */

@@ -1,6 +1,7 @@
 import { decompress } from '../grpc/compression.js';
 import { type Message, MessageParser, PREFIX_LENGTH } from '../grpc/framing.js';
 import type { Holder } from '../port/account.js';
+import { ownError } from '../port/errors.js';
 import { keep } from '../port/lent-memory.js';
 import type { Stream } from '../port/stream.js';
 import { type Deferred, deferred } from './deferred.js';
@@ -108,7 +109,7 @@ export class MessageQueue implements AsyncIterator<Buffer> {
     if (this.#ended) return Promise.resolve(undefined);
     if (this.#waiting !== undefined) {
       return Promise.reject(
-        new Error('a call has one reader: wait for a message before asking for the next'),
+        ownError('ERR_ONE_READER', 'a call has one reader: wait for a message before asking for the next'),
       );
     }
     this.#waiting = deferred();

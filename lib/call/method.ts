@@ -1,3 +1,5 @@
+import { wrongType, wrongValue } from '../port/errors.js';
+
 /** What HTTP/2 can carry as `:path`, in text of one byte for each character. */
 const PATH = /^\/[\x21-\x7e\x80-\xff]+$/;
 
@@ -8,6 +10,6 @@ const PATH = /^\/[\x21-\x7e\x80-\xff]+$/;
  */
 export function checkedMethod(method: string): string {
   if (typeof method === 'string' && PATH.test(method)) return method;
-  const what = typeof method === 'string' ? JSON.stringify(method) : `a value of type ${typeof method}`;
-  throw new TypeError(`a method must be /service/method, not ${what}`);
+  const problem = typeof method === 'string' ? wrongValue : wrongType;
+  throw problem('a method', '/service/method', method);
 }

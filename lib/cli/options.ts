@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 import { LOAD_BALANCING, type LoadBalancing } from '../client/channel/load-balancing.js';
 import { parseListenAddress } from '../port/address.js';
+import { didYouMean } from '../port/did-you-mean.js';
 import { parseTarget } from '../port/target.js';
-import { didYouMean } from '../routes/did-you-mean.js';
 import { parseDuration } from '../routes/duration.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './log-options.js';

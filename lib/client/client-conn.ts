@@ -1,9 +1,18 @@
 import type { ConnectionOptions, SecureContextOptions } from 'node:tls';
 import { inspect } from 'node:util';
+import { unlessAborted } from '../port/abort.js';
 import { checkedAuthority } from '../port/address.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
+import { ownError, wrongType, wrongValue } from '../port/errors.js';
+import { checkedFlag, checkOptions, checkSignal, type OptionNames } from '../port/options.js';
 import { shownAs } from '../port/shown.js';
-import { type BackendAddress, parseTarget, type Target } from '../port/target.js';
+import {
+  type BackendAddress,
+  type DialTarget,
+  parseTarget,
+  type Target,
+  targetText,
+} from '../port/target.js';
 import { BackendKeepalive } from '../transport/backend-keepalive.js';
 import { checkedLimits } from '../transport/check-limits.js';
 import { ClientTls } from '../transport/client-tls.js';
@@ -22,6 +31,7 @@ import type {
   ConnectivityState,
   ConnectivityStateName,
 } from './channel/connectivity.js';
+import { STATE_NAMES } from './channel/connectivity.js';
 import type { WatchHealth } from './channel/health.js';
 import { LOAD_BALANCING, type LoadBalancing } from './channel/load-balancing.js';
 import type { ClientStream, ClientStreamOptions } from './client-stream.js';
@@ -65,6 +75,26 @@ export interface DialOptions {
   readonly connectTimeoutMilliseconds?: number | undefined;
   /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
   readonly maxConnections?: number | undefined;
+}
+
+const DIAL_OPTIONS: OptionNames<DialOptions> = {
+  tls: true,
+  transport: true,
+  loadBalancing: true,
+  outliers: true,
+  healthCheck: true,
+  retryThrottling: true,
+  authority: true,
+  preserveAuthority: true,
+  limits: true,
+  connectTimeoutMilliseconds: true,
+  maxConnections: true,
+};
+
+/** How long it is waited for the end of connections. */
+export interface CloseConnOptions {
+  /** Ends the waiting, and nothing else. By default it is waited for the end. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -150,9 +180,11 @@ export class ClientConn {
    * Waits until the state is another than `from`.
    *
    * @returns the new state
-   * @throws the signal's reason when it aborts
+   * @throws the signal's reason when it aborts; TypeError for a state that there is not, or what is no signal
    */
-  waitForStateChange(from: ConnectivityStateName, signal?: AbortSignal): Promise<ConnectivityState> {
+  async waitForStateChange(from: ConnectivityStateName, signal?: AbortSignal): Promise<ConnectivityState> {
+    if (!STATE_NAMES.includes(from)) throw wrongValue('a state', `one of ${STATE_NAMES.join(', ')}`, from);
+    checkSignal('signal', signal);
     return this.channel.waitForStateChange(from, signal);
   }
 
@@ -160,11 +192,11 @@ export class ClientConn {
    * Sets authorities, client certificate, key and the like for the next handshakes; what is not given stays as it is, and
    * connections go on as they are.
    *
-   * @throws Error that says what is wrong (a key of another certificate, say), and for connections without TLS, or over a
-   *   session of yours; TypeError for an option that is no `tls.SecureContextOptions`; then everything stays as it is
+   * @throws Error (`ERR_TLS_OPTIONS`) that says what is wrong, a key of another certificate, say; Error (`ERR_NO_TLS`) for
+   *   connections without TLS, or over a session of yours; TypeError for an option that is no `tls.SecureContextOptions`; then everything stays as it is
    */
   setSecureContext(options: SecureContextOptions): void {
-    if (this.#tls === undefined) throw new Error(`TLS to ${this.target} is not made here`);
+    if (this.#tls === undefined) throw ownError('ERR_NO_TLS', `TLS to ${this.target} is not made here`);
     this.#tls.replace(options);
   }
 
@@ -182,9 +214,16 @@ export class ClientConn {
   /**
    * Fails new calls, and those that wait for a connection, with UNAVAILABLE, lets running ones finish, and closes the
    * connections; resolves when that is done.
+   *
+   * @throws TypeError for an option that makes no sense; the signal's reason when it aborts: if it has before, nothing is
+   *   begun
    */
-  close(): Promise<void> {
-    return this.channel.close();
+  async close(options: CloseConnOptions = {}): Promise<void> {
+    checkOptions(options, { signal: true });
+    const { signal } = options;
+    checkSignal('signal', signal);
+    signal?.throwIfAborted();
+    await unlessAborted(this.channel.close(), signal);
   }
 
   /** {@link close}, at the end of the block of an `await using`. */
@@ -218,17 +257,23 @@ brand(ClientConn, 'ClientConn');
  * @param target one of these, or several, which are then the addresses of one backend:
  *   `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, `HOST:PORT`, which means `http://`; and by
  *   gRPC's naming.md `dns:[//NAMESERVER[:PORT]/]HOST[:PORT]`, `ipv4:ADDRESS:PORT,…` and `ipv6:[ADDRESS]:PORT,…`. A name
- *   stands for all of its addresses, and is resolved again and again
- * @throws TypeError for a target that is none of these, or an authority that cannot be sent; TypeError or RangeError for
- *   an option that makes no sense; Error for a certificate, key or authority of no use
+ *   stands for all of its addresses, and is resolved again and again. Or a `URL`; or `{ host, port }` or `{ path }`, as
+ *   `server.listen()` gives it, which is HTTP/2 without TLS
+ * @throws TypeError or RangeError for a target that is none of these, an authority that cannot be sent, or an option that
+ *   makes no sense; Error (`ERR_TLS_OPTIONS`) for a certificate, key or authority of no use
  */
-export function dial(target: string | readonly string[], options: DialOptions = {}): ClientConn {
-  const texts = typeof target === 'string' ? [target] : [...target];
-  if (texts.length === 0) throw new TypeError('a backend needs a target');
+export function dial(target: DialTarget | readonly DialTarget[], options: DialOptions = {}): ClientConn {
+  const texts = (isList(target) ? target : [target]).map(targetText);
+  if (texts.length === 0)
+    throw ownError('ERR_INVALID_ARG_VALUE', 'a backend needs a target: the list is empty');
+  checkOptions(options, DIAL_OPTIONS);
   const targets = texts.map(parseTarget);
   const [{ scheme, authority }] = targets as [Target];
   if (targets.some((each) => each.scheme !== scheme)) {
-    throw new TypeError(`${texts.join(', ')}: all targets of a backend must be with TLS (https://), or none`);
+    throw ownError(
+      'ERR_INVALID_ARG_VALUE',
+      `${texts.join(', ')}: all targets of a backend must be with TLS (https://), or none`,
+    );
   }
   const isSecure = scheme === 'https' || options.tls !== undefined;
   const tls = isSecure ? new ClientTls(options.tls ?? {}) : undefined;
@@ -243,13 +288,13 @@ export function dial(target: string | readonly string[], options: DialOptions = 
     authority: own,
     loadBalancing: checkedLoadBalancing(options.loadBalancing ?? 'round_robin'),
     watchHealth: healthWatch(options.healthCheck, name, isSecure ? 'https' : 'http'),
-    ejectsOutliers: options.outliers !== false,
+    ejectsOutliers: checkedFlag('outliers', options.outliers, true),
     dialerOf: ({ address, serverName }) =>
       createDialer(transport, { address, serverName, tls, limits, keepalive }),
   };
   const channel = new Channel(backend, limits);
   const retryThrottle = new RetryThrottle(options.retryThrottling);
-  const preservesAuthority = checkedFlag('preserveAuthority', options.preserveAuthority);
+  const preservesAuthority = checkedFlag('preserveAuthority', options.preserveAuthority, false);
   return ClientConn.over(
     channel,
     name,
@@ -259,6 +304,10 @@ export function dial(target: string | readonly string[], options: DialOptions = 
     retryThrottle,
     preservesAuthority,
   );
+}
+
+function isList(target: DialTarget | readonly DialTarget[]): target is readonly DialTarget[] {
+  return Array.isArray(target);
 }
 
 /** @throws TypeError or RangeError for one that makes no sense */
@@ -278,23 +327,16 @@ function healthWatch(
   scheme: 'http' | 'https',
 ): WatchHealth | undefined {
   if (healthCheck === undefined) return undefined;
+  checkOptions(healthCheck, { service: true }, 'healthCheck');
   const { service } = healthCheck;
-  if (typeof service !== 'string') throw new TypeError('healthCheck.service must be a string');
+  if (typeof service !== 'string') throw wrongType('healthCheck.service', 'a string', service);
   return (address, onHealth) => new AddressHealth({ target, scheme, service }, address, onHealth);
-}
-
-/** @throws TypeError for what is neither true nor false */
-function checkedFlag(name: string, value: boolean | undefined): boolean {
-  if (value === undefined || typeof value === 'boolean') return value === true;
-  throw new TypeError(`${name} must be true or false, not ${typeof value}`);
 }
 
 /** @throws TypeError for an unknown policy */
 function checkedLoadBalancing(policy: LoadBalancing): LoadBalancing {
   if (LOAD_BALANCING.includes(policy)) return policy;
-  throw new TypeError(
-    `loadBalancing must be one of ${LOAD_BALANCING.join(', ')}, not ${JSON.stringify(policy)}`,
-  );
+  throw wrongValue('loadBalancing', `one of ${LOAD_BALANCING.join(', ')}`, policy);
 }
 
 const shown = shownAs('ClientConn');
@@ -306,7 +348,7 @@ export function toClientConn(conn: ClientConn | ClientHttp2Session): ClientConn 
   if (ClientConn.is(conn)) return conn;
   if (!isClientHttp2Session(conn)) {
     const what = `what dial() gave, or a ClientHttp2Session${ofAnotherCopy(conn, 'ClientConn')}`;
-    throw new TypeError(`a destination needs a conn: ${what}`);
+    throw ownError('ERR_INVALID_ARG_TYPE', `a destination needs a conn: ${what}`);
   }
   let known = connsOfSessions.get(conn);
   if (known === undefined) {

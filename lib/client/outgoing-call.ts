@@ -6,6 +6,7 @@ import { encodeMessage } from '../grpc/framing.js';
 import { Metadata } from '../grpc/metadata.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { NO_HOLDER } from '../port/account.js';
+import { callHasEnded } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import type { CallReceiver } from './call-receiver.js';
 import type { CallRoute } from './call-route.js';
@@ -56,9 +57,13 @@ export class OutgoingCall implements ClientStream, CallReceiver {
 
   async #send(payload: Uint8Array): Promise<void> {
     this.#checkRuns();
+    if (this.#hasEnded) {
+      throw this.#fail(
+        new StatusError(Code.INTERNAL, 'the call has been half-closed: it takes no more messages'),
+      );
+    }
     let message: Buffer;
     try {
-      if (this.#hasEnded) throw new Error('the call has been half-closed: it takes no more messages');
       message = encodeMessage(payload);
     } catch (error) {
       // What is not sent must not be missing without a word.
@@ -141,7 +146,7 @@ export class OutgoingCall implements ClientStream, CallReceiver {
   /** Why nothing can be sent any more, thrown. */
   #checkRuns(): void {
     if (this.#end instanceof StatusError) throw this.#end;
-    if (this.#end !== undefined) throw new Error('the call has ended');
+    if (this.#end !== undefined) throw callHasEnded();
   }
 
   /** Ends the call for a reason of this side; returns what it has ended with. */

@@ -1,6 +1,7 @@
 import { earlierDeadline } from '../call/deadline.js';
 import type { Metadata } from '../grpc/metadata.js';
 import { checkedAuthority } from '../port/address.js';
+import { wrongValue } from '../port/errors.js';
 import type { HeaderList } from '../port/headers.js';
 import type { CallOptions } from './call-options.js';
 import type { CallRoute } from './call-route.js';
@@ -54,7 +55,7 @@ export function deadlineOf({ options, context }: OutgoingRequest): number | unde
   const given = options.deadline;
   const deadline = given === undefined ? undefined : Number(given);
   if (Number.isNaN(deadline)) {
-    throw new TypeError('callOptions.deadline must be a Date or milliseconds since the epoch');
+    throw wrongValue('callOptions.deadline', 'a Date or milliseconds since the epoch', given);
   }
   return earlierDeadline(context.deadline, deadline);
 }

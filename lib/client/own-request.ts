@@ -4,7 +4,9 @@ import { checkedMethod } from '../call/method.js';
 import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
 import { Metadata } from '../grpc/metadata.js';
 import { checkedAuthority } from '../port/address.js';
+import { outOfRange, wrongType, wrongValue } from '../port/errors.js';
 import { appendHeaders, type HeaderList } from '../port/headers.js';
+import { checkedBytes, checkedFlag, checkOptions, checkSignal, type OptionNames } from '../port/options.js';
 import type { ClientStreamOptions } from './client-stream.js';
 import { CLIENT_DEFAULTS } from './defaults.js';
 import type { OutgoingRequest } from './outgoing-request.js';
@@ -19,20 +21,27 @@ export interface OwnRequest extends OutgoingRequest {
 /** A product without a version (RFC 9110 section 10.1.5): which one it is is nothing to backends. */
 const USER_AGENT = 'grpc-frame-proxy';
 
+const CALL_OPTIONS: OptionNames<ClientStreamOptions> = {
+  metadata: true,
+  deadline: true,
+  timeoutMilliseconds: true,
+  signal: true,
+  waitForReady: true,
+  authority: true,
+  maxReceiveMessageBytes: true,
+  retry: true,
+};
+
 /** @throws TypeError or RangeError, which names it, for a method or an option that makes no sense */
 export function ownRequest(
   method: string,
   options: ClientStreamOptions,
   throttle: RetryThrottle,
 ): OwnRequest {
+  checkOptions(options, CALL_OPTIONS);
   const { metadata, signal, authority, waitForReady, retry } = options;
   const { maxReceiveMessageBytes = CLIENT_DEFAULTS.maxReceiveMessageBytes } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new TypeError('options.signal must be an AbortSignal');
-  }
-  if (typeof maxReceiveMessageBytes !== 'number' || !(maxReceiveMessageBytes >= 0)) {
-    throw new TypeError('options.maxReceiveMessageBytes must be a number of bytes');
-  }
+  checkSignal('options.signal', signal);
   const own = metadata === undefined ? new Metadata() : Metadata.of(metadata);
   return {
     context: {
@@ -45,8 +54,8 @@ export function ownRequest(
       ownSignals: signal === undefined ? [] : [signal],
     },
     options: {
-      maxReceiveMessageBytes,
-      waitForReady,
+      maxReceiveMessageBytes: checkedBytes('options.maxReceiveMessageBytes', maxReceiveMessageBytes),
+      waitForReady: checkedFlag('options.waitForReady', waitForReady, false),
       authority: authority === undefined ? undefined : checkedAuthority('options.authority', authority),
     },
     credentials: undefined,
@@ -65,11 +74,14 @@ function headersOf(metadata: Metadata): HeaderList {
 function deadlineOf({ deadline, timeoutMilliseconds }: ClientStreamOptions): number | undefined {
   const time = deadline === undefined ? undefined : Number(deadline);
   if (Number.isNaN(time)) {
-    throw new TypeError('options.deadline must be a Date or milliseconds since the epoch');
+    throw wrongValue('options.deadline', 'a Date or milliseconds since the epoch', deadline);
   }
   if (timeoutMilliseconds === undefined) return finite(time);
-  if (typeof timeoutMilliseconds !== 'number' || Number.isNaN(timeoutMilliseconds)) {
-    throw new TypeError('options.timeoutMilliseconds must be a number');
+  if (typeof timeoutMilliseconds !== 'number') {
+    throw wrongType('options.timeoutMilliseconds', 'a number', timeoutMilliseconds);
+  }
+  if (Number.isNaN(timeoutMilliseconds)) {
+    throw outOfRange('options.timeoutMilliseconds', 'a number', timeoutMilliseconds);
   }
   return finite(earlierDeadline(time, now() + timeoutMilliseconds));
 }

@@ -1,5 +1,6 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 import { Code } from '../grpc/status.js';
+import { outOfRange, wrongType } from '../port/errors.js';
 
 /**
  * When a call is tried again that a backend has failed (gRFC A6, "Retry Policy"): until it is committed, which it is at
@@ -38,12 +39,12 @@ const MOST_ATTEMPTS = 5;
  */
 export function checkedRetryPolicy(policy: RetryPolicy, option: string): CheckedRetryPolicy {
   if (typeof policy !== 'object' || policy === null) {
-    throw new TypeError(`${option} must be an object, not ${policy === null ? 'null' : typeof policy}`);
+    throw wrongType(option, 'an object', policy);
   }
   // Each is read once: the policy is the application's, and may be anything.
   const { maxAttempts, codes, initialBackoff, maxBackoff, multiplier } = policy;
   if (numberOf(`${option}.maxAttempts`, maxAttempts) < 2 || !Number.isInteger(maxAttempts)) {
-    throw new RangeError(`${option}.maxAttempts must be an integer from 2, not ${maxAttempts}`);
+    throw outOfRange(`${option}.maxAttempts`, 'an integer from 2', maxAttempts);
   }
   return {
     maxAttempts: Math.min(maxAttempts, MOST_ATTEMPTS),
@@ -56,15 +57,15 @@ export function checkedRetryPolicy(policy: RetryPolicy, option: string): Checked
 
 function bitsOf(option: string, codes: readonly Code[]): number {
   const most = Code.UNAUTHENTICATED;
-  if (!Array.isArray(codes)) throw new TypeError(`${option} must be an array of codes`);
+  if (!Array.isArray(codes)) throw wrongType(option, 'an array of codes', codes);
   if (codes.length < 1 || codes.length > most) {
-    throw new RangeError(`${option} must be 1 to ${most} codes, not ${codes.length}`);
+    throw outOfRange(option, `1 to ${most} codes`, codes.length);
   }
   let bits = 0;
   for (const code of codes as readonly unknown[]) {
-    if (typeof code !== 'number') throw new TypeError(`${option} must be codes, not a ${typeof code}`);
+    if (typeof code !== 'number') throw wrongType(option, 'codes', code);
     if (!Number.isInteger(code) || code <= Code.OK || code > most) {
-      throw new RangeError(`${option} must be integers from 1 to ${most}, not ${code}`);
+      throw outOfRange(option, `integers from 1 to ${most}`, code);
     }
     bits |= 1 << code;
   }
@@ -75,10 +76,10 @@ function aboveZero(option: string, value: unknown, most: number): number {
   const number = numberOf(option, value);
   if (number > 0 && number <= most) return number;
   const limit = most < Number.MAX_VALUE ? ` and at most ${most}` : ', and finite';
-  throw new RangeError(`${option} must be a number above 0${limit}, not ${number}`);
+  throw outOfRange(option, `a number above 0${limit}`, number);
 }
 
 function numberOf(option: string, value: unknown): number {
   if (typeof value === 'number') return value;
-  throw new TypeError(`${option} must be a number, not ${typeof value}`);
+  throw wrongType(option, 'a number', value);
 }

@@ -1,3 +1,5 @@
+import { outOfRange, wrongType } from '../port/errors.js';
+import { checkOptions } from '../port/options.js';
 import { CLIENT_DEFAULTS } from './defaults.js';
 
 /** By how much the retries of a backend's calls are held back while it fails (gRFC A6, "Throttling Retry Attempts"). */
@@ -24,10 +26,10 @@ export class RetryThrottle {
   #tokens: number;
 
   /** @throws TypeError or RangeError for a number that makes no sense */
-  constructor({
-    maxTokens = CLIENT_DEFAULTS.retryMaxTokens,
-    tokenRatio = CLIENT_DEFAULTS.retryTokenRatio,
-  }: RetryThrottling = {}) {
+  constructor(throttling: RetryThrottling = {}) {
+    checkOptions(throttling, { maxTokens: true, tokenRatio: true }, 'retryThrottling');
+    const { maxTokens = CLIENT_DEFAULTS.retryMaxTokens, tokenRatio = CLIENT_DEFAULTS.retryTokenRatio } =
+      throttling;
     this.#most = checked('maxTokens', maxTokens, MOST_TOKENS);
     this.#ratio = checked('tokenRatio', tokenRatio, Number.MAX_SAFE_INTEGER / PARTS);
     this.#tokens = this.#most;
@@ -48,8 +50,8 @@ export class RetryThrottle {
 /** In parts, one at least. */
 function checked(name: keyof RetryThrottling, value: unknown, most: number): number {
   if (typeof value !== 'number') {
-    throw new TypeError(`retryThrottling.${name} must be a number, not ${typeof value}`);
+    throw wrongType(`retryThrottling.${name}`, 'a number', value);
   }
   if (value > 0 && value <= most) return Math.max(1, Math.round(value * PARTS));
-  throw new RangeError(`retryThrottling.${name} must be a number above 0 and at most ${most}, not ${value}`);
+  throw outOfRange(`retryThrottling.${name}`, `a number above 0 and at most ${most}`, value);
 }

@@ -1,4 +1,5 @@
 import { brand, isBranded } from '../port/brand.js';
+import { ownError } from '../port/errors.js';
 
 /** A message as the bytes that are on the wire, of a type that nobody needs to know. */
 export class Frame {
@@ -53,7 +54,8 @@ export const protobufCodec: Codec = {
   marshal(value: unknown, type?: MessageType<unknown>): Buffer {
     const bytes = serialized(value, type);
     if (bytes === undefined) {
-      throw new TypeError(
+      throw ownError(
+        'ERR_INVALID_ARG_TYPE',
         'cannot marshal: the value has no serializeBinary() and no type with encode(); ' +
           'pass a Frame, or the generated type beside the value',
       );
@@ -66,7 +68,10 @@ export const protobufCodec: Codec = {
     if ('deserializeBinary' in type && typeof type.deserializeBinary === 'function') {
       return type.deserializeBinary(data);
     }
-    throw new TypeError('cannot unmarshal: the type has neither decode() nor deserializeBinary()');
+    throw ownError(
+      'ERR_INVALID_ARG_TYPE',
+      'cannot unmarshal: the type has neither decode() nor deserializeBinary()',
+    );
   },
 };
 

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { outOfRange, wrongType } from '../port/errors.js';
 import {
   LENGTH,
   lengthField,
@@ -46,10 +47,11 @@ const MAX_SECONDS = 315_576_000_000;
 
 /** `RetryInfo { Duration retry_delay = 1; }`, `Duration { int64 seconds = 1; int32 nanos = 2; }` */
 export function encodeRetryInfo({ delayMilliseconds }: RetryInfo): Buffer {
-  if (typeof delayMilliseconds !== 'number' || !(delayMilliseconds <= MAX_SECONDS * 1000)) {
-    throw new RangeError(
-      `retryInfo.delayMilliseconds must be a number below 10 000 years, not ${String(delayMilliseconds)}`,
-    );
+  if (typeof delayMilliseconds !== 'number') {
+    throw wrongType('retryInfo.delayMilliseconds', 'a number', delayMilliseconds);
+  }
+  if (!(delayMilliseconds <= MAX_SECONDS * 1000)) {
+    throw outOfRange('retryInfo.delayMilliseconds', 'a number below 10 000 years', delayMilliseconds);
   }
   const delay = Math.max(0, delayMilliseconds);
   const seconds = Math.floor(delay / 1000);
@@ -136,7 +138,7 @@ export function eachPart(message: Buffer, visit: (field: number, part: Buffer) =
 
 /** @throws TypeError if it is no text */
 export function checkedText(name: string, value: unknown): string {
-  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, not ${typeof value}`);
+  if (typeof value !== 'string') throw wrongType(name, 'a string', value);
   return value;
 }
 

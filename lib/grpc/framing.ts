@@ -1,3 +1,4 @@
+import { ownError } from '../port/errors.js';
 import { PayloadAssembler } from './assembler.js';
 import { PREFIX_LENGTH, PrefixReader } from './prefix.js';
 
@@ -24,9 +25,13 @@ const MAX_PAYLOAD_BYTES = 2 ** 32 - 1;
  */
 export function encodeMessage(payload: Uint8Array, compressed = false): Buffer {
   // A string has a length, too, and would be taken for so many zeros.
-  if (!(payload instanceof Uint8Array)) throw new TypeError('a message must be bytes: a Uint8Array');
+  if (!(payload instanceof Uint8Array))
+    throw ownError('ERR_INVALID_ARG_TYPE', 'a message must be bytes: a Uint8Array');
   if (payload.length > MAX_PAYLOAD_BYTES) {
-    throw new RangeError(`a message takes at most ${MAX_PAYLOAD_BYTES} bytes, not ${payload.length}`);
+    throw ownError(
+      'ERR_OUT_OF_RANGE',
+      `a message takes at most ${MAX_PAYLOAD_BYTES} bytes, not ${payload.length}`,
+    );
   }
   const message = Buffer.allocUnsafe(PREFIX_LENGTH + payload.length);
   message[0] = compressed ? 1 : 0;

@@ -1,3 +1,4 @@
+import { ownError } from '../port/errors.js';
 import { LENGTH, lengthField, readFields, textField, VARINT, varintAt } from './protobuf-wire.js';
 
 // What grpc.health.v1 says (gRPC's doc/health-checking.md), both ways, in as much of protobuf as its messages need.
@@ -62,5 +63,5 @@ function readMessage(
     visit(field, type, start, end);
     return true;
   });
-  if (!isMessage) throw new RangeError('no message of grpc.health.v1');
+  if (!isMessage) throw ownError('ERR_INVALID_ARG_VALUE', 'no message of grpc.health.v1');
 }

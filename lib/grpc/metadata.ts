@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { brand } from '../port/brand.js';
+import { ownError } from '../port/errors.js';
 import { copyHeaders, type HeaderList, isHeaderList } from '../port/headers.js';
 import { shownAs } from '../port/shown.js';
 import { isConnectionHeader, isReservedHeader } from './reserved-headers.js';
@@ -56,7 +57,8 @@ export class Metadata implements Iterable<[name: string, value: string]> {
     } else {
       for (const [name, values] of Object.entries(init)) {
         if (typeof values === 'string' || values instanceof Uint8Array) this.append(name, values);
-        else for (const value of values) this.append(name, value);
+        else if (Array.isArray(values)) for (const value of values) this.append(name, value);
+        else throw wrong(`metadata "${name}" takes a string, bytes, or an array of them`);
       }
     }
   }
@@ -239,8 +241,7 @@ const shown = shownAs('Metadata');
 /** @throws TypeError for what has a list of no fields */
 function fieldsOfAnotherCopy(metadata: Metadata): HeaderList {
   const headers: unknown = metadata.toHeaders();
-  if (!isHeaderList(headers))
-    throw new TypeError('metadata of another copy of grpc-frame-proxy has no header list');
+  if (!isHeaderList(headers)) throw wrong('metadata of another copy of grpc-frame-proxy has no header list');
   return Metadata.fromHeaders(headers).toHeaders();
 }
 
@@ -255,13 +256,13 @@ function isBinary(key: string): boolean {
 function checkedName(name: string): string {
   const key = name.toLowerCase();
   if (!NAME.test(key)) {
-    throw new TypeError(`metadata name ${JSON.stringify(name)} must be of the characters 0-9 a-z _ - . only`);
+    throw invalid(`metadata name ${JSON.stringify(name)} must be of the characters 0-9 a-z _ - . only`);
   }
   if (isConnectionHeader(key)) {
-    throw new TypeError(`"${key}" cannot be metadata: the field belongs to one HTTP/2 connection`);
+    throw invalid(`"${key}" cannot be metadata: the field belongs to one HTTP/2 connection`);
   }
   if (isReservedHeader(key)) {
-    throw new TypeError(`"${key}" cannot be metadata: the field is gRPC's own`);
+    throw invalid(`"${key}" cannot be metadata: the field is gRPC's own`);
   }
   return key;
 }
@@ -270,7 +271,7 @@ function encodedValue(key: string, value: string | Uint8Array): string {
   if (isBinary(key)) {
     // A string is refused because it could be meant as text or as base64.
     if (!(value instanceof Uint8Array)) {
-      throw new TypeError(`metadata "${key}" takes bytes (a Uint8Array), because its name ends in -bin`);
+      throw wrong(`metadata "${key}" takes bytes (a Uint8Array), because its name ends in -bin`);
     }
     // "Implementations MUST accept padded and un-padded values and should emit un-padded values"
     // (PROTOCOL-HTTP2.md).
@@ -279,10 +280,10 @@ function encodedValue(key: string, value: string | Uint8Array): string {
     return padding < 0 ? text : text.slice(0, padding);
   }
   if (typeof value !== 'string') {
-    throw new TypeError(`metadata "${key}" takes a string; a name that ends in -bin takes bytes`);
+    throw wrong(`metadata "${key}" takes a string; a name that ends in -bin takes bytes`);
   }
   if (!ASCII_VALUE.test(value)) {
-    throw new TypeError(
+    throw invalid(
       `metadata "${key}" takes printable ASCII text only; a name that ends in -bin takes any bytes`,
     );
   }
@@ -296,7 +297,15 @@ function decodeBase64(key: string, text: string): Buffer {
   // Checked because Buffer skips what is not base64, and so would read a value that a backend refuses.
   const partial = encoded.length % 4;
   if (!BASE64.test(encoded) || partial === 1 || (partial !== 0 && encoded.endsWith('='))) {
-    throw new TypeError(`metadata "${key}" holds a value that is not base64`);
+    throw invalid(`metadata "${key}" holds a value that is not base64`);
   }
   return Buffer.from(encoded, 'base64');
+}
+
+function wrong(message: string): TypeError {
+  return ownError('ERR_INVALID_ARG_TYPE', message);
+}
+
+function invalid(message: string): TypeError {
+  return ownError('ERR_INVALID_ARG_VALUE', message);
 }

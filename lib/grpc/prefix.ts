@@ -1,4 +1,5 @@
 import { brand } from '../port/brand.js';
+import { ownError } from '../port/errors.js';
 import { Code, StatusError } from './status.js';
 
 /**
@@ -37,7 +38,7 @@ export class PrefixReader {
   constructor(maxMessageBytes: number) {
     // It is the application's: nothing that is compared later may throw, or be true of every length.
     if (typeof maxMessageBytes !== 'number' || !(maxMessageBytes >= 0)) {
-      throw new TypeError('a limit of messages must be a number of bytes');
+      throw ownError('ERR_INVALID_ARG_TYPE', 'a limit of messages must be a number of bytes');
     }
     this.#maxMessageBytes = maxMessageBytes;
   }

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { outOfRange, ownError } from '../port/errors.js';
 import { LENGTH, MAX_FIELD_NUMBER, readFields, VARINT, varintAt } from './protobuf-wire.js';
 
 /**
@@ -43,10 +44,10 @@ interface Span {
  * an unknown field, here as in a backend: else a client could have it routed by what the backend doesn't read.
  */
 function lastValue(message: Uint8Array, path: readonly number[], type: number): Span | undefined {
-  if (path.length === 0) throw new RangeError('a path must have at least one field number');
+  if (path.length === 0) throw ownError('ERR_OUT_OF_RANGE', 'a path must have at least one field number');
   for (const field of path) {
     if (!Number.isInteger(field) || field < 1 || field > MAX_FIELD_NUMBER) {
-      throw new RangeError(`a field number must be an integer from 1 to ${MAX_FIELD_NUMBER}, not ${field}`);
+      throw outOfRange('a field number', `an integer from 1 to ${MAX_FIELD_NUMBER}`, field);
     }
   }
   const found: Span = { start: 0, end: 0 };

@@ -1,3 +1,4 @@
+import { wrongType } from '../port/errors.js';
 import {
   type BadRequest,
   checkedText,
@@ -110,7 +111,7 @@ function encodeDetails({ retryInfo, errorInfo, badRequest, others = [] }: Status
   if (errorInfo !== undefined) add(ERROR_INFO, encodeErrorInfo(errorInfo));
   if (badRequest !== undefined) add(BAD_REQUEST, encodeBadRequest(badRequest));
   for (const { typeUrl, value } of others) {
-    if (!(value instanceof Uint8Array)) throw new TypeError('the value of a detail must be a Uint8Array');
+    if (!(value instanceof Uint8Array)) throw wrongType('the value of a detail', 'a Uint8Array', value);
     encoded.push({ typeUrl: checkedText('the typeUrl of a detail', typeUrl), value });
   }
   return encoded;

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { brand } from '../port/brand.js';
+import { ownError } from '../port/errors.js';
 import { appendHeaders, type HeaderList, headerValue } from '../port/headers.js';
 import { Code, isErrorCode } from './code.js';
 import { foreignStatus } from './foreign-status.js';
@@ -26,7 +27,10 @@ export class StatusError extends Error {
   constructor(code: Code, message: string, trailers?: Metadata | MetadataInit) {
     super(message);
     if (!isErrorCode(code)) {
-      throw new RangeError(`a StatusError's code must be an integer from 1 to 16, not ${String(code)}`);
+      throw ownError(
+        'ERR_OUT_OF_RANGE',
+        `a StatusError's code must be an integer from 1 to 16, not ${String(code)}`,
+      );
     }
     this.code = code;
     this.#trailers = trailers === undefined ? undefined : Metadata.of(trailers);

@@ -1,3 +1,5 @@
+import { outOfRange } from '../port/errors.js';
+
 // "Timeout → "grpc-timeout" TimeoutValue TimeoutUnit; TimeoutValue → {positive integer as ASCII string of at most
 // 8 digits}" (PROTOCOL-HTTP2.md)
 const TIMEOUT = /^([0-9]{1,8})([HMSmun])$/;
@@ -31,7 +33,7 @@ export function parseTimeout(text: string): number | undefined {
  * @throws RangeError if it is not a number
  */
 export function formatTimeout(milliseconds: number): string {
-  if (Number.isNaN(milliseconds)) throw new RangeError('a timeout must be a number of milliseconds, not NaN');
+  if (Number.isNaN(milliseconds)) throw outOfRange('a timeout', 'a number of milliseconds', milliseconds);
   if (milliseconds <= 0) return '1n';
   for (const unit of UNITS) {
     let value = Math.floor(milliseconds * UNITS_PER_MILLISECOND[unit]);

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ListenAddress } from './address.js';
+import type { DialAddress, ListenAddress } from './address.js';
 import type { ConnectionEnd } from './connection-end.js';
 import type { HeaderList } from './headers.js';
 import type { PeerRefusalReason } from './peer-refusal.js';
@@ -73,9 +73,9 @@ export interface StreamAcceptor {
 export interface ServerTransport {
   /**
    * Starts to listen; resolves with the address in use (the port that port 0 became). Can be called again.
-   * Rejects once `close` or `destroy` has been called, also while it is under way.
+   * Rejects once `close` or `destroy` has been called, also while it is under way; and by the signal, while it is.
    */
-  listen(address: ListenAddress): Promise<ListenAddress>;
+  listen(address: ListenAddress, signal?: AbortSignal): Promise<DialAddress>;
   /**
    * Drains: no new connections, GOAWAY on those that are open, running streams finish, then connections
    * close. Resolves when the last one has.

@@ -1,5 +1,16 @@
 import net from 'node:net';
-import { type DialAddress, formatAddress, hostAndPort, unixPath } from './address.js';
+import {
+  checkedAddress,
+  type DialAddress,
+  formatAddress,
+  hostAndPort,
+  noAddress,
+  unixPath,
+} from './address.js';
+import { ownError, shown, wrongType } from './errors.js';
+
+/** Where a backend is, as an application says it: as text, as a URL, or as the address that a server listens at. */
+export type DialTarget = string | URL | DialAddress;
 
 /** One address of a backend. */
 export interface BackendAddress {
@@ -43,13 +54,27 @@ const FORMS =
   'http://HOST:PORT, https://HOST:PORT, unix:/PATH, HOST:PORT, dns:///HOST:PORT, ipv4:ADDRESS:PORT or ipv6:[ADDRESS]:PORT';
 
 /**
+ * A target as text.
+ *
+ * @throws TypeError or RangeError that says what a target looks like
+ */
+export function targetText(target: DialTarget): string {
+  if (typeof target === 'string') return target;
+  // Its path is at least a slash, which says nothing.
+  if (target instanceof URL) return target.href.replace(/\/$/, '');
+  return formatAddress(
+    checkedAddress(target, 'a target', `${FORMS}, as text, or a URL, { host, port } or { path }`),
+  );
+}
+
+/**
  * Reads where a backend is: a URL, a name of gRPC's naming.md, or a bare `HOST:PORT`. All but `https://` is HTTP/2
  * without TLS.
  *
  * @throws TypeError that says what a target looks like
  */
 export function parseTarget(text: string): Target {
-  if (typeof text !== 'string') throw new TypeError(`a target must be a string: give ${FORMS}`);
+  if (typeof text !== 'string') throw wrongType('a target', FORMS, text);
   const colon = text.indexOf(':');
   const rest = text.slice(colon + 1);
   switch (text.slice(0, colon)) {
@@ -76,9 +101,7 @@ function parseDns(text: string, rest: string): Target {
 function nameServer(server: string, text: string): string {
   const { host, port } = checkedHostAndPort(server, text, DNS_PORT);
   if (net.isIP(host) !== 0) return formatAddress({ host, port });
-  throw new TypeError(
-    `${JSON.stringify(text)}: the name server must be an IP address, with or without a port`,
-  );
+  throw invalid(text, ': the name server must be an IP address, with or without a port');
 }
 
 function parseUrl(text: string): Target {
@@ -86,7 +109,7 @@ function parseUrl(text: string): Target {
   const scheme = url?.protocol.slice(0, -1);
   if (url === undefined || (scheme !== 'http' && scheme !== 'https')) {
     const what = url === undefined ? 'is no address' : 'has an unknown scheme';
-    throw new TypeError(`${JSON.stringify(text)} ${what}: give ${FORMS}`);
+    throw invalid(text, ` ${what}: give ${FORMS}`);
   }
   if (
     url.username !== '' ||
@@ -95,10 +118,10 @@ function parseUrl(text: string): Target {
     url.hash !== '' ||
     !['', '/'].includes(url.pathname)
   ) {
-    throw new TypeError(`${JSON.stringify(text)} has more than an address: give ${FORMS}`);
+    throw invalid(text, ` has more than an address: give ${FORMS}`);
   }
   const port = url.port === '' ? (scheme === 'https' ? 443 : 80) : Number(url.port);
-  if (port === 0) throw new TypeError(`${JSON.stringify(text)} is no address: give ${FORMS}`);
+  if (port === 0) throw noAddress(text, FORMS);
   return named(scheme, url.hostname.replace(/^\[|\]$/g, ''), port, url.host);
 }
 
@@ -114,10 +137,10 @@ function checkedHostAndPort(
   defaultPort?: number,
 ): { host: string; port: number } {
   const { host, port } = hostAndPort(part, FORMS, defaultPort);
-  if (host === '') throw new TypeError(`${JSON.stringify(text)} names no host: give ${FORMS}`);
+  if (host === '') throw invalid(text, ` names no host: give ${FORMS}`);
   const isHost = part.startsWith('[') ? net.isIPv6(host) : NAME.test(host);
   if (isHost && port > 0) return { host, port };
-  throw new TypeError(`${JSON.stringify(part)} is no address: give ${FORMS}`);
+  throw noAddress(part, FORMS);
 }
 
 function named(
@@ -143,5 +166,9 @@ function known(addresses: readonly DialAddress[], authority?: string): Target {
 function addressOf(part: string, text: string, isOfFamily: (host: string) => boolean): DialAddress {
   const { host, port } = checkedHostAndPort(part, text, NAMING_PORT);
   if (isOfFamily(host)) return { host, port };
-  throw new TypeError(`${JSON.stringify(text)}: ${JSON.stringify(part)} is no address of that family`);
+  throw invalid(text, `: ${shown(part)} is no address of that family`);
+}
+
+function invalid(text: string, problem: string): TypeError {
+  return ownError('ERR_INVALID_ARG_VALUE', `${shown(text)}${problem}`);
 }

@@ -3,6 +3,8 @@ import type { CallOptions } from '../client/call-options.js';
 import type { ClientConn } from '../client/client-conn.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
+import { didYouMean } from '../port/did-you-mean.js';
+import { ownError, shown } from '../port/errors.js';
 import type { StreamPeeker } from '../server/peeker.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import type { RequestObserver } from './request-observer.js';
@@ -127,6 +129,14 @@ export function isParameters(
   answer: StreamParameters | Promise<StreamParameters>,
 ): answer is StreamParameters {
   return (answer as Partial<StreamParameters> | null | undefined)?.primary !== undefined;
+}
+
+/** What a director's answer lacks that is none. */
+export function noPrimary(answer: unknown): TypeError {
+  const names = typeof answer === 'object' && answer !== null ? Object.keys(answer) : [];
+  const meant = names.find((name) => didYouMean(name, ['primary']) !== undefined);
+  const hint = meant === undefined ? '' : ` (did you mean primary by ${shown(meant)}?)`;
+  return ownError('ERR_INVALID_ARG_TYPE', `the director named no primary destination${hint}`);
 }
 
 /** Whether secondaries are a quorum, and no list, as far as the types' word is worth. */

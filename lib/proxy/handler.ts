@@ -1,5 +1,6 @@
 import { Code, StatusError } from '../grpc/status.js';
 import { ofAnotherCopy } from '../port/brand.js';
+import { wrongType } from '../port/errors.js';
 import type { StreamHandler } from '../server/handler.js';
 import type { StreamHandlers } from '../server/handlers.js';
 import type { Server } from '../server/server.js';
@@ -35,9 +36,10 @@ export interface ProxyOptions {
  * A handler that sends calls where the director says, whatever they are: for a `Server`'s
  * `unknownServiceHandler`.
  *
- * @throws TypeError or RangeError for an option that makes no sense
+ * @throws TypeError or RangeError for a director or an option that makes no sense
  */
 export function transparentHandler(director: StreamDirector, options: ProxyOptions = {}): StreamHandler {
+  if (typeof director !== 'function') throw wrongType('the director', 'a function', director);
   const limits = checkedLimits(options, PROXY_DEFAULTS, 'options');
   return (stream) => {
     new ProxyCall(callOf(stream), limits).direct(director);
@@ -70,7 +72,8 @@ export function handleStream(
  * Proxies these methods of a service, and no others of it.
  *
  * @param service the full name, as in the path: `package.Service`
- * @throws Error if the service has been registered before; TypeError if no method is named
+ * @throws Error (`ERR_SERVICE_REGISTERED`) if the service has been registered before; TypeError if no method is named, or
+ *   for what is no director or name
  */
 export function registerService(
   server: Server,
@@ -87,7 +90,8 @@ export function registerService(
  *
  * @param service the full name, as in the path: `package.Service`
  * @param handlers as for {@link Server.register}: a plain object, or an instance of a class
- * @throws Error if the service has been registered before; TypeError if a handler is no function, or there are none
+ * @throws Error (`ERR_SERVICE_REGISTERED`) if the service has been registered before; TypeError if a handler is no function,
+ *   or there are none
  */
 export function registerStreamHandlers<T extends object>(
   server: Server,

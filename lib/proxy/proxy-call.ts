@@ -15,6 +15,7 @@ import {
   type Destination,
   isParameters,
   isQuorum,
+  noPrimary,
   type Secondaries,
   type StreamDirector,
   type StreamParameters,
@@ -116,7 +117,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
       return;
     }
     try {
-      if (!isParameters(parameters)) throw new TypeError('the director named no primary destination');
+      if (!isParameters(parameters)) throw noPrimary(parameters);
       this.#finalizer = parameters.requestFinalizer;
       this.route = parameters.route;
       if (this.#clientFailure === undefined) this.#createStreams(parameters);

@@ -1,4 +1,5 @@
 import type { Failure } from '../call/outcome.js';
+import { outOfRange, wrongType } from '../port/errors.js';
 import type { ServerCall } from '../server/server-call.js';
 import { Afterlife } from './afterlife.js';
 import type { DestinationStream } from './destination-stream.js';
@@ -28,14 +29,11 @@ export class Quorum {
     open: (destination: Destination, bytes: MemberBytes) => DestinationStream,
     maxShadowBytes: number,
   ) {
-    if (!Array.isArray(of)) throw new TypeError('secondaries.of must be an array');
-    if (typeof need !== 'number')
-      throw new TypeError(`secondaries.need must be a number, not ${typeof need}`);
+    if (!Array.isArray(of)) throw wrongType('secondaries.of', 'an array', of);
+    if (typeof need !== 'number') throw wrongType('secondaries.need', 'a number', need);
     const destinations = of as readonly Destination[];
     if (!Number.isInteger(need) || need < 1 || need > destinations.length) {
-      throw new RangeError(
-        `secondaries.need must be an integer from 1 to ${destinations.length}, not ${need}`,
-      );
+      throw outOfRange('secondaries.need', `an integer from 1 to ${destinations.length}`, need);
     }
     this.#call = call;
     // What the observer hears of them may come after the call, from wherever.

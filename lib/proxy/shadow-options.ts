@@ -1,4 +1,5 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
+import { outOfRange, wrongType } from '../port/errors.js';
 import { SHADOW_DEFAULTS } from './defaults.js';
 import type { ShadowDestination } from './director.js';
 import { isDrawn } from './sampling.js';
@@ -8,13 +9,13 @@ import { isDrawn } from './sampling.js';
 /** @throws TypeError for what is no error handler */
 export function errHandlerOf({ errHandler }: ShadowDestination): ShadowDestination['errHandler'] {
   if (errHandler === undefined || typeof errHandler === 'function') return errHandler;
-  throw new TypeError(`a shadow's errHandler must be a function, not ${typeof errHandler}`);
+  throw wrongType("a shadow's errHandler", 'a function', errHandler);
 }
 
 /** Whether the shadow gets this call. @throws TypeError or RangeError */
 export function isSampled({ percent, sampleKey }: ShadowDestination): boolean {
   if (sampleKey !== undefined && typeof sampleKey !== 'string') {
-    throw new TypeError(`a shadow's sampleKey must be a string, not ${typeof sampleKey}`);
+    throw wrongType("a shadow's sampleKey", 'a string', sampleKey);
   }
   return isDrawn(checked('percent', percent, SHADOW_DEFAULTS.percent, 100), sampleKey);
 }
@@ -37,10 +38,8 @@ export function graceOf(graceMilliseconds: ShadowDestination['graceMilliseconds'
 function checked(name: string, value: number | undefined, byDefault: number, most: number): number {
   if (value === undefined) return byDefault;
   if (typeof value !== 'number') {
-    throw new TypeError(`a shadow's ${name} must be a number, not ${typeof value}`);
+    throw wrongType(`a shadow's ${name}`, 'a number', value);
   }
   if (value >= 0 && value <= most) return value;
-  throw new RangeError(
-    `a shadow's ${name} must be a number from 0${most < Infinity ? ` to ${most}` : ''}, not ${value}`,
-  );
+  throw outOfRange(`a shadow's ${name}`, `a number from 0${most < Infinity ? ` to ${most}` : ''}`, value);
 }

@@ -2,6 +2,7 @@ import { tellOnlooker, warn } from '../call/hooks.js';
 import type { Failure, ShadowState } from '../call/outcome.js';
 import type { CallOptions } from '../client/call-options.js';
 import { StatusError } from '../grpc/status.js';
+import { wrongType } from '../port/errors.js';
 import type { ServerCall } from '../server/server-call.js';
 import { Afterlife } from './afterlife.js';
 import type { Destination, ShadowDestination, StreamParameters } from './director.js';
@@ -38,7 +39,7 @@ export class Shadows implements ShadowOwner {
     try {
       const { shadows } = parameters;
       if (shadows === undefined) return undefined;
-      if (!Array.isArray(shadows)) throw new TypeError('the shadows of a call must be an array');
+      if (!Array.isArray(shadows)) throw wrongType('the shadows of a call', 'an array', shadows);
       for (const shadow of shadows as readonly ShadowDestination[]) {
         let errHandler: Destination['errHandler'];
         try {

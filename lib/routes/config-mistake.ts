@@ -34,6 +34,7 @@ export class ConfigMistake {
   /** What is wrong, and what would be right, on one line. */
   readonly message: string;
 
+  /** @internal */
   constructor({ path, message }: Problem, file?: string, place?: Place) {
     this.file = file;
     this.line = place?.line;
@@ -52,6 +53,7 @@ export class ConfigMistake {
 /** A config that has mistakes; its message tells all of them, a line each. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
+  readonly code = 'ERR_INVALID_CONFIG';
   readonly mistakes: readonly ConfigMistake[];
 
   constructor(mistakes: readonly ConfigMistake[]) {

@@ -17,6 +17,7 @@ export class ConfigTls {
   readonly listeners: readonly (SecureContextOptions | undefined)[];
   /** What backends are reached by, by their names; none for those without files. */
   readonly backends: ReadonlyMap<string, SecureContextOptions>;
+  /** @internal Told with the config's own. */
   readonly problems: readonly Problem[];
   readonly #sides: readonly ReadSide[];
 
@@ -36,7 +37,7 @@ export class ConfigTls {
   }
 
   /**
-   * Reads the files that a config names, also one that has mistakes elsewhere.
+   * @internal Reads the files that a config names, also one that has mistakes elsewhere.
    *
    * @param nameOf what a key is called in the log
    */
@@ -52,7 +53,7 @@ export class ConfigTls {
     return new ConfigTls(await Promise.all(sides));
   }
 
-  /** The same, at once. */
+  /** @internal The same, at once. */
   static readNow(config: unknown, folder: string): ConfigTls {
     const sides = sidesOf(config, folder, String);
     return new ConfigTls(sides.map((side) => ({ ...side, files: TlsFiles.examineNow(side.paths) })));
@@ -67,7 +68,7 @@ export class ConfigTls {
     }
   }
 
-  /** Tells of a change of those files that are of no use, or do not fit each other. */
+  /** @internal Tells of a change of those files that are of no use, or do not fit each other. */
   watchProblems(onChange: () => void): void {
     for (const { files } of this.#sides) if (files.problems.length > 0) files.watchContents(onChange);
   }

@@ -13,7 +13,7 @@ export interface LoadOptions {
 
 /** A config file and the files that it names, or all that is wrong with them. */
 export type LoadedConfig = {
-  /** What the config file itself holds, or why it cannot be read: what a watch for its changes begins with. */
+  /** @internal What the config file itself holds, or why it cannot be read: what a watch for its changes begins with. */
   readonly content: FileContent;
 } & (
   | {

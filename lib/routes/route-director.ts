@@ -1,5 +1,7 @@
 import type { SecureContextOptions } from 'node:tls';
 import type { ClientConn } from '../client/client-conn.js';
+import { ownError } from '../port/errors.js';
+import { checkedFlag, checkFunction, checkOptions } from '../port/options.js';
 import type { ResponseVerdict } from '../proxy/compare/verdict.js';
 import type { StreamDirector } from '../proxy/director.js';
 import { Backends } from './backends.js';
@@ -84,7 +86,7 @@ export class RouteDirector {
    * @throws Error, with nothing changed, for what `dial()` does not take, and once the director is closed
    */
   use(config: Config | Routing, tls: ReadonlyMap<string, SecureContextOptions>): void {
-    if (this.#isClosed) throw new Error('the director is closed');
+    if (this.#isClosed) throw ownError('ERR_CLOSED', 'the director is closed');
     const prepared = this.#backends.prepare({ ...config, transport: config.transport, tls });
     try {
       const table = new RouteTable(config.routes ?? [], { ...this.#options, conns: prepared.conns });
@@ -128,10 +130,10 @@ export class RouteDirector {
  * Paths of certificates are relative to the working directory; the files are read at once, and again by
  * {@link RouteDirector.update}.
  *
- * @throws ConfigError that tells all mistakes
+ * @throws ConfigError that tells all mistakes; TypeError for an option that makes no sense
  */
 export function routeDirector(config: RoutingInput, options: RouteDirectorOptions = {}): RouteDirector {
-  checkOptions(options);
+  checkDirectorOptions(options);
   const { checked, tls } = checkedRouting(config);
   return RouteDirector.of(checked, tls, options);
 }
@@ -149,11 +151,10 @@ function throwAll(problems: readonly Problem[]): void {
   if (problems.length > 0) throw new ConfigError(problems.map((problem) => new ConfigMistake(problem)));
 }
 
-/** @throws TypeError for what is no function */
-function checkOptions({ onVerdict, random }: RouteDirectorOptions): void {
-  for (const [name, option] of Object.entries({ onVerdict, random })) {
-    if (option !== undefined && typeof option !== 'function') {
-      throw new TypeError(`options.${name} must be a function`);
-    }
-  }
+/** @throws TypeError for one that makes no sense */
+function checkDirectorOptions(options: RouteDirectorOptions): void {
+  checkOptions(options, { onVerdict: true, comparesAll: true, random: true });
+  checkFunction('options.onVerdict', options.onVerdict);
+  checkFunction('options.random', options.random);
+  checkedFlag('options.comparesAll', options.comparesAll, false);
 }

@@ -1,4 +1,4 @@
-import { didYouMean } from './did-you-mean.js';
+import { didYouMean } from '../port/did-you-mean.js';
 
 // The words in which mistakes are told: what is wrong, and what would be right.
 

@@ -1,6 +1,7 @@
 import type { Failure, FailureReason } from '../call/outcome.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { ErrorCode, errorCodeName } from '../port/error-code.js';
+import { ownError } from '../port/errors.js';
 import { copyHeaders, type HeaderList } from '../port/headers.js';
 import type { StreamReset } from '../port/stream.js';
 
@@ -36,7 +37,7 @@ export function endedByInterceptor(): Failure {
 
 /** What is thrown for response headers that come too late. */
 export function headersAreSent(): Error {
-  return new Error('response headers have been sent already');
+  return ownError('ERR_HEADERS_SENT', 'response headers have been sent already');
 }
 
 /** What a handler fails with that would proxy a call which is somebody's already. */

@@ -1,3 +1,4 @@
+import { ownError } from '../port/errors.js';
 import type { StreamHandler } from './handler.js';
 
 /** Handlers by the names of methods: a plain object, or an instance of a class. */
@@ -16,7 +17,7 @@ export function handlersIn(service: string, handlers: object): ReadonlyMap<strin
     Array.isArray(handlers) ||
     handlers instanceof Map
   ) {
-    throw new TypeError(`${where}: its handlers must be an object that has them by the names of methods`);
+    throw wrong(`${where}: its handlers must be an object that has them by the names of methods`);
   }
   const found = new Map<string, StreamHandler>();
   const seen = new Set<string>();
@@ -25,7 +26,7 @@ export function handlersIn(service: string, handlers: object): ReadonlyMap<strin
     seen.add(name);
     if (typeof value === 'function') found.set(name, value.bind(handlers));
     // What else an instance of a class has is its state.
-    else if (isPlain(handlers)) throw new TypeError(`${where}: the handler of ${name} is not a function`);
+    else if (isPlain(handlers)) throw wrong(`${where}: the handler of ${name} is not a function`);
   }
   for (const prototype of prototypesOf(handlers)) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
@@ -34,8 +35,13 @@ export function handlersIn(service: string, handlers: object): ReadonlyMap<strin
       if (typeof value === 'function') found.set(name, value.bind(handlers));
     }
   }
-  if (found.size === 0) throw new TypeError(`${where}: there is no handler in what was given for it`);
+  if (found.size === 0)
+    throw ownError('ERR_INVALID_ARG_VALUE', `${where}: there is no handler in what was given for it`);
   return found;
+}
+
+function wrong(message: string): TypeError {
+  return ownError('ERR_INVALID_ARG_TYPE', message);
 }
 
 function isPlain(object: object): boolean {

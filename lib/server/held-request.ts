@@ -1,4 +1,5 @@
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
+import { callHasEnded } from '../port/errors.js';
 import type { HeaderList } from '../port/headers.js';
 import { type PeekedCall, Peeker } from './peeker.js';
 import type { RequestConsumer } from './request-consumer.js';
@@ -41,7 +42,7 @@ export class HeldRequest implements RequestConsumer {
 
   onFinished(): void {
     // Nothing more will come for a peek that waits.
-    this.peeker.fail(new Error('the call has ended'));
+    this.peeker.fail(callHasEnded());
     this.peeker.drop();
   }
 }

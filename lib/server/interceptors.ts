@@ -1,6 +1,7 @@
 import type { CallContext } from '../call/context.js';
 import type { Failure } from '../call/outcome.js';
 import { StatusError } from '../grpc/status.js';
+import { ownError } from '../port/errors.js';
 import type { StreamHandler, StreamInterceptor } from './handler.js';
 import { runHandler } from './run-handler.js';
 import type { ServerCall } from './server-call.js';
@@ -74,7 +75,7 @@ function ignore(): void {}
 
 /** A rejection that does not end the process when the interceptor does not wait for it, but a warning does tell. */
 function refuse(message: string): Promise<never> {
-  const error = new Error(message);
+  const error = ownError('ERR_NEXT_CALLED', message);
   process.emitWarning(error);
   const refused = Promise.reject(error);
   refused.catch(ignore);

@@ -5,6 +5,7 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
 import { brand } from '../port/brand.js';
+import { ownError } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
 import { awaitEndOfTurn } from './end-of-turn.js';
@@ -14,6 +15,8 @@ import { rejected, WaitingPeek } from './waiting-peek.js';
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
   override name = 'InvalidPeekCountError';
+  /** As of every number that is too small or too large. */
+  readonly code = 'ERR_OUT_OF_RANGE';
 
   constructor() {
     super('peek count must be greater than zero');
@@ -334,7 +337,10 @@ export function requestTaken(): Promise<never> {
 }
 
 function taken(): Error {
-  return new Error('peek() after the director has answered, or a handler has begun to read');
+  return ownError(
+    'ERR_PEEK_TOO_LATE',
+    'peek() after the director has answered, or a handler has begun to read',
+  );
 }
 
 /** The first messages in a buffer that holds at least so many, as slices of it. */

@@ -9,6 +9,7 @@ import { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
 import { ErrorCode } from '../port/error-code.js';
+import { callHasEnded, callIsProxied } from '../port/errors.js';
 import { appendHeaders, chargedSize, type HeaderList, headerValue } from '../port/headers.js';
 import type { IncomingStream, StreamReceiver, StreamReset } from '../port/stream.js';
 import { chargeCall, isHopeless } from './call-charge.js';
@@ -159,7 +160,7 @@ export class ServerCall
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
     const { consumer } = this;
     if (consumer instanceof MessageReader) return consumer;
-    if (this.isProxied) throw new Error('the call is proxied: its messages go to the destinations');
+    if (this.isProxied) throw callIsProxied('messages go to the destinations');
     const encoding = headerValue(this.context.headers, 'grpc-encoding');
     const reader = new MessageReader(this.#stream, encoding, this.owner.maxReceiveMessageBytes, this);
     const peeked = takePeeked(this.consumer);
@@ -171,7 +172,7 @@ export class ServerCall
   sendHeader(metadata: Metadata = new Metadata()): void {
     this.#checkAnswersHere();
     if (this.headersSent) throw headersAreSent();
-    if (this.#finished) throw this.cancelled ?? new Error('the call has ended');
+    if (this.#finished) throw this.cancelled ?? callHasEnded();
     const headers = responseHeaders(this.responseContentType, true);
     this.sendHeaderList(appendHeaders(headers, metadata.toHeaders()));
   }
@@ -179,7 +180,7 @@ export class ServerCall
   async sendMessage(payload: Uint8Array): Promise<void> {
     this.#checkAnswersHere();
     if (this.cancelled !== undefined) throw this.cancelled;
-    if (this.#finished) throw new Error('the call has ended');
+    if (this.#finished) throw callHasEnded();
     const message = encodeMessage(payload);
     if (!this.headersSent) this.sendHeader();
     this.ownMessagesSent++;
@@ -337,7 +338,7 @@ export class ServerCall
   }
 
   #checkAnswersHere(): void {
-    if (this.isProxied) throw new Error('the call is proxied: its response comes from the primary');
+    if (this.isProxied) throw callIsProxied('response comes from the primary');
   }
 
   #onDeadline(): void {

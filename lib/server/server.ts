@@ -9,10 +9,13 @@ import type { Failure } from '../call/outcome.js';
 import { isGrpcContentType } from '../grpc/content-type.js';
 import { Code, StatusError } from '../grpc/status.js';
 import { parseTimeout } from '../grpc/timeout.js';
-import { formatAddress, type ListenAddress, parseListenAddress } from '../port/address.js';
+import { unlessAborted } from '../port/abort.js';
+import { type AddressInUse, formatAddress, type ListenAddress, listenAddressOf } from '../port/address.js';
 import type { ServerTransport } from '../port/connection.js';
 import { ErrorCode } from '../port/error-code.js';
+import { outOfRange, ownError, wrongType } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
+import { checkedBytes, checkFunction, checkOptions, checkSignal, type OptionNames } from '../port/options.js';
 import type { PeerRefusalReason } from '../port/peer-refusal.js';
 import { shownAs } from '../port/shown.js';
 import type { IncomingStream } from '../port/stream.js';
@@ -53,10 +56,28 @@ export interface ServerOptions {
   limits?: GivenLimits<ServerLimits> | undefined;
 }
 
+const SERVER_OPTIONS: OptionNames<ServerOptions> = {
+  unknownServiceHandler: true,
+  interceptors: true,
+  observer: true,
+  tls: true,
+  transport: true,
+  maxReceiveMessageBytes: true,
+  limits: true,
+};
+
+/** How long it is waited for a server that begins to listen. */
+export interface ListenOptions {
+  /** Gives it up while it is under way; without effect once the server listens there. By default it is waited for. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** How a server is closed. */
 export interface CloseOptions {
   /** After so long, calls that still run are ended with UNAVAILABLE, and connections closed; default: never. */
   readonly timeoutMilliseconds?: number | undefined;
+  /** Ends the waiting, and nothing else: the server goes on to drain. By default it is waited for the end. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The time that the last statuses have to get to clients. */
@@ -68,6 +89,7 @@ export class Server {
   readonly #interceptors: readonly StreamInterceptor[];
   readonly #calls: RunningCalls;
   readonly #limits: ServerLimits;
+  readonly #transportName: TransportName;
   readonly #tls: ServerTls | undefined;
   readonly #transport: ServerTransport;
   readonly #acceptor = {
@@ -86,16 +108,21 @@ export class Server {
 
   /** @throws TypeError or RangeError for an option that makes no sense; Error for a certificate or key of no use */
   constructor(options: ServerOptions = {}) {
+    checkOptions(options, SERVER_OPTIONS);
     const {
+      unknownServiceHandler,
+      observer,
       transport = SERVER_DEFAULTS.transport,
       maxReceiveMessageBytes = SERVER_DEFAULTS.maxReceiveMessageBytes,
     } = options;
-    this.#services = new Services(options.unknownServiceHandler);
-    // A copy, made here: what is no list throws now, and not in each call.
-    this.#interceptors = [...(options.interceptors ?? [])];
-    this.#calls = new RunningCalls(maxReceiveMessageBytes, options.observer);
+    checkFunction('unknownServiceHandler', unknownServiceHandler);
+    this.#services = new Services(unknownServiceHandler);
+    this.#interceptors = checkedInterceptors(options.interceptors);
+    const maxBytes = checkedBytes('maxReceiveMessageBytes', maxReceiveMessageBytes);
+    this.#calls = new RunningCalls(maxBytes, observer === undefined ? undefined : checkedObserver(observer));
     this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
     this.#limits = checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits');
+    this.#transportName = transport;
     this.#transport = createServerTransport(transport, this.#acceptor, {
       tls: this.#tls,
       limits: this.#limits,
@@ -108,7 +135,8 @@ export class Server {
    * @param service the full name, as in the path: `package.Service`
    * @param handlers a plain object, or an instance of a class: then all methods of the class, and of those which it
    *   extends, can be called by clients, but for `#private` ones
-   * @throws Error if the service has been registered before; TypeError if a handler is no function, or there are none
+   * @throws Error (`ERR_SERVICE_REGISTERED`) if the service has been registered before; TypeError for what is no name of a
+   *   service, if a handler is no function, or if there are none
    */
   register<T extends object>(service: string, handlers: StreamHandlers<T>): void {
     this.#services.register(service, handlers);
@@ -119,9 +147,13 @@ export class Server {
     this.#services.register(service, handlers, false);
   }
 
-  /** Looks on at the calls that begin from now on, besides the observers that look on already. */
+  /**
+   * Looks on at the calls that begin from now on, besides the observers that look on already.
+   *
+   * @throws TypeError for what is no object
+   */
   observe(observer: CallObserver): void {
-    this.#calls.addObserver(observer);
+    this.#calls.addObserver(checkedObserver(observer));
   }
 
   /** @internal Tells of the calls that fail, for less than an observer costs those that do not. */
@@ -142,25 +174,43 @@ export class Server {
   /**
    * Starts to listen; can be called again for further addresses.
    *
-   * @param address `HOST:PORT`, `:PORT` or `unix:/path`, or the same as an object; port 0 takes a free one
-   * @returns the address in use
-   * @throws TypeError for a malformed address; Node's error (EADDRINUSE, say) if it cannot listen there; Error once
-   *   the server is closed
+   * @param address `HOST:PORT`, `:PORT` or `unix:/path`; a port; or `{ host, port }` or `{ path }`. Without a host it is
+   *   every interface, as with `node:net`; port 0 takes a free one
+   * @returns the address in use: `{ host, port }`, or `{ path }` for a unix socket
+   * @throws TypeError or RangeError for what is no address; Node's error (EADDRINUSE, say) if it cannot listen there; Error
+   *   (`ERR_CLOSED`) once the server is closed; the signal's reason when it aborts
    */
-  async listen(address: string | ListenAddress): Promise<ListenAddress> {
-    const used = await this.#transport.listen(
-      typeof address === 'string' ? parseListenAddress(address) : address,
-    );
-    this.#addresses.push(formatAddress(used));
-    return used;
+  async listen<Address extends string | number | ListenAddress>(
+    address: Address,
+    options: ListenOptions = {},
+  ): Promise<AddressInUse<Address>> {
+    checkOptions(options, { signal: true });
+    const { signal } = options;
+    checkSignal('signal', signal);
+    signal?.throwIfAborted();
+    const inUse = await this.#transport.listen(listenAddressOf(address), signal);
+    this.#addresses.push(formatAddress(inUse));
+    return inUse as AddressInUse<Address>;
   }
 
   /**
    * Takes the gRPC calls of a `node:http2` server that you have already, and leaves it everything else. It and its
    * sessions stay yours to close: first `await server.close()`, which refuses new calls (REFUSED_STREAM, which
    * clients may retry elsewhere) and lets running ones finish.
+   *
+   * @throws TypeError for what is no such server; Error (`ERR_WRONG_TRANSPORT`) if this one was made with another
+   *   `transport` than `http2`: that server speaks HTTP/2 itself
    */
   attach(server: NodeHttp2Server): void {
+    if (typeof (server as Partial<NodeHttp2Server> | undefined | null)?.emit !== 'function') {
+      throw wrongType('what is attached to', 'a server of node:http2', server);
+    }
+    if (this.#transportName !== 'http2') {
+      throw ownError(
+        'ERR_WRONG_TRANSPORT',
+        "an attached server speaks HTTP/2 by node:http2: make a Server for it that has the transport 'http2'",
+      );
+    }
     this.#attached ??= new Http2ServerTransport(this.#acceptor, { tls: undefined, limits: this.#limits });
     this.#attached.attach(server, (headers) => isGrpcContentType(headerValue(headers, 'content-type')));
   }
@@ -169,12 +219,13 @@ export class Server {
    * Sets certificate, key, authorities and the like for the next handshakes, at every address; what is not given stays as
    * it is, and connections go on as they are. Does not concern an {@link attach}ed server.
    *
-   * @throws Error that says what is wrong (a key of another certificate, say), and for a server without TLS; TypeError
-   *   for an option that is no `tls.SecureContextOptions`; then everything stays as it is
+   * @throws Error (`ERR_TLS_OPTIONS`) that says what is wrong, a key of another certificate, say; Error (`ERR_NO_TLS`) for a
+   *   server without TLS; TypeError for an option that is no `tls.SecureContextOptions`; then everything stays as it is
    */
   setSecureContext(options: SecureContextOptions): void {
-    if (this.#tls === undefined)
-      throw new Error('the server speaks no TLS: it was made without the option tls');
+    if (this.#tls === undefined) {
+      throw ownError('ERR_NO_TLS', 'the server speaks no TLS: it was made without the option tls');
+    }
     this.#tls.replace(options);
   }
 
@@ -183,25 +234,27 @@ export class Server {
    * that is done, which is as long as the longest call, unless there is a timeout; {@link destroy} cuts it short.
    *
    * @returns how many calls had to be ended after the timeout
-   * @throws RangeError for a timeout that is none
+   * @throws TypeError or RangeError for an option that makes no sense; the signal's reason when it aborts: if it has before,
+   *   nothing is begun
    */
-  async close({ timeoutMilliseconds }: CloseOptions = {}): Promise<number> {
-    if (timeoutMilliseconds !== undefined && !(timeoutMilliseconds >= 0)) {
-      throw new RangeError(`timeoutMilliseconds must be a number from 0, not ${timeoutMilliseconds}`);
-    }
+  async close(options: CloseOptions = {}): Promise<number> {
+    checkOptions(options, { timeoutMilliseconds: true, signal: true });
+    const { timeoutMilliseconds = Infinity, signal } = options;
+    checkTimeout(timeoutMilliseconds);
+    checkSignal('signal', signal);
+    signal?.throwIfAborted();
     this.#closing.abort();
     this.#closed ??= this.#drain();
-    if (timeoutMilliseconds === undefined || timeoutMilliseconds > MAX_TIMER_MILLISECONDS) {
-      await this.#closed;
-      return this.#cutCalls;
-    }
-    const timer = setTimeout(() => this.#cutShort(), timeoutMilliseconds);
-    try {
-      await this.#closed;
-    } finally {
-      clearTimeout(timer);
-    }
+    if (timeoutMilliseconds <= MAX_TIMER_MILLISECONDS) this.#limitDrain(this.#closed, timeoutMilliseconds);
+    await unlessAborted(this.#closed, signal);
     return this.#cutCalls;
+  }
+
+  /** Whoever waits, or does not any more: the limit is the drain's. */
+  #limitDrain(drained: Promise<unknown>, milliseconds: number): void {
+    const timer = setTimeout(() => this.#cutShort(), milliseconds);
+    const stop = (): void => clearTimeout(timer);
+    drained.then(stop, stop);
   }
 
   async #drain(): Promise<void> {
@@ -285,6 +338,27 @@ export class Server {
 }
 
 const shown = shownAs('Server');
+/** A copy: what is none throws now, and not in each call. */
+function checkedInterceptors(interceptors: ServerOptions['interceptors'] = []): readonly StreamInterceptor[] {
+  if (!Array.isArray(interceptors)) throw wrongType('interceptors', 'an array of functions', interceptors);
+  interceptors.forEach((interceptor, index) => {
+    if (typeof interceptor !== 'function')
+      throw wrongType(`interceptors[${index}]`, 'a function', interceptor);
+  });
+  return [...interceptors];
+}
+
+function checkedObserver(observer: CallObserver): CallObserver {
+  if (typeof observer === 'object' && observer !== null) return observer;
+  throw wrongType('an observer', 'an object with methods of CallObserver', observer);
+}
+
+function checkTimeout(timeoutMilliseconds: number): void {
+  if (typeof timeoutMilliseconds !== 'number')
+    throw wrongType('timeoutMilliseconds', 'a number', timeoutMilliseconds);
+  if (timeoutMilliseconds >= 0) return;
+  throw outOfRange('timeoutMilliseconds', 'a number from 0', timeoutMilliseconds);
+}
 
 function shuttingDown(): Failure {
   const error = StatusError.withoutStack(Code.UNAVAILABLE, 'server is shutting down');

@@ -1,6 +1,9 @@
 import { Code, StatusError } from '../grpc/status.js';
+import { ownError, wrongType, wrongValue } from '../port/errors.js';
 import type { StreamHandler } from './handler.js';
 import { handlersIn } from './handlers.js';
+
+const NAME_FORMS = 'named in full, as package.Service';
 
 /** The handlers of a server, by the paths of calls. */
 export class Services {
@@ -14,11 +17,15 @@ export class Services {
 
   /**
    * @param isObserved whether observers hear of its calls
-   * @throws Error if the service has been registered before; TypeError for handlers that are none
+   * @throws Error if the service has been registered before; TypeError for a name or handlers that are none
    */
   register(service: string, handlers: object, isObserved = true): void {
+    if (typeof service !== 'string') throw wrongType('a service', NAME_FORMS, service);
+    // By another name no call would ever find it.
+    if (!/^[^/](?:.*[^/])?$/.test(service)) throw wrongValue('a service', NAME_FORMS, service);
     if (this.#services.has(service)) {
-      throw new Error(
+      throw ownError(
+        'ERR_SERVICE_REGISTERED',
         `service ${JSON.stringify(service)} is registered already: give all its methods at once`,
       );
     }

@@ -1,3 +1,5 @@
+import { outOfRange, wrongType } from '../port/errors.js';
+import { unknownOption } from '../port/options.js';
 import type { GivenLimits } from './limits.js';
 
 type Limits = Readonly<Record<string, unknown>>;
@@ -22,12 +24,12 @@ export function checkedLimits<T extends object>(
   where: string,
 ): T {
   if (given === undefined) return defaults;
-  if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`${where} must be an object, not ${String(given)}`);
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw wrongType(where, 'an object', given);
   }
   const limits = { ...defaults } as Record<string, unknown>;
   for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(defaults, name)) throw new TypeError(`there is no option ${where}.${name}`);
+    if (!Object.hasOwn(defaults, name)) throw unknownOption(name, Object.keys(defaults), where);
     const byDefault = (defaults as Limits)[name];
     if (value === undefined) continue;
     limits[name] = checked(value, byDefault, name, `${where}.${name}`);
@@ -47,19 +49,18 @@ function checked(value: unknown, byDefault: unknown, name: string, where: string
 }
 
 function checkedBoolean(value: unknown, where: string): boolean {
-  if (typeof value !== 'boolean') throw new TypeError(`${where} must be a boolean, not ${typeof value}`);
+  if (typeof value !== 'boolean') throw wrongType(where, 'a boolean', value);
   return value;
 }
 
 /** @param mayBeZero what is off by default can also be turned off */
 function checkedNumber(value: unknown, name: string, mayBeZero: boolean, where: string): number {
-  if (typeof value !== 'number') throw new TypeError(`${where} must be a number, not ${typeof value}`);
+  if (typeof value !== 'number') throw wrongType(where, 'a number', value);
   const isMeasure = name.endsWith('Milliseconds') || name === 'perSecond';
   const most = MOST[name] ?? Infinity;
   if (value === 0 && mayBeZero) return value;
   if (value > 0 && value <= most && (isMeasure || value === Infinity || Number.isInteger(value)))
     return value;
-  throw new RangeError(
-    `${where} must be ${isMeasure ? 'a number' : 'an integer'} ${mayBeZero ? 'from' : 'above'} 0${most < Infinity ? ` and at most ${most}` : ''}, not ${value}`,
-  );
+  const expected = `${isMeasure ? 'a number' : 'an integer'} ${mayBeZero ? 'from' : 'above'} 0`;
+  throw outOfRange(where, most < Infinity ? `${expected} and at most ${most}` : expected, value as number);
 }

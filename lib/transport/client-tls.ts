@@ -1,5 +1,6 @@
 import net from 'node:net';
 import tls, { type ConnectionOptions, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { wrongType } from '../port/errors.js';
 import { orNull } from './or-null.js';
 import { createSecureContext, renewedOptions } from './secure-context.js';
 import { CertificateRefusedError } from './tls-reasons.js';
@@ -19,9 +20,7 @@ export class ClientTls {
    */
   constructor(options: ConnectionOptions) {
     if (typeof options !== 'object' || options === null) {
-      throw new TypeError(
-        `tls must be an object of options, not ${options === null ? 'null' : typeof options}`,
-      );
+      throw wrongType('tls', 'an object of options', options);
     }
     this.#options = { ...options };
     if (options.pskCallback !== undefined) this.#options.pskCallback = orNull(options.pskCallback);
@@ -83,7 +82,7 @@ export class ClientTls {
 /** Node would give the check the address where it knows no server name. */
 function identityCheck(name: string, own: IdentityCheck | undefined): IdentityCheck {
   if (own === undefined) return (_host, certificate) => tls.checkServerIdentity(name, certificate);
-  if (typeof own !== 'function') throw new TypeError('tls.checkServerIdentity must be a function');
+  if (typeof own !== 'function') throw wrongType('tls.checkServerIdentity', 'a function', own);
   return (_host, certificate) => {
     let refusal: unknown;
     try {

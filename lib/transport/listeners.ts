@@ -1,5 +1,7 @@
 import type { Server } from 'node:net';
-import type { ListenAddress } from '../port/address.js';
+import { unlessAborted } from '../port/abort.js';
+import type { DialAddress, ListenAddress } from '../port/address.js';
+import { ownError } from '../port/errors.js';
 import { listenAtPath } from './unix-socket.js';
 
 /** The servers by which a transport listens, each at its address, and what gives their addresses up. */
@@ -10,9 +12,18 @@ export class Listeners {
   /**
    * Lets a server listen; resolves with the address in use.
    *
-   * @throws Error if it cannot (Node's own: EADDRINUSE, say), or if {@link close} was called before it could
+   * @throws Error if it cannot (Node's own: EADDRINUSE, say), or if {@link close} was called before it could; the signal's
+   *   reason if it aborts before
    */
-  async listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
+  async listen(server: Server, address: ListenAddress, signal?: AbortSignal): Promise<DialAddress> {
+    return unlessAborted(this.#listen(server, address, signal), signal);
+  }
+
+  async #listen(
+    server: Server,
+    address: ListenAddress,
+    signal: AbortSignal | undefined,
+  ): Promise<DialAddress> {
     this.#refuseIfClosed();
     let giveUp: () => void;
     try {
@@ -23,17 +34,18 @@ export class Listeners {
       server.close();
       throw error;
     }
-    if (this.#closed) {
+    if (this.#closed || signal?.aborted) {
       giveUp();
       server.close();
+      signal?.throwIfAborted();
     }
     this.#refuseIfClosed();
     this.#listening.set(server, giveUp);
     // A failing accept (EMFILE, say) is no reason to end the process and the calls that are running.
     server.on('error', (error) => process.emitWarning(error));
     const inUse = server.address();
-    if (inUse === null || typeof inUse === 'string') return address;
-    return { host: inUse.address, port: inUse.port };
+    if (inUse !== null && typeof inUse === 'object') return { host: inUse.address, port: inUse.port };
+    return address as DialAddress;
   }
 
   /** Stops listening, at once. Connections that have been accepted go on. */
@@ -47,7 +59,7 @@ export class Listeners {
   }
 
   #refuseIfClosed(): void {
-    if (this.#closed) throw new Error('the server is closed: it cannot listen any more');
+    if (this.#closed) throw ownError('ERR_CLOSED', 'the server is closed: it cannot listen any more');
   }
 }
 

@@ -1,9 +1,11 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
+import { ownError, shown, wrongType } from '../port/errors.js';
 
 /** TLS cannot be spoken by these options. */
 export class SecureContextError extends Error {
   override readonly name = 'SecureContextError';
+  readonly code = 'ERR_TLS_OPTIONS';
   /** The one that is wrong: `cert`, `key`, `ca`, …; undefined where Node does not say. */
   readonly option: string | undefined;
   /** What is wrong with it, in plain words, to go on after its name. */
@@ -51,7 +53,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof SecureContextOptions, 'ALPNCallback
  */
 export function renewedOptions<T extends SecureContextOptions>(options: T, given: SecureContextOptions): T {
   if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`setSecureContext takes an object, not ${given === null ? 'null' : typeof given}`);
+    throw wrongType('what setSecureContext takes', 'an object', given);
   }
   const renewed: T = { ...options };
   // Each of them is a whole identity.
@@ -63,7 +65,7 @@ export function renewedOptions<T extends SecureContextOptions>(options: T, given
   }
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(OPTIONS, name)) {
-      throw new TypeError(`setSecureContext takes no option ${JSON.stringify(name)}`);
+      throw ownError('ERR_UNKNOWN_OPTION', `setSecureContext takes no option ${shown(name)}`);
     }
     if (value !== undefined) Object.assign(renewed, { [name]: value });
   }

@@ -1,4 +1,5 @@
 import type { SecureContextOptions, Server, TlsOptions } from 'node:tls';
+import { wrongType } from '../port/errors.js';
 import { orNull } from './or-null.js';
 import { createSecureContext, renewedOptions, SecureContextError } from './secure-context.js';
 
@@ -13,9 +14,7 @@ export class ServerTls {
    */
   constructor(options: TlsOptions) {
     if (typeof options !== 'object' || options === null) {
-      throw new TypeError(
-        `tls must be an object of options, not ${options === null ? 'null' : typeof options}`,
-      );
+      throw wrongType('tls', 'an object of options', options);
     }
     createSecureContext(options);
     const { cert, pfx, SNICallback, pskCallback } = options;

@@ -1,4 +1,5 @@
 import type { Dialer, ServerTransport, StreamAcceptor } from '../port/connection.js';
+import { wrongValue } from '../port/errors.js';
 import { FramesDialer } from './frames/dialer.js';
 import { FramesServerTransport } from './frames/server-transport.js';
 import { Http2Dialer } from './http2/dialer.js';
@@ -41,5 +42,5 @@ export function checkedTransport(name: TransportName): TransportName {
 }
 
 function unknownTransport(name: never): TypeError {
-  return new TypeError(`transport must be one of ${TRANSPORT_NAMES.join(', ')}, not ${JSON.stringify(name)}`);
+  return wrongValue('transport', `one of ${TRANSPORT_NAMES.join(', ')}`, name);
 }

@@ -4,6 +4,7 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { link, lstat, stat, unlink } from 'node:fs/promises';
 import net, { type Server } from 'node:net';
 import { dirname, join } from 'node:path';
+import { ownError } from '../port/errors.js';
 
 /** What a socket's address holds (`sun_path`), without the NUL; macOS and the BSDs have four less than Linux. */
 const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103;
@@ -152,7 +153,10 @@ function nameBeside(path: string, bytes: Buffer): string {
 /** Node 20 cuts a longer path off, and listens elsewhere. */
 function demandRoom(path: string): void {
   if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return;
-  throw new Error(`a unix socket's path, and one of 9 bytes in its folder, may have ${MAX_PATH_BYTES} bytes`);
+  throw ownError(
+    'ERR_INVALID_ARG_VALUE',
+    `a unix socket's path, and one of 9 bytes in its folder, may have ${MAX_PATH_BYTES} bytes`,
+  );
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -13,10 +13,10 @@ const NONSENSE: readonly (readonly [unknown, string])[] = [
   ['häuser', '"häuser"'],
   ['http://host:1', '"http://host:1"'],
   ['', '""'],
-  [7, 'a value of type number'],
-  [null, 'a value of type object'],
-  [['host'], 'a value of type object'],
-  [Symbol('host'), 'a value of type symbol'],
+  [7, 'number'],
+  [null, 'null'],
+  [['host'], 'array'],
+  [Symbol('host'), 'symbol'],
 ];
 
 behaviour("an authority that is none is the application's fault, and says so", async (t, world) => {

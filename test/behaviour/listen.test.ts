@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as grpc from '@grpc/grpc-js';
-import type { Test } from 'tap';
+import t, { type Test } from 'tap';
 import { Code, encodeMessage, Server, type StreamHandler } from '../../lib/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { cert, key } from '../support/certificate.js';
@@ -112,7 +112,7 @@ behaviour('an address in use is EADDRINUSE, and takes nothing from the server', 
 });
 
 for (const api of ['request', 'stream'] as const) {
-  behaviour(`attached to a server with a ${api} listener, each gets its own streams`, async (t, world) => {
+  t.test(`attached to a server with a ${api} listener, each gets its own streams`, async (t) => {
     const owned = http2.createServer();
     t.teardown(() => owned.close());
     const others: string[] = [];
@@ -126,7 +126,7 @@ for (const api of ['request', 'stream'] as const) {
       else owned.on('stream', (stream, headers) => take(String(headers[':path']), stream));
     };
     // The order must not matter.
-    const server = newServer(t, world);
+    const server = new Server({ unknownServiceHandler: echo });
     if (api === 'request') listen();
     server.attach(owned);
     if (api === 'stream') listen();
@@ -150,10 +150,10 @@ for (const api of ['request', 'stream'] as const) {
   });
 }
 
-behaviour('attached to a server without listeners, it answers everything', async (t, world) => {
+t.test('attached to a server without listeners, it answers everything', async (t) => {
   const owned = http2.createServer();
   t.teardown(() => owned.close());
-  newServer(t, world).attach(owned);
+  new Server({ unknownServiceHandler: echo }).attach(owned);
   owned.listen(0, '127.0.0.1');
   await once(owned, 'listening');
   const { port } = owned.address() as AddressInfo;

@@ -18,8 +18,8 @@ const NONSENSE: readonly (readonly [unknown, string])[] = [
   ['/', '"/"'],
   ['', '""'],
   ['/a.B/€', '"/a.B/€"'],
-  [7, 'a value of type number'],
-  [undefined, 'a value of type undefined'],
+  [7, 'number'],
+  [undefined, 'undefined'],
 ];
 
 async function ask(world: World, options: ServerOptions) {

@@ -11,7 +11,7 @@ const NONSENSE: readonly (readonly [Record<string, unknown>, RegExp])[] = [
   [{ maxLagBytes: Number.NaN }, /maxLagBytes must be a number from 0, not NaN/],
   [{ maxLagBytes: '1' }, /maxLagBytes must be a number, not string/],
   [{ graceMilliseconds: Infinity }, /graceMilliseconds must be a number from 0 to 2147483647, not Infinity/],
-  [{ graceMilliseconds: null }, /graceMilliseconds must be a number, not object/],
+  [{ graceMilliseconds: null }, /graceMilliseconds must be a number, not null/],
   [{ percent: 101 }, /percent must be a number from 0 to 100, not 101/],
   [{ percent: 7n }, /percent must be a number, not bigint/],
   [{ sampleKey: 7 }, /sampleKey must be a string, not number/],

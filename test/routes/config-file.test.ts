@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { didYouMean } from '../../lib/port/did-you-mean.js';
 import { parseConfig } from '../../lib/routes/config-file.js';
-import { didYouMean } from '../../lib/routes/did-you-mean.js';
 import { effectiveConfig } from '../../lib/routes/effective-config.js';
 import { parseSize } from '../../lib/routes/size.js';
 import { EXAMPLE } from './example.js';

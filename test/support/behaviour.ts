@@ -78,9 +78,8 @@ export class World {
     const server = new Server({ transport: this.transports.server, ...options });
     this.#t.teardown(() => server.destroy());
     prepare?.(server);
-    const address = await server.listen('127.0.0.1:0');
-    if (!('port' in address)) throw new Error('not listening on TCP');
-    return { server, port: address.port };
+    const { port } = await server.listen('127.0.0.1:0');
+    return { server, port };
   }
 
   /** Connections to a backend on a port of the loopback interface, or at a target. */

@@ -2,6 +2,7 @@ import { now } from '../../call/clock.js';
 import type { CallObserver } from '../../call/observer.js';
 import type { CallOutcome, Failure, FailureReason, ShadowOutcome } from '../../call/outcome.js';
 import { Code } from '../../grpc/status.js';
+import { checkObject } from '../../port/options.js';
 import type { ResponseVerdict } from '../../proxy/compare/verdict.js';
 import type { Server } from '../../server/server.js';
 import { STATISTICS_LIMITS } from '../defaults.js';
@@ -19,8 +20,11 @@ export type ObservedServer = Pick<Server, 'observe'>;
  *
  *     const statistics = callStatistics(server);
  *     compareResponses(parameters, { onVerdict: (verdict) => statistics.onVerdict(verdict) });
+ *
+ * @throws TypeError for what is no server
  */
 export function callStatistics(server: ObservedServer): CallStatistics {
+  checkObject('the server', 'a Server', server, 'observe');
   const statistics = new CallStatistics();
   server.observe(statistics);
   return statistics;

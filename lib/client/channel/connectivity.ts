@@ -3,6 +3,14 @@ import type { StatusError } from '../../grpc/status.js';
 /** The states of gRPC's connectivity-semantics-and-api.md. */
 export type ConnectivityStateName = 'IDLE' | 'CONNECTING' | 'READY' | 'TRANSIENT_FAILURE' | 'SHUTDOWN';
 
+export const STATE_NAMES: readonly ConnectivityStateName[] = [
+  'IDLE',
+  'CONNECTING',
+  'READY',
+  'TRANSIENT_FAILURE',
+  'SHUTDOWN',
+];
+
 /** Whether a backend can be reached. */
 export type ConnectivityState =
   /** There is no connection; the next call makes one. */

@@ -44,6 +44,11 @@ export class AccessLog {
     return this.#writer.close();
   }
 
+  /** {@link close}, at the end of the block of an `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** @internal The process ends now: what can be written at once is. */
   flush(): void {
     this.#writer.flush();

@@ -1,3 +1,4 @@
+import { checkObject } from '../../port/options.js';
 import type { Server } from '../../server/server.js';
 import { AccessLog } from './access-log.js';
 import type { AccessLogOptions } from './options.js';
@@ -9,12 +10,13 @@ export type { AccessLogOptions } from './options.js';
 /**
  * Logs the calls of a server that begin from now on: a line of JSON at the end of each. Close it after the server.
  *
- * @throws TypeError or RangeError for an option that makes no sense; Node's error if the file cannot be opened
+ * @throws TypeError or RangeError for a server or an option that makes no sense; Node's error if the file cannot be opened
  */
 export function accessLog(
   server: Pick<Server, 'observe' | 'runningCalls'>,
   options: AccessLogOptions,
 ): AccessLog {
+  checkObject('the server', 'a Server', server, 'observe');
   const log = new AccessLog(server, options);
   server.observe(log);
   return log;

@@ -1,4 +1,6 @@
 import { MAX_TIMER_MILLISECONDS } from '../../call/deadline.js';
+import { outOfRange, wrongType, wrongValue } from '../../port/errors.js';
+import { checkFunction, checkOptions, type OptionNames } from '../../port/options.js';
 import type { OnDropped } from './drops.js';
 
 /** Where the access log goes, and what is in it. */
@@ -23,12 +25,20 @@ export const ACCESS_LOG_DEFAULTS = {
   runningIntervalMilliseconds: 60_000,
 } as const;
 
+const OPTIONS: OptionNames<AccessLogOptions> = {
+  file: true,
+  sample: true,
+  runningIntervalMilliseconds: true,
+  onDropped: true,
+};
+
 /** @throws TypeError or RangeError for an option that makes no sense */
-export function checkedOptions({ file, sample, runningIntervalMilliseconds, onDropped }: AccessLogOptions) {
-  if (typeof file !== 'string' || file === '') throw new TypeError('file must be a path, or "-"');
-  if (onDropped !== undefined && typeof onDropped !== 'function') {
-    throw new TypeError('onDropped must be a function');
-  }
+export function checkedOptions(options: AccessLogOptions) {
+  checkOptions(options, OPTIONS);
+  const { file, sample, runningIntervalMilliseconds, onDropped } = options;
+  if (typeof file !== 'string') throw wrongType('file', 'a path, or "-"', file);
+  if (file === '') throw wrongValue('file', 'a path, or "-"', file);
+  checkFunction('onDropped', onDropped);
   return {
     file,
     onDropped,
@@ -43,7 +53,7 @@ export function checkedOptions({ file, sample, runningIntervalMilliseconds, onDr
 }
 
 function checkedNumber(name: string, value: number, least: number, most: number): number {
-  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, not ${typeof value}`);
+  if (typeof value !== 'number') throw wrongType(name, 'a number', value);
   if (value >= least && value <= most) return value;
-  throw new RangeError(`${name} must be from ${least} to ${most}, not ${value}`);
+  throw outOfRange(name, `from ${least} to ${most}`, value);
 }

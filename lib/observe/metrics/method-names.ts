@@ -1,3 +1,4 @@
+import { outOfRange, wrongType } from '../../port/errors.js';
 import { METRICS_LIMITS } from './defaults.js';
 import { RecentNames } from './recent-names.js';
 import { RoutedNames } from './routed-names.js';
@@ -54,8 +55,8 @@ export class MethodNames {
 /** @throws TypeError or RangeError for what is no number of methods */
 export function checkedMaxMethods(maxMethods: unknown): number {
   if (typeof maxMethods !== 'number') {
-    throw new TypeError(`maxMethods must be a number, not ${typeof maxMethods}`);
+    throw wrongType('maxMethods', 'a number', maxMethods);
   }
   if (Number.isInteger(maxMethods) && maxMethods >= 0) return maxMethods;
-  throw new RangeError(`maxMethods must be an integer from 0, not ${maxMethods}`);
+  throw outOfRange('maxMethods', 'an integer from 0', maxMethods);
 }

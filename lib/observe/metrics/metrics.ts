@@ -2,6 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { Registry } from 'prom-client';
 import { now } from '../../call/clock.js';
 import type { CallObserver, RunningCall } from '../../call/observer.js';
+import { outOfRange, wrongType } from '../../port/errors.js';
+import {
+  checkedFlag,
+  checkFunction,
+  checkObject,
+  checkOptions,
+  type OptionNames,
+} from '../../port/options.js';
 import type { ResponseVerdict } from '../../proxy/compare/verdict.js';
 import { BackendMetrics, type ObservedBackend } from './backend-metrics.js';
 import { callFamilies } from './call-families.js';
@@ -46,6 +54,14 @@ export interface MetricsOptions {
   readonly processMetrics?: boolean | undefined;
 }
 
+const METRICS_OPTIONS: OptionNames<MetricsOptions> = {
+  methods: true,
+  maxMethods: true,
+  backends: true,
+  transport: true,
+  processMetrics: true,
+};
+
 /** How something went that may fail. */
 export type Result = 'ok' | 'failed';
 
@@ -66,7 +82,15 @@ export class Metrics {
   readonly #texts: MetricsTexts;
 
   constructor(server: ObservedServer, options: MetricsOptions) {
-    const { methods, maxMethods = METRICS_DEFAULTS.maxMethods, backends, processMetrics = false } = options;
+    checkObject('the server', 'a Server', server, 'observe');
+    checkOptions(options, METRICS_OPTIONS);
+    const { methods, maxMethods = METRICS_DEFAULTS.maxMethods, backends } = options;
+    checkFunction('methods', methods);
+    checkFunction('backends', backends);
+    if (options.transport !== undefined && typeof options.transport !== 'string') {
+      throw wrongType('transport', 'a string', options.transport);
+    }
+    const processMetrics = checkedFlag('processMetrics', options.processMetrics, false);
     this.#calls = new CallMetrics(new MethodNames(checkedMaxMethods(maxMethods), methods), now());
     this.#backends = new BackendMetrics(backends ?? (() => []));
     this.#process = processMetrics ? new ProcessMetrics() : undefined;
@@ -134,7 +158,7 @@ export class Metrics {
 
   /** So many more lines of the access log were dropped. */
   accessLogDropped(count: number): void {
-    if (!(count >= 0)) throw new RangeError(`count must be a number from 0, not ${count}`);
+    if (!(count >= 0)) throw outOfRange('count', 'a number from 0', count);
     this.#accessLogDropped += count;
   }
 
@@ -192,7 +216,7 @@ const VERSION = (
 /**
  * Counts a server's calls from now on.
  *
- * @throws TypeError or RangeError for an option that makes no sense
+ * @throws TypeError or RangeError for a server or an option that makes no sense
  */
 export function metrics(server: ObservedServer, options: MetricsOptions = {}): Metrics {
   return new Metrics(server, options);

@@ -1,4 +1,5 @@
 import { now } from '../../call/clock.js';
+import { checkFunction, checkOptions } from '../../port/options.js';
 import { BoundedNames, OTHER } from './bounded-names.js';
 import { METRICS_DEFAULTS, METRICS_LIMITS } from './defaults.js';
 import { checkedMaxMethods } from './method-names.js';
@@ -31,7 +32,10 @@ export class WorkerMetrics {
   #retired: MetricsSnapshot = { families: [] };
 
   /** @throws TypeError or RangeError for an option that makes no sense */
-  constructor({ methods, maxMethods = METRICS_DEFAULTS.maxMethods }: WorkerMetricsOptions = {}) {
+  constructor(options: WorkerMetricsOptions = {}) {
+    checkOptions(options, { methods: true, maxMethods: true });
+    const { methods, maxMethods = METRICS_DEFAULTS.maxMethods } = options;
+    checkFunction('methods', methods);
     this.#routed = new RoutedNames(methods);
     this.#methodNames = new BoundedNames(checkedMaxMethods(maxMethods));
   }

@@ -1,3 +1,4 @@
+import { checkObject } from '../../port/options.js';
 import type { Server } from '../../server/server.js';
 import { CallSpans } from './call-spans.js';
 
@@ -5,7 +6,10 @@ import { CallSpans } from './call-spans.js';
  * Traces the calls of a server that begin from now on, by the OpenTelemetry SDK that is registered: a SERVER span for each
  * call, and a CLIENT span for each of its destinations, which is told of it by the registered propagator. Directors and
  * handlers run inside of the call's span. Without an SDK there are no spans, and what clients send of traces passes as it is.
+ *
+ * @throws TypeError for what is no server
  */
 export function tracing(server: Pick<Server, 'observe'>): void {
+  checkObject('the server', 'a Server', server, 'observe');
   server.observe(new CallSpans());
 }

@@ -1,3 +1,4 @@
+import { wrongValue } from '../../port/errors.js';
 /** The key of a property or a map, or the index of an element. */
 export type Label = string | number;
 
@@ -18,9 +19,7 @@ const PATH = /^(?:[^.[\]]+|(?:\[\]))(?:\[\])*(?:\.[^.[\]]+(?:\[\])*)*$/;
 /** @throws TypeError for what is no such path */
 export function parseIgnoredPath(text: string): IgnoredPath {
   if (!PATH.test(text)) {
-    throw new TypeError(
-      `a path to ignore is like created_at, items[].id or a.*.b, not ${JSON.stringify(text)}`,
-    );
+    throw wrongValue('a path to ignore', 'like created_at, items[].id or a.*.b', text);
   }
   return (text.match(/\[\]|[^.[\]]+/g) ?? []).map(
     (step): Step => (step === '[]' ? INDEX : step === '*' ? ANY : { name: 'key', key: step }),

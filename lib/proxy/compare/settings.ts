@@ -1,3 +1,5 @@
+import { ownError, wrongType } from '../../port/errors.js';
+import { checkFunction, checkOptions, type OptionNames } from '../../port/options.js';
 import type { Destination } from '../director.js';
 import { type IgnoredPath, parseIgnoredPath } from './ignored-paths.js';
 import type { ResponseVerdict } from './verdict.js';
@@ -49,17 +51,24 @@ export interface CompareSettings {
   readonly ignore: readonly IgnoredPath[];
 }
 
+const COMPARE_OPTIONS: OptionNames<CompareOptions> = {
+  onVerdict: true,
+  metadata: true,
+  baseline: true,
+  decode: true,
+  ignore: true,
+};
+
 /** @throws TypeError for an option that makes no sense */
 export function checkedSettings(options: CompareOptions): CompareSettings {
+  checkOptions(options, COMPARE_OPTIONS);
   const { onVerdict, metadata = [], baseline, decode, ignore = [] } = options;
-  if (typeof onVerdict !== 'function') throw new TypeError('options.onVerdict must be a function');
-  if (decode !== undefined && typeof decode !== 'function') {
-    throw new TypeError('options.decode must be a function');
-  }
-  if (!areTexts(metadata)) throw new TypeError('options.metadata must be an array of names');
-  if (!areTexts(ignore)) throw new TypeError('options.ignore must be an array of paths');
+  if (typeof onVerdict !== 'function') throw wrongType('options.onVerdict', 'a function', onVerdict);
+  checkFunction('options.decode', decode);
+  if (!areTexts(metadata)) throw wrongType('options.metadata', 'an array of names', metadata);
+  if (!areTexts(ignore)) throw wrongType('options.ignore', 'an array of paths', ignore);
   if (ignore.length > 0 && decode === undefined) {
-    throw new TypeError('options.ignore needs options.decode: bytes have no paths');
+    throw ownError('ERR_INVALID_ARG_VALUE', 'options.ignore needs options.decode: bytes have no paths');
   }
   return {
     onVerdict,

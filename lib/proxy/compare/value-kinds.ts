@@ -1,4 +1,5 @@
 import { isAnyArrayBuffer, isDate, isMap } from 'node:util/types';
+import { ownError } from '../../port/errors.js';
 
 /** How a decoded value is compared. */
 export type Kind = 'scalar' | 'function' | 'bytes' | 'date' | 'array' | 'map' | 'object';
@@ -30,7 +31,7 @@ export function tagOf(value: unknown): string {
 export function checkVisible(object: object): void {
   const tag = tagOf(object);
   if (tag !== '[object Object]' && Object.keys(object).length === 0) {
-    throw new TypeError(`values like ${tag} cannot be compared`);
+    throw ownError('ERR_INVALID_ARG_VALUE', `values like ${tag} cannot be compared`);
   }
 }
 

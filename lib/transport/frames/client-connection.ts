@@ -3,6 +3,7 @@ import type { TLSSocket } from 'node:tls';
 import { NOBODYS } from '../../port/account.js';
 import type { ClientConnection, ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
+import { ownError } from '../../port/errors.js';
 import type { Stream } from '../../port/stream.js';
 import { connect, speaksHttp2 } from '../connect.js';
 import { beforeSettings, CLOSED_HERE, connectTimeout, endOfSocket } from '../connection-ends.js';
@@ -77,7 +78,7 @@ export class FramesClientConnection implements ClientConnection, ConnectionOwner
   }
 
   openStream(): Stream {
-    if (this.role === undefined) throw new Error('the connection is not ready: it has no room');
+    if (this.role === undefined) throw ownError('ERR_INTERNAL_ASSERTION', 'the connection is not ready');
     return this.role.openStream();
   }
 

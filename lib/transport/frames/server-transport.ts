@@ -1,7 +1,7 @@
 import net, { type Server, type Socket } from 'node:net';
 import tls from 'node:tls';
 import { Account } from '../../port/account.js';
-import type { ListenAddress } from '../../port/address.js';
+import type { DialAddress, ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { speaksHttp2 } from '../connect.js';
@@ -33,8 +33,8 @@ export class FramesServerTransport implements ServerTransport {
     this.watchdog = new Watchdog(options.limits);
   }
 
-  async listen(address: ListenAddress): Promise<ListenAddress> {
-    return this.listeners.listen(this.createServer(), address);
+  async listen(address: ListenAddress, signal?: AbortSignal): Promise<DialAddress> {
+    return this.listeners.listen(this.createServer(), address, signal);
   }
 
   close(): Promise<void> {

@@ -2,6 +2,7 @@ import type { ClientHttp2Session, Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ClientConnection, ConnectionOwner } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
+import { ownError } from '../../port/errors.js';
 import type { Stream } from '../../port/stream.js';
 import { Carrier, type CarrierOwner } from './carrier.js';
 import { NodeClientStream } from './client-stream.js';
@@ -77,7 +78,7 @@ export abstract class Connection implements ClientConnection, CarrierOwner {
 
   openStream(): Stream {
     const { carrier } = this;
-    if (carrier === undefined) throw new Error('the connection is not open: it has no room');
+    if (carrier === undefined) throw ownError('ERR_INTERNAL_ASSERTION', 'the connection is not open');
     // An idle connection doesn't keep the process alive.
     if (carrier.streamCount === this.#idleStreams) this.holdProcess(true);
     const stream = this.createStream(carrier);

@@ -1,4 +1,5 @@
 import http2, { type OutgoingHttpHeaders } from 'node:http2';
+import { wrongValue } from '../../port/errors.js';
 import type { HeaderList } from '../../port/headers.js';
 import { nodeIsAtLeast } from './node-version.js';
 
@@ -113,7 +114,7 @@ function removeConnectionSpecific(fields: OutgoingFields, section: Section): boo
 /** On Node 20, `request()` destroys the whole session over a name that is no token. */
 function checkNames(headers: HeaderList): void {
   for (let i = 0; i < headers.length; i += 2) {
-    if (!NAME.test(headers[i]!)) throw new TypeError(`${JSON.stringify(headers[i])} is no field name`);
+    if (!NAME.test(headers[i]!)) throw wrongValue('a field', 'called by a token', headers[i]);
   }
 }
 

@@ -9,7 +9,7 @@ import http2, {
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { Account } from '../../port/account.js';
-import type { ListenAddress } from '../../port/address.js';
+import type { DialAddress, ListenAddress } from '../../port/address.js';
 import type { ServerTransport, StreamAcceptor } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
@@ -63,8 +63,8 @@ export class Http2ServerTransport implements ServerTransport {
     this.#watchdog = sessionWatchdog(options.limits);
   }
 
-  listen(address: ListenAddress): Promise<ListenAddress> {
-    return this.#listeners.listen(this.#createServer(), address);
+  listen(address: ListenAddress, signal?: AbortSignal): Promise<DialAddress> {
+    return this.#listeners.listen(this.#createServer(), address, signal);
   }
 
   /**
