@@ -68,7 +68,10 @@ const SERVER_OPTIONS: OptionNames<ServerOptions> = {
 
 /** How long it is waited for a server that begins to listen. */
 export interface ListenOptions {
-  /** Gives it up while it is under way; without effect once the server listens there. By default it is waited for. */
+  /**
+   * Gives it up while it is under way: what is listened at after all is given up as soon as it is. Without effect once the
+   * server listens there. By default it is waited for.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 

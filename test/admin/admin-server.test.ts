@@ -40,6 +40,16 @@ async function statusOf(url: string, path: string, options?: AskOptions): Promis
   return (await ask(url, path, options)).status;
 }
 
+t.test('`await using` closes it at the end of the block', async (t) => {
+  let url: string;
+  {
+    await using admin = adminServer(READY);
+    url = await admin.start();
+    t.equal(await statusOf(url, '/livez'), 200);
+  }
+  await t.rejects(statusOf(url, '/livez'), { code: 'ECONNREFUSED' });
+});
+
 t.test('it listens at a free port of the loopback interface by default, and tells its URL', async (t) => {
   t.match(await endpoint(t), /^http:\/\/127\.0\.0\.1:\d+\/$/);
   t.match(await endpoint(t, {}, { address: '[::1]:0' }), /^http:\/\/\[::1\]:\d+\/$/);

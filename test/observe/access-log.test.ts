@@ -253,6 +253,25 @@ t.test('a sample is of the calls that end OK; failures always are logged', async
   }
 });
 
+t.test('`await using` writes what waits, and closes the log', async (t) => {
+  let observer: Parameters<Server['observe']>[0] | undefined;
+  const server = {
+    observe(given: typeof observer): void {
+      observer = given;
+    },
+    runningCalls: [],
+  };
+  const { log, lines } = await logOf(t, server);
+  {
+    await using closing = log;
+    observer?.onCall?.(outcome());
+    t.equal(closing.dropped, 0);
+  }
+  t.equal(lines().length, 1);
+  observer?.onCall?.(outcome());
+  t.equal(log.dropped, 1);
+});
+
 t.test('options that make no sense are told at once', async (t) => {
   const server = { observe() {}, runningCalls: [] };
   const cases: [Partial<AccessLogOptions>, RegExp][] = [
