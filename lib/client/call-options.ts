@@ -1,6 +1,7 @@
 import type { CallContext } from '../call/context.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
+import { checkedBytes, checkedFlag, checkFunction, checkOptions, type OptionNames } from '../port/options.js';
 import type { RetryPolicy } from './retry-policy.js';
 
 /**
@@ -33,4 +34,40 @@ export interface CallOptions {
   readonly onTrailers?: ((metadata: Metadata) => void) | undefined;
   /** Called once, at the end, with the call's error unless it ended OK. */
   readonly onFinish?: ((error: StatusError | undefined) => void) | undefined;
+}
+
+const NAMES: OptionNames<CallOptions> = {
+  waitForReady: true,
+  authority: true,
+  preserveAuthority: true,
+  deadline: true,
+  maxSendMessageBytes: true,
+  maxReceiveMessageBytes: true,
+  credentials: true,
+  retry: true,
+  onHeaders: true,
+  onTrailers: true,
+  onFinish: true,
+};
+
+const NONE: CallOptions = {};
+
+/**
+ * The options of a call, if there are any: most calls have none, which costs them nothing. Authority, deadline and retry are
+ * checked where they are read.
+ *
+ * @throws TypeError or RangeError, which names it, for one that makes no sense
+ */
+export function checkedCallOptions(options: CallOptions | undefined): CallOptions {
+  if (options === undefined) return NONE;
+  checkOptions(options, NAMES, 'callOptions');
+  checkedFlag('callOptions.waitForReady', options.waitForReady, false);
+  checkedFlag('callOptions.preserveAuthority', options.preserveAuthority, false);
+  checkedBytes('callOptions.maxSendMessageBytes', options.maxSendMessageBytes, Infinity);
+  checkedBytes('callOptions.maxReceiveMessageBytes', options.maxReceiveMessageBytes, Infinity);
+  checkFunction('callOptions.credentials', options.credentials);
+  checkFunction('callOptions.onHeaders', options.onHeaders);
+  checkFunction('callOptions.onTrailers', options.onTrailers);
+  checkFunction('callOptions.onFinish', options.onFinish);
+  return options;
 }

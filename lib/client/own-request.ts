@@ -39,8 +39,7 @@ export function ownRequest(
   throttle: RetryThrottle,
 ): OwnRequest {
   checkOptions(options, CALL_OPTIONS);
-  const { metadata, signal, authority, waitForReady, retry } = options;
-  const { maxReceiveMessageBytes = CLIENT_DEFAULTS.maxReceiveMessageBytes } = options;
+  const { metadata, signal, authority, waitForReady, maxReceiveMessageBytes, retry } = options;
   checkSignal('options.signal', signal);
   const own = metadata === undefined ? new Metadata() : Metadata.of(metadata);
   return {
@@ -54,7 +53,11 @@ export function ownRequest(
       ownSignals: signal === undefined ? [] : [signal],
     },
     options: {
-      maxReceiveMessageBytes: checkedBytes('options.maxReceiveMessageBytes', maxReceiveMessageBytes),
+      maxReceiveMessageBytes: checkedBytes(
+        'options.maxReceiveMessageBytes',
+        maxReceiveMessageBytes,
+        CLIENT_DEFAULTS.maxReceiveMessageBytes,
+      ),
       waitForReady: checkedFlag('options.waitForReady', waitForReady, false),
       authority: authority === undefined ? undefined : checkedAuthority('options.authority', authority),
     },

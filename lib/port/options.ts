@@ -49,8 +49,9 @@ export function checkedFlag(name: string, value: boolean | undefined, byDefault:
   return value;
 }
 
-/** A number of bytes, `Infinity` included. @throws TypeError or RangeError */
-export function checkedBytes(name: string, value: number): number {
+/** A number of bytes, `Infinity` included, or nothing, which is the default. @throws TypeError or RangeError */
+export function checkedBytes(name: string, value: number | undefined, byDefault: number): number {
+  if (value === undefined) return byDefault;
   if (typeof value !== 'number') throw wrongType(name, 'a number of bytes', value);
   if (!(value >= 0)) throw outOfRange(name, 'a number of bytes from 0', value);
   return value;

@@ -11,7 +11,7 @@ import type { HeaderList } from '../port/headers.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { Destination, ErrorVerdict } from './director.js';
 import type { FirstMessageReplacement } from './first-message.js';
-import { contextOf, observationOf, replacementOf, requestOf } from './given-destination.js';
+import { checkDestination, contextOf, observationOf, replacementOf, requestOf } from './given-destination.js';
 import { LaggingRequest } from './lagging-request.js';
 import type { MemberBytes } from './member-bytes.js';
 import type { Observation } from './observation.js';
@@ -71,6 +71,7 @@ export class DestinationStream implements CallReceiver {
     this.#owner = owner;
     this.#stream = stream;
     this.role = role;
+    checkDestination(destination);
     // Each property is read once, here: it is the application's, and may be anything.
     const { conn, ctx, msg, observer, errHandler } = destination;
     this.#errHandler = errHandler;

@@ -4,7 +4,7 @@ import type { ClientConn } from '../client/client-conn.js';
 import type { Metadata } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import { didYouMean } from '../port/did-you-mean.js';
-import { ownError, shown } from '../port/errors.js';
+import { ownError, shown, wrongType } from '../port/errors.js';
 import type { StreamPeeker } from '../server/peeker.js';
 import type { ClientHttp2Session } from '../transport/http2/node-types.js';
 import type { RequestObserver } from './request-observer.js';
@@ -139,7 +139,15 @@ export function noPrimary(answer: unknown): TypeError {
   return ownError('ERR_INVALID_ARG_TYPE', `the director named no primary destination${hint}`);
 }
 
-/** Whether secondaries are a quorum, and no list, as far as the types' word is worth. */
+/**
+ * Whether secondaries are a quorum, and no list.
+ *
+ * @throws TypeError for what is neither, for the types' word is worth nothing
+ */
 export function isQuorum(secondaries: Secondaries): secondaries is SecondaryQuorum {
-  return (secondaries as Partial<SecondaryQuorum>).of !== undefined;
+  const { of, [Symbol.iterator]: isList } = Object(secondaries) as Partial<SecondaryQuorum & Destination[]>;
+  if (of === undefined && typeof isList !== 'function') {
+    throw wrongType('secondaries', 'an array of destinations, or { of, need }', secondaries);
+  }
+  return of !== undefined;
 }

@@ -2,12 +2,19 @@ import { CallContext, notAContext } from '../call/context.js';
 import type { CallOptions } from '../client/call-options.js';
 import type { OutgoingRequest } from '../client/outgoing-request.js';
 import type { Retries } from '../client/retries.js';
+import { wrongType } from '../port/errors.js';
 import type { ServerCall } from '../server/server-call.js';
 import type { Destination } from './director.js';
 import { FirstMessageReplacement } from './first-message.js';
 import { Observation } from './observation.js';
 
 // What the application gives of a destination, checked: it may be anything.
+
+/** @throws TypeError for what has no properties at all */
+export function checkDestination(destination: Destination): void {
+  if (typeof destination === 'object' && destination !== null) return;
+  throw wrongType('a destination', 'an object with a conn', destination);
+}
 
 /** @throws TypeError for what is no context */
 export function contextOf(ctx: Destination['ctx'], stream: ServerCall): CallContext {

@@ -1,7 +1,7 @@
 import { warn } from '../call/hooks.js';
 import type { RunningCallState } from '../call/observer.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
-import type { CallOptions } from '../client/call-options.js';
+import { type CallOptions, checkedCallOptions } from '../client/call-options.js';
 import { MessageScanner } from '../grpc/scanner.js';
 import { StatusError } from '../grpc/status.js';
 import type { HeaderList } from '../port/headers.js';
@@ -254,7 +254,8 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   }
 
   #createStreams(parameters: StreamParameters): void {
-    const { primary, secondaries, callOptions = {} } = parameters;
+    const { primary, secondaries } = parameters;
+    const callOptions = checkedCallOptions(parameters.callOptions);
     if (this.#finalizer !== undefined) this.#call.captureScope();
     this.#observation = takeHooks(this.#call, parameters);
     this.#scanner = new MessageScanner(callOptions.maxSendMessageBytes);

@@ -116,12 +116,16 @@ export class Server {
       unknownServiceHandler,
       observer,
       transport = SERVER_DEFAULTS.transport,
-      maxReceiveMessageBytes = SERVER_DEFAULTS.maxReceiveMessageBytes,
+      maxReceiveMessageBytes,
     } = options;
     checkFunction('unknownServiceHandler', unknownServiceHandler);
     this.#services = new Services(unknownServiceHandler);
     this.#interceptors = checkedInterceptors(options.interceptors);
-    const maxBytes = checkedBytes('maxReceiveMessageBytes', maxReceiveMessageBytes);
+    const maxBytes = checkedBytes(
+      'maxReceiveMessageBytes',
+      maxReceiveMessageBytes,
+      SERVER_DEFAULTS.maxReceiveMessageBytes,
+    );
     this.#calls = new RunningCalls(maxBytes, observer === undefined ? undefined : checkedObserver(observer));
     this.#tls = options.tls === undefined ? undefined : new ServerTls(options.tls);
     this.#limits = checkedLimits(options.limits, DEFAULT_SERVER_LIMITS, 'limits');

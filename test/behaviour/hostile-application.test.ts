@@ -27,6 +27,20 @@ behaviour('a director that answers with nonsense: UNKNOWN, and says what is miss
   const calls = await ProxiedCalls.start(t, world);
   const noPrimary = 'the director named no primary destination';
   const noConn = 'a destination needs a conn: what dial() gave, or a ClientHttp2Session';
+  const noSecondaries = 'secondaries must be an array of destinations, or { of, need }';
+  const badOptions: readonly (readonly [unknown, string])[] = [
+    [null, ' must be an object, not null'],
+    [5, ' must be an object, not number'],
+    [{ waitForReady: 'yes' }, '.waitForReady must be true or false, not string'],
+    [{ preserveAuthority: 1 }, '.preserveAuthority must be true or false, not number'],
+    [{ maxSendMessageBytes: -1 }, '.maxSendMessageBytes must be a number of bytes from 0, not -1'],
+    [{ maxReceiveMessageBytes: '1' }, '.maxReceiveMessageBytes must be a number of bytes, not string'],
+    [{ deadline: 'soon' }, '.deadline must be a Date or milliseconds since the epoch, not "soon"'],
+    [{ credentials: {} }, '.credentials must be a function, not object'],
+    [{ onHeaders: 5 }, '.onHeaders must be a function, not number'],
+    [{ onTrailers: 5 }, '.onTrailers must be a function, not number'],
+    [{ onFinish: 5 }, '.onFinish must be a function, not number'],
+  ];
   const noContext = "a destination's ctx must be a CallContext";
   const answers: readonly (readonly [(primary: Destination) => unknown, string | RegExp])[] = [
     [() => undefined, noPrimary],
@@ -34,16 +48,29 @@ behaviour('a director that answers with nonsense: UNKNOWN, and says what is miss
     [() => 7, noPrimary],
     [() => ({}), noPrimary],
     [() => Promise.resolve(undefined), noPrimary],
-    [() => ({ primary: null }), /null/],
+    [() => ({ primary: null }), 'a destination must be an object with a conn, not null'],
+    [(primary) => ({ primry: primary }), `${noPrimary} (did you mean primary by "primry"?)`],
     [() => ({ primary: {} }), noConn],
     [() => ({ primary: { conn: null } }), noConn],
     [() => ({ primary: { conn: 'http://127.0.0.1:1' } }), noConn],
     [(primary) => ({ primary, secondaries: [{}] }), noConn],
-    [(primary) => ({ primary, secondaries: [undefined] }), /undefined/],
-    [(primary) => ({ primary, secondaries: 7 }), /iterable/],
+    [
+      (primary) => ({ primary, secondaries: [undefined] }),
+      'a destination must be an object with a conn, not undefined',
+    ],
+    [(primary) => ({ primary, secondaries: 7 }), `${noSecondaries}, not number`],
+    [(primary) => ({ primary, secondaries: null }), `${noSecondaries}, not null`],
+    [(primary) => ({ primary, secondaries: { off: [] } }), `${noSecondaries}, not object`],
     [(primary) => ({ primary: { ...primary, msg: 'text' } }), 'a message must be bytes: a Uint8Array'],
     [(primary) => ({ primary: { ...primary, observer: null } }), /null/],
-    [(primary) => ({ primary, callOptions: null }), /null/],
+    ...badOptions.map(
+      ([callOptions, text]) =>
+        [(primary: Destination) => ({ primary, callOptions }), `callOptions${text}`] as const,
+    ),
+    [
+      (primary) => ({ primary, callOptions: { timeout: 5 } }),
+      /^there is no option callOptions.timeout: there are waitForReady, /,
+    ],
     [(primary) => ({ primary: { ...primary, ctx: 7 } }), noContext],
     [(primary) => ({ primary: { ...primary, ctx: {} } }), noContext],
     [(primary) => ({ primary: { ...primary, ctx: { ownSignal: 'no signal' } } }), noContext],

@@ -89,7 +89,7 @@ behaviour('an answer of objects that throw at whatever is done with them: UNKNOW
 
 behaviour('call options that are nonsense: UNKNOWN, and say which', async (t, world) => {
   const calls = await ProxiedCalls.start(t, world);
-  const limit = 'a limit of messages must be a number of bytes';
+  const limit = /^callOptions\.max(?:Send|Receive)MessageBytes must be a number of bytes(?: from 0)?, not /;
   const deadline = 'callOptions.deadline must be a Date or milliseconds since the epoch';
   const options: readonly (readonly [
     name: keyof CallOptions,
