@@ -5,7 +5,7 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
 import { brand } from '../port/brand.js';
-import { ownError } from '../port/errors.js';
+import { ownError, wrongType } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
 import { awaitEndOfTurn } from './end-of-turn.js';
@@ -118,7 +118,7 @@ export class Peeker implements StreamPeeker {
   peek(count = 1, { inflate, signal }: PeekOptions = {}): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) return rejected(new InvalidPeekCountError());
     if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      return rejected(new TypeError('a signal must be an AbortSignal'));
+      return rejected(wrongType('options.signal', 'an AbortSignal', signal));
     }
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#taken) return requestTaken();
