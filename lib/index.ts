@@ -50,7 +50,6 @@ export {
   FramingError,
   type Message,
   MessageParser,
-  PREFIX_LENGTH,
 } from './grpc/framing.js';
 export {
   Metadata,
@@ -60,7 +59,6 @@ export {
   type MetadataValue,
 } from './grpc/metadata.js';
 export { protobufInteger, protobufString } from './grpc/protobuf-field.js';
-export { MessageScanner } from './grpc/scanner.js';
 export { Code, StatusError, type StatusErrorJson } from './grpc/status.js';
 export {
   type EncodedDetail,

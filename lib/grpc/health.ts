@@ -63,5 +63,5 @@ function readMessage(
     visit(field, type, start, end);
     return true;
   });
-  if (!isMessage) throw ownError('ERR_INVALID_ARG_VALUE', 'no message of grpc.health.v1');
+  if (!isMessage) throw ownError('ERR_OUT_OF_RANGE', 'no message of grpc.health.v1');
 }

@@ -83,7 +83,7 @@ export class RouteDirector {
    * {@link update} with a config that has been checked, as `loadConfig` gives it.
    *
    * @param tls what the files of the backends hold
-   * @throws Error, with nothing changed, for what `dial()` does not take, and once the director is closed
+   * @throws Error, with nothing changed, for what `dial()` does not take, and (`ERR_CLOSED`) once the director is closed
    */
   use(config: Config | Routing, tls: ReadonlyMap<string, SecureContextOptions>): void {
     if (this.#isClosed) throw ownError('ERR_CLOSED', 'the director is closed');

@@ -46,14 +46,16 @@ export interface ServerStream extends AsyncIterable<Buffer> {
    * Sends the response headers, with this metadata, by default none. The first message sends them anyway. A call
    * that has been answered so can't be proxied any more.
    *
-   * @throws Error if they have been sent, or the call has ended
+   * @throws Error if they have been sent (`ERR_HEADERS_SENT`), the call has ended (`ERR_CALL_ENDED`), or it is proxied
+   *   (`ERR_CALL_PROXIED`)
    */
   sendHeader(metadata?: Metadata): void;
 
   /**
    * Sends a message, and the headers before it if need be. Resolves when the client has room for more.
    *
-   * @throws StatusError if the client no longer waits for the call; Error if the call has ended
+   * @throws StatusError if the client no longer waits for the call; Error if the call has ended (`ERR_CALL_ENDED`), or is
+   *   proxied (`ERR_CALL_PROXIED`)
    */
   sendMessage(payload: Uint8Array): Promise<void>;
 
@@ -62,7 +64,7 @@ export interface ServerStream extends AsyncIterable<Buffer> {
    * {@link sendHeader}. Several calls add to each other. A call that would have had none before its status (Trailers-Only)
    * gets response headers by that.
    *
-   * @throws Error if they have been sent. Without effect once the call has ended
+   * @throws Error (`ERR_HEADERS_SENT`) if they have been sent. Without effect once the call has ended
    */
   setHeader(metadata: Metadata): void;
 

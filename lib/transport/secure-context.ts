@@ -53,7 +53,7 @@ const OPTIONS: Readonly<Record<Exclude<keyof SecureContextOptions, 'ALPNCallback
  */
 export function renewedOptions<T extends SecureContextOptions>(options: T, given: SecureContextOptions): T {
   if (typeof given !== 'object' || given === null) {
-    throw wrongType('what setSecureContext takes', 'an object', given);
+    throw wrongType('options', 'an object', given);
   }
   const renewed: T = { ...options };
   // Each of them is a whole identity.

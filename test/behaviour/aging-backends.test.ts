@@ -35,7 +35,7 @@ async function ownBackend(t: { teardown(end: () => unknown): void }, transport: 
     limits: { maxAgeMilliseconds: AGE, maxAgeGraceMilliseconds: 10_000 },
   });
   t.teardown(() => server.destroy());
-  return Reflect.get(await server.listen('127.0.0.1:0'), 'port') as number;
+  return (await server.listen('127.0.0.1:0')).port;
 }
 
 /** Calls one after the other until the time is over; what ended them. */

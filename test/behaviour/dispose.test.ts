@@ -13,8 +13,7 @@ behaviour('`await using` closes a server and its connections at the end of the b
       transport: world.transports.server,
       unknownServiceHandler: transparentHandler(() => ({ primary: { conn } })),
     });
-    const address = await server.listen('127.0.0.1:0');
-    port = 'port' in address ? address.port : 0;
+    ({ port } = await server.listen('127.0.0.1:0'));
     t.equal(status(await world.http2Client(port).call(METHOD, MESSAGE)), '0');
     t.equal(backends[0]?.sessions[0]?.closed, false);
   }

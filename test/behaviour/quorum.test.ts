@@ -149,7 +149,7 @@ behaviour('a quorum that makes no sense is the director’s failure', async (t, 
     [{ of: [], need: 1 }, /need must be an integer from 1 to 0, not 1/],
     [{ of: 7, need: 1 }, /of must be an array/],
     [{ of: [{}], need: 1 }, /a destination needs a conn/],
-    [{ need: 1 }, /iterable/],
+    [{ need: 1 }, /secondaries must be an array of destinations, or { of, need }, not object/],
   ] as const) {
     secondaries = nonsense;
     const response = await client.call(METHOD, MESSAGE);

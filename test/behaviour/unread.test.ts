@@ -1,4 +1,5 @@
-import { encodeMessage, PREFIX_LENGTH } from '../../lib/index.js';
+import { PREFIX_LENGTH } from '../../lib/grpc/framing.js';
+import { encodeMessage } from '../../lib/index.js';
 import { behaviour } from '../support/behaviour.js';
 import { RESPONSE, requestTo, TRAILERS } from '../support/fields.js';
 import { data, END, ErrorCode, Flag, FrameType, headers, resetStream, Setting } from '../support/frame.js';

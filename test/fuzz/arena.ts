@@ -80,7 +80,6 @@ export class Arena {
     });
     this.#servers.push(server);
     const address = await server.listen('127.0.0.1:0');
-    if (!('port' in address)) throw new Error('not listening on TCP');
     return address.port;
   }
 

@@ -1,4 +1,4 @@
-import { MessageScanner } from '../../lib/index.js';
+import { MessageScanner } from '../../lib/grpc/scanner.js';
 import { HeaderDecoder } from '../../lib/transport/frames/hpack/decoder.js';
 import { errorCode, Flag, type Frame, FrameType } from './frame.js';
 import { FrameReader } from './frame-reader.js';
