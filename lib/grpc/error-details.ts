@@ -25,7 +25,7 @@ export interface ErrorInfo {
   /** Whose constants these are, mostly the name of a service: `storage.example.com`. */
   readonly domain: string;
   /** What else is to be known. Default: nothing. */
-  readonly metadata?: Readonly<Record<string, string>>;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** `google.rpc.BadRequest`. */

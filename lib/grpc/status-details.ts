@@ -25,7 +25,7 @@ export interface StatusDetails {
   /** What was wrong with the request. */
   readonly badRequest?: BadRequest | undefined;
   /** Details of all other types, encoded. Default: none. */
-  readonly others?: readonly EncodedDetail[];
+  readonly others?: readonly EncodedDetail[] | undefined;
 }
 
 /** A message of any type, as `google.protobuf.Any` has it. */

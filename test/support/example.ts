@@ -42,11 +42,12 @@ export class Example {
     const port = await freePort();
     const all: Readonly<Record<number, number>> = { [LISTENS_AT]: port, ...ports };
     let code = await readFile(new URL(`${name}.js`, EXAMPLES), 'utf8');
-    code = code.replaceAll(/\b50\d{3}\b|\b9464\b/g, (text) => String(all[Number(text)] ?? text));
     for (const [from, to] of Object.entries(texts)) {
       if (!code.includes(from)) throw new Error(`${name} has no ${from}`);
       code = code.replaceAll(from, to);
     }
+    // Last, so that no text is found in a port.
+    code = code.replaceAll(/\b50\d{3}\b|\b9464\b/g, (text) => String(all[Number(text)] ?? text));
     await mkdir(RUNS, { recursive: true });
     const file = new URL(`${name}-${port}.js`, RUNS);
     await writeFile(file, code);

@@ -44,7 +44,12 @@ t.test('a server of pages takes gRPC calls, too', { buffered: true }, async (t) 
 
 t.test('a service is answered by the proxy itself, all others are not', { buffered: true }, async (t) => {
   const port = await backend(t, { [METHOD]: echo });
-  const example = await Example.serve(t, 'local-handler', { 50061: port }, { '1000': '10' });
+  const example = await Example.serve(
+    t,
+    'local-handler',
+    { 50061: port },
+    { 'setInterval(1000': 'setInterval(10' },
+  );
   const client = example.client();
   const shouted = await client.call('/demo.Text/Shout', ['hello', 'world']);
   t.same([shouted.code, shouted.messages.map(String)], [status.OK, ['HELLO', 'WORLD']]);

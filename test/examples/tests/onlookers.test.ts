@@ -58,7 +58,7 @@ t.test('the proxy answers for its own health, until it goes', { buffered: true }
       call.end();
     },
   });
-  const example = await Example.serve(t, 'health', { 50061: port }, { '5000': '50' });
+  const example = await Example.serve(t, 'health', { 50061: port }, { 'pause(5000)': 'pause(50)' });
   const client = example.client();
   const check = async (service: string) =>
     (await client.call(CHECK, [encodeHealthCheckRequest(service)])).messages;
