@@ -62,6 +62,7 @@ export { protobufInteger, protobufString } from './grpc/protobuf-field.js';
 export { Code, StatusError, type StatusErrorJson } from './grpc/status.js';
 export {
   type EncodedDetail,
+  type FoundStatusDetails,
   readStatusDetails,
   type StatusDetails,
   withStatusDetails,

@@ -28,6 +28,12 @@ export interface StatusDetails {
   readonly others?: readonly EncodedDetail[] | undefined;
 }
 
+/** What {@link readStatusDetails} has found. */
+export interface FoundStatusDetails extends StatusDetails {
+  /** Empty if there are no others. */
+  readonly others: readonly EncodedDetail[];
+}
+
 /** A message of any type, as `google.protobuf.Any` has it. */
 export interface EncodedDetail {
   /** Its type: `type.googleapis.com/google.rpc.Help`. */
@@ -85,9 +91,7 @@ export function withStatusDetails(error: StatusError, details: StatusDetails): S
  *
  * @param error whatever was caught
  */
-export function readStatusDetails(
-  error: unknown,
-): StatusDetails & { readonly others: readonly EncodedDetail[] } {
+export function readStatusDetails(error: unknown): FoundStatusDetails {
   const known: { retryInfo?: RetryInfo; errorInfo?: ErrorInfo; badRequest?: BadRequest } = {};
   const others: EncodedDetail[] = [];
   for (const { typeUrl, value } of decodeStatus(trailerOf(error))) {
