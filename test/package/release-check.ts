@@ -6,6 +6,7 @@ import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
 import { checkCommand, checkCommandLine } from './command.js';
 import { checkChangelog, checkCitations } from './documents.js';
+import { runExample } from './example.js';
 import { checkImportTime, checkPackages } from './loading.js';
 import { readManifest } from './manifest.js';
 import { run, runNode } from './run.js';
@@ -21,6 +22,15 @@ import { checkTypes } from './types.js';
  */
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const CONSUMERS = fileURLToPath(new URL('consumers/', import.meta.url));
+
+/** What consumers and examples use beside the package. */
+const USED = [
+  '@grpc/grpc-js',
+  '@opentelemetry/api',
+  '@opentelemetry/context-async-hooks',
+  '@opentelemetry/core',
+  '@opentelemetry/sdk-trace-base',
+];
 
 // Programs of others begin with `#!/usr/bin/env node`, which must be this one, not what npm finds in a `node_modules`.
 process.env.PATH = `${dirname(process.execPath)}${delimiter}${process.env.PATH}`;
@@ -50,9 +60,7 @@ async function step<T>(name: string, take: () => T | Promise<T>): Promise<T | un
 async function install({ path }: Tarball): Promise<string> {
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }');
-  const needs = ['@grpc/grpc-js', '@opentelemetry/api'].map(
-    (name) => `${name}@${readManifest(join(ROOT, 'node_modules', name)).version}`,
-  );
+  const needs = USED.map((name) => `${name}@${readManifest(join(ROOT, 'node_modules', name)).version}`);
   const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel', 'error'];
   await run(project, 'npm', 'install', ...quiet, path, ...needs);
   mkdirSync(join(work, 'commonjs'));
@@ -98,6 +106,7 @@ async function check(tarball: Tarball): Promise<void> {
       runConsumer('commonjs.cjs', join(work, 'commonjs'), 'every entry point can be required'),
     );
   }
+  await step('an example', () => runExample(project));
   await step('packages that an import loads', () => checkPackages(project));
   await step('time of an import', () => checkImportTime(project));
   await step('command line', () => checkCommandLine(project, manifest.version));

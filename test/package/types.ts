@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -38,15 +38,22 @@ function* combinations(): Iterable<Combination> {
   }
 }
 
+/** Programs that whoever has the package could have written. */
+const PROGRAMS = ['test/package/consumers', 'test/examples'];
+
 /** A project with the types of one version of Node. */
-function makeProject(folder: string, root: string, nodeTypes: string, consumers: string): void {
+function makeProject(folder: string, root: string, nodeTypes: string): void {
   const types = resolve(root, 'node_modules', nodeTypes);
   const undici = dirname(createRequire(join(types, 'package.json')).resolve('undici-types/package.json'));
   mkdirSync(join(folder, 'node_modules/@types'), { recursive: true });
   cpSync(types, join(folder, 'node_modules/@types/node'), { recursive: true });
   const copied = join(folder, 'node_modules/@types/node/node_modules/undici-types');
   if (!existsSync(copied)) cpSync(undici, copied, { recursive: true });
-  cpSync(consumers, folder, { recursive: true });
+  for (const programs of PROGRAMS) {
+    for (const name of readdirSync(join(root, programs))) {
+      if (/\.c?ts$/.test(name)) cpSync(join(root, programs, name), join(folder, name));
+    }
+  }
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
 }
 
@@ -64,19 +71,19 @@ function configOf({ resolution, skipLibCheck }: Combination): unknown {
       skipLibCheck,
     },
     // Only `nodenext` knows that modules can be required.
-    files: ['every-entry-point.ts', ...(resolution === 'nodenext' ? ['commonjs.cts'] : [])],
+    include: ['*.ts', ...(resolution === 'nodenext' ? ['*.cts'] : [])],
   };
 }
 
 /**
- * Compiles a program that uses every entry point by all compilers.
+ * Compiles programs that use every entry point, and the examples, by all compilers.
  *
  * @param project where the package is installed
  * @param root of the repository
  */
 export async function checkTypes(project: string, root: string): Promise<string> {
   for (const name of NODE_TYPES) {
-    makeProject(join(project, name), root, name, resolve(root, 'test/package/consumers'));
+    makeProject(join(project, name), root, name);
   }
   const waiting = [...combinations()];
   const count = waiting.length;
