@@ -1,5 +1,6 @@
 import { dirname, posix, relative, resolve, sep } from 'node:path';
 import { type Plugin, rollup } from 'rollup';
+import { indentByTabs } from './indent.js';
 
 /**
  * Keeps what a module finds by its own place, `lib/admin/page` for example: `import.meta.url` goes on to tell where the module
@@ -29,7 +30,7 @@ export async function bundle(folder: string, entries: readonly string[], destina
   const build = await rollup({
     input: Object.fromEntries(entries.map((entry) => [entry.replace(/\.js$/, ''), resolve(folder, entry)])),
     external: /^(?![./])/,
-    plugins: [keepPlaces(folder)],
+    plugins: [keepPlaces(folder), indentByTabs()],
     onLog(level, { message }) {
       if (level === 'warn') throw new Error(`the bundler warns: ${message}`);
     },
