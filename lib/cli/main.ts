@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { tellFailure } from './failure.js';
 import { HELP } from './help.js';
-import { type Command, parseCommandLine } from './options.js';
+import { type Command, logFormatOf, parseCommandLine } from './options.js';
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -28,11 +29,12 @@ function outliveOutput(): void {
 
 async function main(): Promise<void> {
   outliveOutput();
+  const args = process.argv.slice(2);
   let command: Command;
   try {
-    command = parseCommandLine(process.argv.slice(2));
+    command = parseCommandLine(args);
   } catch (error) {
-    process.stderr.write(`grpc-frame-proxy: ${(error as Error).message}\n`);
+    await tellFailure([(error as Error).message], logFormatOf(args));
     process.exit(2);
   }
   switch (command.kind) {

@@ -122,6 +122,12 @@ export function parseCommandLine(args: readonly string[]): Command {
   return { kind: values.check === true ? 'check' : 'run', flags };
 }
 
+/** The format of the log, as far as a command line says it that may be wrong. */
+export function logFormatOf(args: readonly string[]): LogFormat {
+  const { values } = parseArgs({ args: [...args], options: OPTIONS, strict: false });
+  return values['log-format'] === 'json' ? 'json' : 'text';
+}
+
 type Values = { readonly [Name in OptionName]?: string & string[] & boolean };
 
 function flagsOf(values: Values): Flags {

@@ -2,6 +2,7 @@ import cluster from 'node:cluster';
 import { deferred } from '../call/deferred.js';
 import { Demo } from './demo.js';
 import { hearEndSignals } from './end-signals.js';
+import { tellFailure } from './failure.js';
 import { loadSettings } from './load-settings.js';
 import { createLog, type Log } from './log.js';
 import type { Flags } from './options.js';
@@ -16,17 +17,11 @@ const LEAVE_MILLISECONDS = 1000;
 /** What `--check` lets stand for the demo backends, whose ports are not known before they run. */
 const ANY_TARGET = '127.0.0.1:1';
 
-/** What is wrong with how it was called is told before there is a log. */
-export function refuse(lines: readonly string[]): never {
-  for (const line of lines) process.stderr.write(`grpc-frame-proxy: ${line}\n`);
-  process.exit(2);
-}
-
 /** Says whether it could run so. */
 export async function check(flags: Flags): Promise<void> {
   const isDemo = Demo.isMeant(flags);
   const { mistakes } = await loadSettings(isDemo ? { ...flags, primary: ANY_TARGET } : flags);
-  if (mistakes !== undefined) refuse(mistakes);
+  if (mistakes !== undefined) await fail(mistakes, flags, 2);
   process.stdout.write('ok\n');
 }
 
@@ -47,16 +42,20 @@ export async function run(given: Flags): Promise<void> {
   demo = Demo.isMeant(given) ? await Demo.start(given, print) : undefined;
   const flags = demo === undefined ? given : demo.flags(given);
   const loaded = await loadSettings(flags);
-  if (loaded.mistakes !== undefined) refuse(loaded.mistakes);
+  if (loaded.mistakes !== undefined) return fail(loaded.mistakes, flags, 2);
   try {
     started.resolve(
       await ProxyCommand.start(loaded, flags, { log, print, onDrain: () => drain('POST /drain') }),
     );
   } catch (error) {
-    process.stderr.write(`grpc-frame-proxy: ${(error as Error).message}\n`);
-    process.exit(1);
+    await fail([(error as Error).message], flags, 1);
   }
   demo?.introduce(await started.promise, flags, print);
+}
+
+async function fail(lines: readonly string[], { logFormat }: Flags, exitCode: number): Promise<never> {
+  await tellFailure(lines, logFormat);
+  process.exit(exitCode);
 }
 
 /** The process ends by itself once it is drained, with exit code 0. @returns what drains for another reason */

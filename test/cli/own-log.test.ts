@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import t from 'tap';
+import { startCommand } from '../support/command.js';
 import { collect } from '../support/grpc-client.js';
 import { Http2Backend, respond } from '../support/http2-backend.js';
 import { configOf, Folder, failWith, METHOD, Operated, startBackend } from './operated.js';
@@ -39,6 +42,36 @@ t.test('--log-format json: each line is an object with its time, level, and who 
   t.equal(mistake.level, 'error');
   t.equal(mistake.process, undefined, 'the main process');
   t.match(lines.at(-1), { level: 'info', message: 'drained' });
+});
+
+t.test('--log-format json: why it does not start is told so, too', async (t) => {
+  const taken = net.createServer().listen(0, '127.0.0.1');
+  t.teardown(() => taken.close());
+  await once(taken, 'listening');
+  const address = `127.0.0.1:${(taken.address() as net.AddressInfo).port}`;
+  const folder = await Folder.make(t);
+  const file = await folder.write('proxy.yaml', { listen: 1, workers: 0 });
+  const cases: [args: string[], exitCode: number, said: RegExp[]][] = [
+    [['--frobnicate', '--log-format', 'json'], 2, [/^unknown option --frobnicate/]],
+    [['--log-format=json', '--log-level', 'loud'], 2, [/^--log-level: "loud" is none/]],
+    [
+      ['--config', file, '--check', '--log-format', 'json'],
+      2,
+      [/yaml:1:1: .*routes: is missing/, /yaml:1:11: .*listen/, /yaml:1:23: .*workers/],
+    ],
+    [['--listen', address, '--log-format', 'json'], 1, [/^cannot listen at .*: the address is in use$/]],
+  ];
+  await Promise.all(
+    cases.map(async ([args, exitCode, said]) => {
+      const command = startCommand(t, ...args);
+      t.equal(await command.ended(), exitCode);
+      const lines = command.stderr.trimEnd().split('\n');
+      t.match(
+        lines.map((line) => JSON.parse(line)),
+        said.map((message) => ({ level: 'error', time: /Z$/, message })),
+      );
+    }),
+  );
 });
 
 const LEVELS: readonly (readonly [level: string, said: readonly RegExp[], unsaid: readonly RegExp[]])[] = [
