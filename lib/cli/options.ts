@@ -4,6 +4,7 @@ import { parseListenAddress } from '../port/address.js';
 import { didYouMean } from '../port/did-you-mean.js';
 import { parseTarget } from '../port/target.js';
 import { parseDuration } from '../routes/duration.js';
+import { repeatedAddresses } from '../routes/repeated-addresses.js';
 import { TRANSPORT_NAMES, type TransportName } from '../transport/transport-name.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from './log-options.js';
 import { UsageError } from './usage-error.js';
@@ -159,6 +160,9 @@ function flagsOf(values: Values): Flags {
 function checkTogether(flags: Flags): void {
   const { primary, secondaries, shadows, config } = flags;
   for (const address of flags.listen ?? []) check('--listen', () => parseListenAddress(address));
+  for (const [index] of repeatedAddresses(flags.listen ?? [])) {
+    throw new UsageError(`--listen: ${JSON.stringify(flags.listen![index])} is given twice`);
+  }
   if (flags.admin !== undefined) check('--admin', () => parseListenAddress(flags.admin!));
   if (flags.drainTimeout !== undefined) check('--drain-timeout', () => parseDuration(flags.drainTimeout!));
   if (primary === undefined) {

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { type ConfigPath, type Problem, pathText } from './config-mistake.js';
+import { repeatedAddresses } from './repeated-addresses.js';
 import { knownKeys } from './values.js';
 import { unknownBackend, unknownKey } from './words.js';
 
@@ -25,6 +26,7 @@ export function checkedConfig<T>(schema: z.ZodType<T>, given: unknown, needsRout
   if (isMapping(given)) {
     addUnknownBackends(problems, given);
     addRepeatedNames(problems, given);
+    addRepeatedAddresses(problems, given);
     if (needsRoutes && given.routes === undefined) {
       problems.push({
         path: ['routes'],
@@ -134,6 +136,20 @@ function addRepeatedNames(problems: Problem[], { routes }: Record<string, unknow
       const message = `is the name of routes[${other}], too: give each its own`;
       problems.push({ path: ['routes', index, 'name'], message });
     }
+  }
+}
+
+/** Addresses of `listen`, and that of `admin`, that another one is: only one can be listened at. */
+function addRepeatedAddresses(problems: Problem[], { listen = [], admin }: Record<string, unknown>): void {
+  const listeners: readonly unknown[] = Array.isArray(listen) ? listen : [listen];
+  const places = listeners.map(
+    (_, index): ConfigPath => (listeners === listen ? ['listen', index] : ['listen']),
+  );
+  places.push(['admin']);
+  const given = [...listeners, admin].map((each) => (isMapping(each) ? each.address : each));
+  for (const [index, first] of repeatedAddresses(given)) {
+    const message = `is the address of ${pathText(places[first]!)}, too: give each its own`;
+    problems.push({ path: places[index]!, message });
   }
 }
 

@@ -52,6 +52,8 @@ t.test('a wrong command line is one line that names the option, exit 2, nothing 
     [['stray'], /unexpected argument "stray"/],
     [['--listen'], /--listen needs a value/],
     [['--listen', 'nowhere'], /--listen: "nowhere" is no address: give HOST:PORT/],
+    [['--listen', ':1', '--listen', 'a:2', '--listen', ':1'], /--listen: ":1" is given twice/],
+    [['--primary', 'a:1', '--listen', ':1', '--admin', ':1'], /admin: is the address of listen\[0\], too/],
     [['--listen', 'localhost:70000'], /--listen: "localhost:70000" is no address/],
     [
       ['--primary', 'ftp://host:1'],

@@ -55,7 +55,7 @@ t.test('--check says ok where a file makes sense, whatever its names and address
   const file = await folder.write(
     'proxy.yaml',
     `listen: { address: "192.0.2.1:1", tls: { cert: tls.crt, key: tls.key } }
-admin: "192.0.2.1:1"
+admin: "192.0.2.1:2"
 backends: { files: { target: "dns:///no.such.name.invalid:1", tls: { ca: tls.crt } } }
 ${ROUTES}`,
   );

@@ -187,6 +187,20 @@ ${ROUTES}`,
     '2:49: backends.files.tls.key: needs cert: they belong together',
   ],
   [
+    `listen: [":1", { address: "unix:/a" }, ":0", ":0", "unix:///a", ":001", "[::1]:2"]
+admin: { address: "[::1]:2" }
+${BACKENDS}${ROUTES}`,
+    '1:52: listen[4]: is the address of listen[1], too: give each its own',
+    '1:65: listen[5]: is the address of listen[0], too: give each its own',
+    '2:8: admin: is the address of listen[6], too: give each its own',
+  ],
+  [
+    `listen: a:1
+admin: A:1
+${BACKENDS}${ROUTES}`,
+    '2:8: admin: is the address of listen, too: give each its own',
+  ],
+  [
     `listen: 5
 ${BACKENDS}${ROUTES}`,
     '1:9: listen: 5 is none: give HOST:PORT, :PORT or unix:/PATH',
