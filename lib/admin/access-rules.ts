@@ -15,10 +15,14 @@ export class AccessRules {
     this.#hosts = new Set(['localhost', ...hosts.map(checkedName)]);
   }
 
-  /** What is wrong with a request; undefined if it may be answered. */
-  refusalOf({ headersDistinct }: IncomingMessage): string | undefined {
+  /**
+   * What is wrong with a request; undefined if it may be answered.
+   *
+   * @param asked whom it is asked of, if the request's target says it
+   */
+  refusalOf({ headersDistinct }: IncomingMessage, asked: string | undefined): string | undefined {
     const { host = [], origin = [] } = headersDistinct;
-    const [own] = host;
+    const own = asked ?? host[0];
     // "A server MUST respond with a 400 status code to any request message that … contains more than one Host header
     // line" (RFC 9112 section 3.2); for who asks so, 403 says as much.
     if (own === undefined || host.length > 1 || !this.#isOwn(own)) return 'this Host is not one of mine';

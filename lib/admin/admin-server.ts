@@ -11,6 +11,7 @@ import { ADMIN_LIMITS } from './defaults.js';
 import { jsonText } from './json-text.js';
 import { liveState } from './live-state.js';
 import { pageFiles } from './page-files.js';
+import { requestTarget } from './request-target.js';
 import { Viewers } from './viewers.js';
 
 /** Where the admin endpoint listens. */
@@ -132,10 +133,10 @@ export class AdminServer {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<Answer | undefined> {
-    const refusal = this.#rules.refusalOf(request);
-    if (refusal !== undefined) return line(403, refusal);
     const { method, url = '' } = request;
-    const path = url.split('?', 1)[0]!;
+    const { host, path } = requestTarget(url);
+    const refusal = this.#rules.refusalOf(request, host);
+    if (refusal !== undefined) return line(403, refusal);
     const get = this.#gets.get(path);
     const post = this.#posts.get(path);
     const page = this.#page.get(path);

@@ -232,6 +232,24 @@ t.test(
   },
 );
 
+t.test('who asks as proxies are asked is answered, and his target says of whom he asks', async (t) => {
+  const url = await endpoint(t);
+  const { host } = new URL(url);
+  const asked = async (target: string, headers: object = { host: 'evil.example' }) => {
+    const { status, body } = await ask(url, target, { headers: { ...headers } });
+    return `${status} ${body.trim()}`;
+  };
+  t.equal(await asked(`http://${host}/livez`), '200 ok');
+  t.equal(await asked('HTTP://localhost/livez?full#now'), '200 ok');
+  t.match(await asked('http://localhost'), /^200 <!doctype html>/i);
+  t.match(await asked('http://localhost?/livez'), /^200 <!doctype html>/i);
+  t.equal(await asked('http://localhost/livez', { host, origin: 'http://localhost' }), '200 ok');
+  const foreign = ['evil.example', 'localhost@evil.example', 'evil.example@localhost', 'localhost:', ''];
+  for (const one of foreign) t.match(await asked(`http://${one}/livez`, { host }), /^403 .*Host/, one);
+  t.match(await asked('http://localhost/livez', { host, origin: `http://${host}` }), /^403 .*Origin/);
+  t.match(await asked('https://localhost/livez', { host }), /^404 /);
+});
+
 t.test('none, or two Hosts, are none of its own', async (t) => {
   const url = await endpoint(t);
   const said = (head: string) => sayAll(url, `GET /livez ${head}\r\nConnection: close\r\n\r\n`);
