@@ -15,6 +15,7 @@ import { description } from './description.js';
 import { listenFailure } from './listen-failure.js';
 import type { UsableSettings } from './load-settings.js';
 import type { Log } from './log.js';
+import { onceATurn } from './once-a-turn.js';
 import type { Flags } from './options.js';
 import type { Plane } from './plane.js';
 import { ProcessPlane } from './process-plane.js';
@@ -125,6 +126,7 @@ export class ProxyCommand {
       const snapshots = await Promise.all([plane.metrics(), this.#metrics.snapshot()]);
       return mergeSnapshots(snapshots.filter((snapshot) => snapshot !== undefined));
     });
+    const look = onceATurn(() => plane.look());
     const settings = this.#settings;
     return {
       ready: () => {
@@ -132,10 +134,9 @@ export class ProxyCommand {
         return reason === undefined ? { ready: true } : { ready: false, reason };
       },
       metrics: (accept) => texts.text(accept),
-      backends: async () => mergeBackends((await plane.look()).map(({ backends }) => backends)),
-      calls: async () => mergeCalls((await plane.look()).map(({ calls }) => calls)),
-      statistics: async () =>
-        mergeStatistics((await plane.look()).flatMap(({ statistics }) => statistics ?? [])),
+      backends: async () => mergeBackends((await look()).map(({ backends }) => backends)),
+      calls: async () => mergeCalls((await look()).map(({ calls }) => calls)),
+      statistics: async () => mergeStatistics((await look()).flatMap(({ statistics }) => statistics ?? [])),
       config: () => effectiveConfig(settings.current.config),
       drain: () => this.#onDrain(),
       ...(settings.hasFile && { reload: async () => ({ mistakes: await settings.reload() }) }),
