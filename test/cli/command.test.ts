@@ -228,20 +228,6 @@ for (const transport of ['http2', 'frames']) {
   });
 }
 
-t.test('a second signal ends at once', async (t) => {
-  const primary = await backend(t);
-  const command = start(t, '--listen', '127.0.0.1:0', '--primary', `127.0.0.1:${primary.port}`);
-  const call = client(t, await portOf(command)).open('/test.Echo/Echo');
-  const result = collect(call);
-  call.write(Buffer.from('open'));
-  await once(call, 'data');
-  command.signal('SIGINT');
-  await command.printed(/SIGINT: draining/);
-  command.signal('SIGINT');
-  t.equal(await command.ended(), 130);
-  t.not((await result).code, 0);
-});
-
 t.test(
   '--shadow gets the calls, and --compare says where its answers differ, once of each kind',
   async (t) => {
