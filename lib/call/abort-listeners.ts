@@ -1,3 +1,5 @@
+import { outsideOfCalls } from '../port/outside-of-calls.js';
+
 type Listener = () => void;
 
 /**
@@ -7,7 +9,7 @@ type Listener = () => void;
 class AbortListeners {
   readonly #signal: AbortSignal;
   readonly #listeners = new Set<Listener>();
-  readonly #onAbort = (): void => this.#tell();
+  readonly #onAbort = (): void => outsideOfCalls(() => this.#tell());
 
   constructor(signal: AbortSignal) {
     this.#signal = signal;

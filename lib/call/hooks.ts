@@ -1,5 +1,10 @@
 import { StatusError } from '../grpc/status.js';
 
+/** A call that runs hooks in its async context. */
+export interface Scoped {
+  inScope<T>(hook: () => T): T;
+}
+
 /**
  * Runs a callback of the application that only looks on: what it throws, or its promise is rejected with, breaks
  * nothing but is emitted as a process warning. `onFailed` is told.

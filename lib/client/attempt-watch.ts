@@ -1,5 +1,5 @@
 import { now } from '../call/clock.js';
-import { seeTo, tellOnlooker, warn } from '../call/hooks.js';
+import { type Scoped, seeTo, tellOnlooker, warn } from '../call/hooks.js';
 import type { AttemptOutcome, DestinationWatcher } from '../call/observer.js';
 import type { Failure } from '../call/outcome.js';
 import { PREFIX_LENGTH } from '../grpc/framing.js';
@@ -15,6 +15,7 @@ export class AttemptWatch implements AttemptOutcome {
   bytesSent = 0;
   bytesReceived = 0;
   readonly #watcher: DestinationWatcher;
+  readonly #call: Scoped;
   /** Of the request, once a chunk of it was not a whole message; the response's has the call. */
   #scanner: MessageScanner | undefined;
   /** Chunks before that. */
@@ -25,8 +26,10 @@ export class AttemptWatch implements AttemptOutcome {
   #requestBytes = 0;
   #responseBytes = 0;
 
-  constructor(watcher: DestinationWatcher) {
+  /** @param call in whose async context the watcher is told: what makes an attempt possible may be another call */
+  constructor(watcher: DestinationWatcher, call: Scoped) {
     this.#watcher = watcher;
+    this.#call = call;
   }
 
   /** A connection is looked for, if that is not so already. */
@@ -36,7 +39,7 @@ export class AttemptWatch implements AttemptOutcome {
     this.#hasStream = false;
     this.number++;
     try {
-      seeTo(this.#watcher.onAttempt?.(this.number));
+      seeTo(this.#call.inScope(() => this.#watcher.onAttempt?.(this.number)));
     } catch (error) {
       warn(error);
     }
@@ -52,8 +55,9 @@ export class AttemptWatch implements AttemptOutcome {
     let metadata: Metadata | undefined;
     tellOnlooker(() => {
       if (this.#watcher.editRequestMetadata === undefined) return;
-      metadata = context.metadata.clone();
-      return this.#watcher.editRequestMetadata(metadata);
+      const edited = context.metadata.clone();
+      metadata = edited;
+      return this.#call.inScope(() => this.#watcher.editRequestMetadata?.(edited));
     });
     return metadata;
   }
@@ -78,7 +82,7 @@ export class AttemptWatch implements AttemptOutcome {
     this.bytesReceived = payloadBytes(this.#responseBytes, messagesReceived);
     this.#startedAt = undefined;
     try {
-      seeTo(this.#watcher.onAttemptEnd?.(this));
+      seeTo(this.#call.inScope(() => this.#watcher.onAttemptEnd?.(this)));
     } catch (error) {
       warn(error);
     }

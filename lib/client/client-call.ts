@@ -1,6 +1,7 @@
 import { cancelledByContext, deadlinePassed } from '../call/cancellation.js';
 import { now } from '../call/clock.js';
 import { EndWatch } from '../call/end-watch.js';
+import type { Scoped } from '../call/hooks.js';
 import type { DestinationWatcher } from '../call/observer.js';
 import type { Failure, FailureReason } from '../call/outcome.js';
 import type { Metadata } from '../grpc/metadata.js';
@@ -84,8 +85,8 @@ export class ClientCall implements WaitingCall, StreamReceiver {
   }
 
   /** Lets somebody look on at its attempts: before it starts. */
-  watchAttempts(watcher: DestinationWatcher): void {
-    this.#watch = new AttemptWatch(watcher);
+  watchAttempts(watcher: DestinationWatcher, call: Scoped): void {
+    this.#watch = new AttemptWatch(watcher, call);
   }
 
   /** Opens the stream. */

@@ -1,7 +1,7 @@
 import type { Holder } from '../port/account.js';
 import { keepLong } from '../port/lent-memory.js';
+import { outsideOfCalls } from '../port/outside-of-calls.js';
 import type { Stream } from '../port/stream.js';
-import { outsideOfCalls } from './channel/outside-of-calls.js';
 
 /** A call that has sent more than this is not tried again: what it sent would have to be held. */
 const MAX_BYTES = 64 * 1024;

@@ -11,6 +11,7 @@
  * these features exposes itself to a risk of denial of service" (RFC 9113 section 10.5).
  */
 import { Bucket } from './bucket.js';
+import { immediatelyOutside } from './outside-of-calls.js';
 import type { Rate } from './rate.js';
 
 /** What a client may cost. */
@@ -137,7 +138,7 @@ export class Account {
   #overdraw(by: Overdraft): void {
     if (this.#isTold) return;
     this.#isTold = true;
-    setImmediate(() => this.#onOverdrawn(by));
+    immediatelyOutside(() => this.#onOverdrawn(by));
   }
 
   /** @internal For {@link HeldBytes}. */
@@ -252,7 +253,7 @@ const pressed = new Set<Account>();
 /** Not at once: who holds more is in the midst of something, and may be who has to end. */
 function relieveLater(account: Account): void {
   pressed.add(account);
-  if (pressed.size === 1) setImmediate(relieve);
+  if (pressed.size === 1) immediatelyOutside(relieve);
 }
 
 function recheck(account: Account): void {

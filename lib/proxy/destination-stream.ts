@@ -85,7 +85,7 @@ export class DestinationStream implements CallReceiver {
     // Last: a stream that cannot be made never comes to the end that its watchers wait for.
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, role.name);
     this.#watcher = stream.observation?.watcherOf({ role: role.name, target: this.#conn.target });
-    if (this.#watcher !== undefined) this.#call.watchAttempts(this.#watcher);
+    if (this.#watcher !== undefined) this.#call.watchAttempts(this.#watcher, stream);
   }
 
   /** How it ended. */
@@ -235,7 +235,8 @@ export class DestinationStream implements CallReceiver {
 
   #tellWatcher(): void {
     const watcher = this.#watcher;
-    if (watcher !== undefined) tellOnlooker(() => watcher.onEnd?.(this.#failure));
+    if (watcher === undefined) return;
+    tellOnlooker(() => this.#stream.inScope(() => watcher.onEnd?.(this.#failure)));
   }
 
   /** Lets the error handler say what a failure means. */

@@ -34,13 +34,13 @@ export function runFinalizer(
 /** Runs the finalizer of a call that has ended already: the director's time was over when it answered. */
 export function finalizeLate(
   parameters: Partial<StreamParameters> | undefined,
-  call: ServerCall,
   error: StatusError | undefined,
 ): void {
   try {
     // Without a primary they are no parameters.
     const finalizer = parameters?.primary === undefined ? undefined : parameters.requestFinalizer;
-    if (finalizer !== undefined) tellOnlooker(() => call.inScope(() => finalizer(error)));
+    // Here is where its director has answered.
+    if (finalizer !== undefined) tellOnlooker(() => finalizer(error));
   } catch (thrown) {
     warn(thrown);
   }

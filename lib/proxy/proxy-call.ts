@@ -113,7 +113,7 @@ export class ProxyCall implements RequestConsumer, DestinationOwner {
   open(parameters: StreamParameters): void {
     this.#directorTimer?.stop();
     if (this.#isSettled) {
-      finalizeLate(parameters, this.#call, this.#directorTimer?.error);
+      finalizeLate(parameters, this.#directorTimer?.error);
       return;
     }
     try {

@@ -77,7 +77,7 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     // Last: a stream that cannot be made never comes to the end that its watchers wait for.
     this.#observation = observationOf(observer, callOptions, stream, this.#conn.target, 'shadow');
     this.#watcher = stream.observation?.watcherOf({ role: 'shadow', target: this.#conn.target });
-    if (this.#watcher !== undefined) this.#call.watchAttempts(this.#watcher);
+    if (this.#watcher !== undefined) this.#call.watchAttempts(this.#watcher, stream);
   }
 
   get hasEnded(): boolean {
@@ -211,7 +211,7 @@ export class ShadowStream implements CallReceiver, OutlivingStream {
     this.#request.drop();
     this.#observation?.status(failure, trailers);
     const watcher = this.#watcher;
-    if (watcher !== undefined) tellOnlooker(() => watcher.onEnd?.(failure));
+    if (watcher !== undefined) tellOnlooker(() => this.#stream.inScope(() => watcher.onEnd?.(failure)));
     tellShadowEnd(this.#stream, this.state, result);
     this.#owner.onShadowEnded(this);
   }

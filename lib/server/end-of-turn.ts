@@ -1,3 +1,5 @@
+import { immediatelyOutside } from '../port/outside-of-calls.js';
+
 /** Who waits for what else comes in a turn of the event loop. */
 interface Waiting {
   /** Must not throw. */
@@ -9,7 +11,7 @@ let waiting: Waiting[] = [];
 /** Tells once everything has been delivered that came together with what is being delivered now. */
 export function awaitEndOfTurn(one: Waiting): void {
   // One timer for all, so that a call costs next to nothing.
-  if (waiting.push(one) === 1) setImmediate(tell);
+  if (waiting.push(one) === 1) immediatelyOutside(tell);
 }
 
 function tell(): void {

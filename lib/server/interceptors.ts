@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { CallContext } from '../call/context.js';
 import type { Failure } from '../call/outcome.js';
 import { StatusError } from '../grpc/status.js';
@@ -8,7 +9,16 @@ import type { ServerCall } from './server-call.js';
 import type { ServerStream } from './server-stream.js';
 
 /** Runs a call's handler inside of the interceptors, the first outermost, and ends the call as they say. */
-export async function runIntercepted(
+export function runIntercepted(
+  call: ServerCall,
+  handler: StreamHandler,
+  interceptors: readonly StreamInterceptor[],
+): void {
+  // In a context of its own: \`AsyncLocalStorage.enterWith\` would reach all calls of the connection else.
+  void new AsyncResource('ServerCall').runInAsyncScope(run, undefined, call, handler, interceptors);
+}
+
+async function run(
   call: ServerCall,
   handler: StreamHandler,
   interceptors: readonly StreamInterceptor[],

@@ -1,4 +1,4 @@
-import { warn } from '../call/hooks.js';
+import { type Scoped, warn } from '../call/hooks.js';
 import { Metadata } from '../grpc/metadata.js';
 import { isReservedHeader } from '../grpc/reserved-headers.js';
 import type { StatusError } from '../grpc/status.js';
@@ -10,19 +10,14 @@ export interface ResponseEditors {
   readonly editResponseTrailers?: ((metadata: Metadata, error: StatusError | undefined) => void) | undefined;
 }
 
-/** Whose response it is. */
-interface EditedCall {
-  inScope<T>(hook: () => T): T;
-}
-
 /** What the application changes of a response that may be a backend's: most calls have none. */
 export class ResponseEdits {
-  readonly #call: EditedCall;
+  readonly #call: Scoped;
   #headers: HeaderList | undefined;
   #trailers: HeaderList | undefined;
   #editors: ResponseEditors = {};
 
-  constructor(call: EditedCall) {
+  constructor(call: Scoped) {
     this.#call = call;
   }
 

@@ -327,13 +327,18 @@ export class Server {
       return;
     }
     if (typeof handler !== 'function') call.end({ error: handler, reason: 'no_route' });
-    else if (call.observation?.isRunByWatcher) call.observation.run(() => this.#handle(call, handler));
-    else this.#handle(call, handler);
+    else if (call.observation?.isRunByWatcher) {
+      call.observation.run(() => {
+        // Where interceptors run, it is their context that observers are told in.
+        if (this.#interceptors.length === 0) call.captureScope();
+        this.#handle(call, handler);
+      });
+    } else this.#handle(call, handler);
   }
 
   #handle(call: ServerCall, handler: StreamHandler): void {
     if (this.#interceptors.length === 0) runHandler(call, handler);
-    else void runIntercepted(call, handler, this.#interceptors);
+    else runIntercepted(call, handler, this.#interceptors);
   }
 
   /** Answers what is no gRPC call by HTTP's own means. */

@@ -118,7 +118,7 @@ behaviour(
       },
     );
     await world.http2Client(port).call(METHOD, MESSAGE, { nobody: '1' });
-    await world.http2Client(port).call(METHOD, MESSAGE, { 'grpc-timeout': '50m' });
+    await world.http2Client(port).call(METHOD, MESSAGE, { 'grpc-timeout': '300m' });
     await eventually('both are told', () => ends.length === 2);
     t.strictSame(ends, [
       ['backend_connect', Code.UNAVAILABLE, 0],
@@ -228,7 +228,7 @@ behaviour('a watcher may end the call that it looks on at, whatever it is told t
     ],
   });
   const client = world.http2Client(port);
-  await client.call(METHOD, MESSAGE, { 'grpc-timeout': '50m' });
+  await client.call(METHOD, MESSAGE, { 'grpc-timeout': '300m' });
   t.strictSame(told, [
     'destination',
     'attempt 1',

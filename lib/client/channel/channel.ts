@@ -3,6 +3,7 @@ import type { Failure } from '../../call/outcome.js';
 import { Code, StatusError } from '../../grpc/status.js';
 import type { Account } from '../../port/account.js';
 import type { ClientConnection } from '../../port/connection.js';
+import { nextTickOutside, outsideOfCalls } from '../../port/outside-of-calls.js';
 import type { Backend } from './backend.js';
 import type { ChannelLimits } from './channel-limits.js';
 import {
@@ -14,7 +15,6 @@ import {
 } from './connectivity.js';
 import { Endpoints, type EndpointsOwner } from './endpoints.js';
 import { type ClientShare, type Lane, Lanes } from './lanes.js';
-import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection } from './picker.js';
 import { connectivityOf, failureOf } from './told-state.js';
 import { type WaitingCall, WaitingCalls } from './waiting-calls.js';
@@ -216,8 +216,9 @@ export class Channel implements EndpointsOwner {
   /** Gives connections to the calls that wait, as far as there is room. */
   onRoom(): void {
     this.#isServing = false;
-    this.#serveRefused();
-    if (this.#waiting.size > 0) this.#serveWaiting();
+    // It may be another call that makes room.
+    if (this.#refused.size > 0) outsideOfCalls(() => this.#serveRefused());
+    if (this.#waiting.size > 0) outsideOfCalls(() => this.#serveWaiting());
     this.#grow();
     this.#onWaitingLess();
   }
@@ -293,7 +294,7 @@ export class Channel implements EndpointsOwner {
     const other = this.#waiting.takeOfLargest(client);
     if (other === undefined) return failure;
     // Not at once: another call is at work.
-    process.nextTick(refuse, other, failure);
+    nextTickOutside(() => other.onUnavailable(failure));
     return undefined;
   }
 
@@ -343,10 +344,6 @@ function limitReached(message: string): Failure {
 
 function tellStateChanged(channel: Channel): void {
   channel.onStateChanged();
-}
-
-function refuse(call: WaitingCall, failure: Failure): void {
-  call.onUnavailable(failure);
 }
 
 function serve(channel: Channel): void {

@@ -1,7 +1,7 @@
 import type { Failure } from '../../call/outcome.js';
 import { Code } from '../../grpc/status.js';
+import { outsideOfCalls } from '../../port/outside-of-calls.js';
 import type { Endpoint, EndpointWatch } from './endpoint.js';
-import { outsideOfCalls } from './outside-of-calls.js';
 
 /** So many calls in a row must fail: fewer can be chance (Envoy's `consecutive_5xx`, too, is 5). */
 const FAILURES_IN_ROW = 5;

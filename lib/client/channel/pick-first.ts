@@ -1,9 +1,9 @@
 import net from 'node:net';
 import type { ClientConnection } from '../../port/connection.js';
+import { outsideOfCalls } from '../../port/outside-of-calls.js';
 import type { BackendAddress } from '../../port/target.js';
 import type { Endpoint } from './endpoint.js';
 import type { ClientShare } from './lanes.js';
-import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection, Picker } from './picker.js';
 import { CONNECTING, IDLE, type SubchannelState } from './subchannel-state.js';
 

@@ -1,8 +1,8 @@
 import type { Failure } from '../../call/outcome.js';
 import type { ClientConnection, ConnectionOwner, Dialer } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
+import { outsideOfCalls } from '../../port/outside-of-calls.js';
 import type { ClientShare, Lane } from './lanes.js';
-import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection } from './picker.js';
 
 /** The address that a {@link PooledConnection} is to. */

@@ -1,7 +1,7 @@
 import dns from 'node:dns';
 import { MAX_TIMER_MILLISECONDS } from '../../call/deadline.js';
+import { outsideOfCalls } from '../../port/outside-of-calls.js';
 import type { BackendAddress, BackendName, Target } from '../../port/target.js';
-import { outsideOfCalls } from './outside-of-calls.js';
 
 /** A name server that says nothing has this long. */
 const TIMEOUT_MILLISECONDS = 5_000;

@@ -1,10 +1,10 @@
 import type { ClientConnection, Dialer } from '../../port/connection.js';
 import type { ConnectionEnd } from '../../port/connection-end.js';
 import { ErrorCode } from '../../port/error-code.js';
+import { outsideOfCalls } from '../../port/outside-of-calls.js';
 import type { ChannelLimits } from './channel-limits.js';
 import type { WatchedAddress, WatchedConnection } from './health.js';
 import type { ClientShare, Lane, Lanes } from './lanes.js';
-import { outsideOfCalls } from './outside-of-calls.js';
 import type { PickedConnection, Picker } from './picker.js';
 import { type ConnectionPool, type PooledAddress, PooledConnection } from './pooled-connection.js';
 import { Redial } from './redial.js';

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { HeldBytes } from '../../../port/account.js';
 import type { HeaderList } from '../../../port/headers.js';
+import { immediatelyOutside } from '../../../port/outside-of-calls.js';
 import { BufferPool } from '../buffer-pool.js';
 import { Flag, FRAME_HEADER_LENGTH, FrameType } from '../frame.js';
 import type { BlockTarget, HeaderEncoder } from '../hpack/encoder.js';
@@ -184,7 +185,7 @@ export class FrameWriter implements BlockTarget, StreamWriter {
   schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
-    if (dirty.push(this) === 1) setImmediate(flushAll);
+    if (dirty.push(this) === 1) immediatelyOutside(flushAll);
   }
 
   flush(): void {

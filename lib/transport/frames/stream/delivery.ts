@@ -1,3 +1,5 @@
+import { nextTickOutside } from '../../../port/outside-of-calls.js';
+
 /** Something that holds what is to be delivered. */
 interface Holder {
   /** Must not throw. */
@@ -19,7 +21,7 @@ export function deliverLater(holder: Holder): void {
   holders.push(holder);
   if (isScheduled) return;
   isScheduled = true;
-  process.nextTick(deliverSome);
+  nextTickOutside(deliverSome);
 }
 
 function deliverSome(): void {
