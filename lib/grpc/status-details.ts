@@ -64,7 +64,7 @@ const MAX_STATUS_BYTES = 3072;
  * Message and details may take 3072 bytes, because clients lose a status that comes with large trailers. A detail for which
  * there is no room any more, in the order of {@link StatusDetails}, is left out.
  *
- * @throws TypeError for a detail that is not what its type says; RangeError for a delay that is no number
+ * @throws TypeError for a detail that is not what its type says; RangeError for a delay that is NaN, or above 10 000 years
  */
 export function withStatusDetails(error: StatusError, details: StatusDetails): StatusError {
   const { code, message, cause, trailers } = StatusError.from(error);

@@ -87,7 +87,10 @@ t.test('a delay that is over is none, and what is no delay throws', async (t) =>
 
 t.test('details that are none throw by name', async (t) => {
   const given = (details: unknown) => () => withStatusDetails(failure(), details as StatusDetails);
-  t.throws(given({ retryInfo: { delayMilliseconds: '5' } }), /delayMilliseconds.*not 5/);
+  t.throws(
+    given({ retryInfo: { delayMilliseconds: '5' } }),
+    /delayMilliseconds must be a number, not string/,
+  );
   t.throws(given({ errorInfo: { reason: 'A' } }), {
     message: 'errorInfo.domain must be a string, not undefined',
   });
