@@ -1,23 +1,35 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { now } from '../../lib/call/clock.js';
-import { Code, type PeerCertificate, StatusError } from '../../lib/index.js';
-import { CallLines, MAX_LINE_BYTES } from '../../lib/observe/access-log/call-lines.js';
+import { type CallOutcome, Code, type PeerCertificate, StatusError } from '../../lib/index.js';
+import { CallLines } from '../../lib/observe/access-log/call-lines.js';
 import { identityOf } from '../../lib/observe/access-log/identity.js';
 import { jsonText, TextCache } from '../../lib/observe/access-log/json-text.js';
+import { LineBytes, MAX_LINE_BYTES } from '../../lib/observe/access-log/line-bytes.js';
 import { traceIdOf } from '../../lib/observe/access-log/trace-id.js';
-import { TimeText } from '../../lib/observe/access-log/wall-clock.js';
+import { TimeText, WallClock } from '../../lib/observe/access-log/wall-clock.js';
 import { destination, failed, failure, outcome, runningCall } from '../support/fake-calls.js';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** What is written to a line. */
+function written(write: (line: LineBytes) => void): string {
+  const line = new LineBytes(2 * MAX_LINE_BYTES);
+  write(line);
+  return line.between(0, line.at).toString('latin1');
+}
+
+function lineOf(call: CallOutcome, lines = new CallLines()): string {
+  return written((line) => lines.ended(call, line));
+}
 
 function parsed(line: string): Record<string, unknown> {
   return JSON.parse(line) as Record<string, unknown>;
 }
 
 t.test('a line has the fields of the contract, in its order', async (t) => {
-  const line = new CallLines().ended(
+  const line = lineOf(
     failed(Code.NOT_FOUND, 'backend_status', {
       headers: ['traceparent', `00-${TRACE}-00f067aa0ba902b7-01`],
       deadline: now() + 5000,
@@ -104,7 +116,7 @@ t.test('a line has the fields of the contract, in its order', async (t) => {
 });
 
 t.test('what there is none of is left out: no reason for OK', async (t) => {
-  t.strictSame(Object.keys(parsed(new CallLines().ended(outcome()))), [
+  t.strictSame(Object.keys(parsed(lineOf(outcome()))), [
     'time',
     'grpc.service',
     'grpc.method',
@@ -120,7 +132,7 @@ t.test('what there is none of is left out: no reason for OK', async (t) => {
 
 t.test('the line of a call that runs says so, and knows no status', async (t) => {
   const call = runningCall(2500, { destinations: [destination()], headersMilliseconds: 3 });
-  const fields = parsed(new CallLines().running(call));
+  const fields = parsed(written((line) => new CallLines().running(call, line)));
   t.equal(fields.running, true);
   t.notOk('grpc.code' in fields || 'reason' in fields);
   t.match(fields, { 'grpc.method': 'Method', primary: '127.0.0.1:1', first_byte_ms: 3 });
@@ -141,7 +153,7 @@ t.test(
       fc.property(anything, anything, fc.nat(60), (one, other, count) => {
         const error = new StatusError(Code.UNKNOWN, other);
         const others = Array.from({ length: count }, () => destination({ target: one + other }));
-        const line = lines.ended(
+        const line = lineOf(
           outcome({
             method: `/${one}/${other}`,
             route: one,
@@ -149,6 +161,7 @@ t.test(
             destinations: [destination({ target: other }), ...others],
             shadows: others.map((each) => ({ ...each, result: 'error' })),
           }),
+          lines,
         );
         if (!/^[\x20-\x7e]+\n$/.test(line)) throw new Error(`not printable: ${JSON.stringify(line)}`);
         if (line.length > MAX_LINE_BYTES) throw new Error(`${line.length} bytes`);
@@ -194,7 +207,7 @@ t.test('names that clients make up are forgotten', async (t) => {
 
 t.test('methods that are none have a line, too', async (t) => {
   const names = (method: string) => {
-    const fields = parsed(new CallLines().ended(outcome({ method })));
+    const fields = parsed(lineOf(outcome({ method })));
     return [fields['grpc.service'], fields['grpc.method']];
   };
   t.strictSame(names('/a.B/C'), ['a.B', 'C']);
@@ -211,7 +224,7 @@ t.test('methods that are none have a line, too', async (t) => {
 t.test('an error that the application has changed to nonsense', async (t) => {
   const error = new StatusError(Code.NOT_FOUND, 'text');
   Object.assign(error, { code: 'nonsense', message: { not: 'text' } });
-  const fields = parsed(new CallLines().ended(outcome({ failure: { error, reason: 'director' } })));
+  const fields = parsed(lineOf(outcome({ failure: { error, reason: 'director' } })));
   t.match(fields, { 'grpc.code': 'UNKNOWN', 'grpc.error': '' });
 });
 
@@ -224,20 +237,80 @@ t.test('each reason of the library is the word of the line', async (t) => {
     'rejected',
     'draining',
   ] as const) {
-    t.equal(parsed(new CallLines().ended(failed(Code.UNKNOWN, reason))).reason, reason);
+    t.equal(parsed(lineOf(failed(Code.UNKNOWN, reason))).reason, reason);
   }
 });
 
 t.test('times are RFC 3339 in UTC with milliseconds', async (t) => {
   const text = new TimeText();
   for (const time of [0, 999, 1000, 1_700_000_000_123.9, 1_700_000_000_124, 951_782_400_000]) {
-    t.equal(text.of(time), new Date(Math.floor(time)).toISOString());
+    t.equal(
+      written((line) => text.write(time, line)),
+      new Date(Math.floor(time)).toISOString(),
+    );
   }
-  t.equal(text.of(1e300), '9999-12-31T23:59:59.999Z');
-  t.equal(text.of(-1), '1970-01-01T00:00:00.000Z');
+  t.equal(
+    written((line) => text.write(1e300, line)),
+    '9999-12-31T23:59:59.999Z',
+  );
+  t.equal(
+    written((line) => text.write(-1, line)),
+    '1970-01-01T00:00:00.000Z',
+  );
   const far = outcome({ deadline: now() + 99_999_999 * 3_600_000 });
-  t.match(parsed(new CallLines().ended(far)), { 'grpc.request.deadline': '9999-12-31T23:59:59.999Z' });
-  t.notOk('grpc.request.deadline' in parsed(new CallLines().ended(outcome({ deadline: Infinity }))));
+  t.match(parsed(lineOf(far)), { 'grpc.request.deadline': '9999-12-31T23:59:59.999Z' });
+  t.notOk('grpc.request.deadline' in parsed(lineOf(outcome({ deadline: Infinity }))));
+});
+
+t.test('the wall clock may be set', async (t) => {
+  const clock = new WallClock();
+  const { now: wallNow } = Date;
+  t.teardown(() => {
+    Date.now = wallNow;
+  });
+  let time = now();
+  for (const hours of [0, 1, -2]) {
+    Date.now = () => wallNow() + hours * 3_600_000;
+    time += 200;
+    // Written 200 ms later each time, without waiting for that.
+    const before = Date.now();
+    const [told, at] = [clock.of(time), now()];
+    const difference = told - (before + (time - at));
+    t.ok(difference > -100 && difference < 100, `${difference} ms off, after ${hours} hours`);
+  }
+});
+
+t.test('numbers are those of JSON', async (t) => {
+  for (const count of [
+    0,
+    1,
+    9,
+    10,
+    99,
+    100,
+    999,
+    1000,
+    1001,
+    65_535,
+    2 ** 31,
+    2 ** 32 + 1,
+    2 ** 53 - 1,
+    2 ** 60,
+  ]) {
+    t.equal(
+      written((line) => line.count(count)),
+      JSON.stringify(count),
+    );
+  }
+  for (const time of [
+    0, 0.0004, 0.0005, 0.001, 0.0996, 0.9994, 0.9996, 1, 1.05, 999.9996, 60_000.123, 1e9, -1,
+  ]) {
+    const expected = (Math.round(Math.max(0, time) * 1000) / 1000).toFixed(3);
+    t.equal(
+      written((line) => line.milliseconds(time)),
+      expected,
+    );
+  }
 });
 
 t.test('only a valid traceparent names a trace', async (t) => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { deferred } from '../../lib/call/deferred.js';
 import { linesIn } from '../../lib/observe/access-log/line-queue.js';
 import { LineWriter } from '../../lib/observe/access-log/line-writer.js';
 import type { Sink } from '../../lib/observe/access-log/sink.js';
@@ -196,6 +197,74 @@ t.test('a line that a full disk has torn does not go on in another file', async 
   await log.close();
   t.strictSame(indicesIn(other.text), [8]);
   t.equal(log.dropped, 5);
+});
+
+/** A disk that looks at what it writes only when it has been told to go on. */
+class SlowDisk implements Sink {
+  readonly chunkBytes = 256 * 1024;
+  text = '';
+  /** Resolved once a write has begun. */
+  begun = deferred<void>();
+  #goOn = deferred<void>();
+  readonly #room: number;
+
+  constructor(room: number) {
+    this.#room = room;
+  }
+
+  async write(chunk: Buffer): Promise<number> {
+    const goOn = this.#goOn.promise;
+    this.begun.resolve();
+    await goOn;
+    const taken = Math.min(this.#room, chunk.length);
+    this.text += chunk.toString('latin1', 0, taken);
+    return taken;
+  }
+
+  /** Ends the write that has begun. */
+  goOn(): void {
+    this.begun = deferred();
+    this.#goOn.resolve();
+    this.#goOn = deferred();
+  }
+
+  writeNow(chunk: Buffer): void {
+    this.text += chunk.toString('latin1');
+  }
+
+  async isLost(): Promise<boolean> {
+    return false;
+  }
+
+  close(): void {}
+}
+
+t.test('memory of lines is not used again before they are written', async (t) => {
+  for (const room of [Infinity, 50_000]) {
+    const disk = new SlowDisk(room);
+    const log = new LineWriter('disk', undefined, { openNow: () => disk, open: async () => disk });
+    let added = 0;
+    const add = (count: number): void => {
+      for (let i = 0; i < count; i++) log.add(line(added++, added % 700 === 0 ? 4200 : added % 300));
+    };
+    // While a chunk is being written; over the end of the memory, and from its beginning, with much and little that waits.
+    for (const count of [10, 3000, 1, 20, 5000, 3, 700, 700, 0, 700, 0, 0, 1, 2000]) {
+      add(count);
+      await disk.begun.promise;
+      add(count === 0 ? 5 : 1);
+      disk.goOn();
+    }
+    let isClosed = false;
+    const closed = log.close().then(() => {
+      isClosed = true;
+    });
+    while (!isClosed) {
+      await Promise.race([disk.begun.promise, closed]);
+      disk.goOn();
+    }
+    t.strictSame(indicesIn(disk.text), upTo(added));
+    t.equal(log.dropped, 0);
+  }
 });
 
 /** A named pipe, with an end that is open and nobody reads. */

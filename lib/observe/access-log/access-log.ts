@@ -1,5 +1,7 @@
+import type { RunningCall } from '../../call/observer.js';
 import type { CallOutcome } from '../../call/outcome.js';
 import { CallLines } from './call-lines.js';
+import type { LineBytes } from './line-bytes.js';
 import { LineWriter } from './line-writer.js';
 import { type AccessLogOptions, checkedOptions } from './options.js';
 import { type CallsOwner, RunningLines } from './running-lines.js';
@@ -16,9 +18,7 @@ export class AccessLog {
     const { file, sample, runningIntervalMilliseconds, onDropped } = checkedOptions(options);
     this.#sample = sample;
     this.#writer = new LineWriter(file, onDropped);
-    this.#running = new RunningLines(owner, runningIntervalMilliseconds, (call) =>
-      this.#add(() => this.#lines.running(call)),
-    );
+    this.#running = new RunningLines(owner, runningIntervalMilliseconds, (call) => this.#add(call, running));
   }
 
   /** How many lines were dropped so far. */
@@ -58,18 +58,29 @@ export class AccessLog {
   onCall(outcome: CallOutcome): void {
     this.#running.onEnded(outcome.context);
     if (outcome.failure === undefined && this.#sample < 1 && Math.random() >= this.#sample) return;
-    this.#add(() => this.#lines.ended(outcome));
+    this.#add(outcome, ended);
   }
 
   /** What lines are made of is partly the application's: an error may have been changed to what cannot be read. */
-  #add(make: () => string): void {
-    let line: string;
+  #add<C>(call: C, write: (lines: CallLines, call: C, line: LineBytes) => void): void {
+    const line = this.#writer.begin();
+    if (line === undefined) return;
     try {
-      line = make();
+      write(this.#lines, call, line);
     } catch {
-      this.#writer.drop('what a call ended with cannot be read');
+      this.#writer.abandon('what a call ended with cannot be read');
       return;
     }
-    this.#writer.add(line);
+    this.#writer.end();
   }
+}
+
+// Made once, and not for each call.
+
+function ended(lines: CallLines, call: CallOutcome, line: LineBytes): void {
+  lines.ended(call, line);
+}
+
+function running(lines: CallLines, call: RunningCall, line: LineBytes): void {
+  lines.running(call, line);
 }

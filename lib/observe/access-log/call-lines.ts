@@ -6,14 +6,9 @@ import type { CallOutcome, DestinationOutcome, Failure, ShadowState } from '../.
 import { Code, type StatusError } from '../../grpc/status.js';
 import { identityOf } from './identity.js';
 import { jsonText, TextCache } from './json-text.js';
+import { bytesOf, type LineBytes, MAX_LINE_BYTES } from './line-bytes.js';
 import { traceIdOf } from './trace-id.js';
-import { TimeText, threeDigits } from './wall-clock.js';
-
-/**
- * The most that a line has. So much a pipe takes whole or not at all, whoever else writes to it: "Write requests of
- * {PIPE_BUF} bytes or less shall not be interleaved with data from other processes" (POSIX, write; 4096 on Linux).
- */
-export const MAX_LINE_BYTES = 4096;
+import { TimeText, WallClock } from './wall-clock.js';
 
 // How much of a text is shown, as it is escaped; together far below that.
 const MAX_NAME_LENGTH = 200;
@@ -40,93 +35,129 @@ type Call = Pick<
   | 'shadows'
 >;
 
-/**
- * Makes the lines of the log. By hand, with what is the same for many calls kept as text: an object and JSON.stringify took
- * more than twice as long (`npm run bench:micro -- access`).
- */
+/** Writes the lines of the log; what is the same for many calls it keeps as bytes. */
 export class CallLines {
-  readonly #time = new TimeText();
-  readonly #deadline = new TimeText();
+  readonly #clock = new WallClock();
+  readonly #time = new TimeText('{"time":"');
+  readonly #deadline = new TimeText(',"grpc.request.deadline":"');
   readonly #methods = new TextCache(methodFields);
-  readonly #routes = new TextCache((route) => `,"route":"${jsonText(route, MAX_NAME_LENGTH)}"`);
+  readonly #routes = new TextCache((route) => bytesOf(`,"route":"${jsonText(route, MAX_NAME_LENGTH)}"`));
+  readonly #primaries = new TextCache(primaryFields);
   readonly #targets = new TextCache((target) => jsonText(target, MAX_TARGET_LENGTH));
-  readonly #peers = new WeakMap<Socket, string>();
+  readonly #peers = new WeakMap<Socket, Uint8Array>();
 
   /** Of a call that has ended. */
-  ended(outcome: CallOutcome): string {
+  ended(outcome: CallOutcome, line: LineBytes): void {
     const { failure, startedAt, durationMilliseconds } = outcome;
     const time = startedAt + durationMilliseconds;
-    if (failure === undefined) return this.#line(outcome, time, OK, '', '}\n');
-    const { error, reason } = failure;
-    const status = `,"grpc.code":"${codeOf(error)}","grpc.error":"${jsonText(messageOf(error), MAX_ERROR_LENGTH)}"`;
-    return this.#line(outcome, time, status, `,"reason":"${reason}"`, '}\n');
+    const wallTime = this.#clock.of(time);
+    this.#time.write(wallTime, line);
+    const method = this.#methods.of(outcome.method);
+    if (failure === undefined) {
+      line.put(method.ok);
+    } else {
+      line.put(method.name);
+      line.text(statusFields(failure.error));
+      line.put(CALL_TIME);
+    }
+    line.milliseconds(durationMilliseconds);
+    this.#writeEnds(line, outcome, wallTime - time);
+    if (failure === undefined) {
+      this.#writeTraffic(line, outcome);
+    } else {
+      this.#writeAttempts(line, outcome);
+      line.text(`,"reason":"${failure.reason}"`);
+      writeMessages(line, outcome);
+    }
+    this.#writeRest(line, outcome);
+    line.put(END);
   }
 
   /** Of a call that runs. */
-  running(call: RunningCall): string {
-    return this.#line(call, now(), '', '', ',"running":true}\n');
+  running(call: RunningCall, line: LineBytes): void {
+    const time = now();
+    const wallTime = this.#clock.of(time);
+    this.#time.write(wallTime, line);
+    line.put(this.#methods.of(call.method).name);
+    line.put(CALL_TIME);
+    line.milliseconds(time - call.startedAt);
+    this.#writeEnds(line, call, wallTime - time);
+    this.#writeTraffic(line, call);
+    this.#writeRest(line, call);
+    line.put(RUNNING_END);
   }
 
-  /** @param time by the clock of calls */
-  #line(call: Call, time: number, status: string, reason: string, tail: string): string {
-    // The clock of calls is never set, and so goes wrong over the months.
-    const wallTime = Date.now();
-    const { context, destinations, shadows } = call;
-    const line =
-      `{"time":"${this.#time.of(wallTime)}"${this.#methods.of(call.method)}${status}` +
-      `,"grpc.time_ms":${milliseconds(time - call.startedAt)}${this.#deadlineField(context, wallTime - time)}` +
-      `${this.#peerFields(context)}${call.route === undefined ? '' : this.#routes.of(call.route)}` +
-      `${this.#primaryFields(destinations)}${reason}` +
-      `,"messages_received":${call.messagesReceived},"messages_sent":${call.messagesSent}` +
-      `,"bytes_received":${call.bytesReceived},"bytes_sent":${call.bytesSent}` +
-      `${firstByteField(call.headersMilliseconds)}${traceField(context)}`;
-    if (destinations.length <= 1 && shadows.length === 0) return line + tail;
-    return this.#withOthers(line, destinations, shadows) + tail;
+  /** By when, from where and which way. @param offset of the wall clock to that of calls */
+  #writeEnds(line: LineBytes, { context, route }: Call, offset: number): void {
+    const { deadline } = context;
+    if (deadline !== undefined && Number.isFinite(deadline)) {
+      this.#deadline.write(deadline + offset, line);
+      line.put(TIME_END);
+    }
+    line.put(this.#peerFields(context));
+    if (route !== undefined) line.put(this.#routes.of(route));
   }
 
-  /** @param offset of the wall clock to that of calls */
-  #deadlineField({ deadline }: CallContext, offset: number): string {
-    if (deadline === undefined || !Number.isFinite(deadline)) return '';
-    return `,"grpc.request.deadline":"${this.#deadline.of(deadline + offset)}"`;
+  #writeTraffic(line: LineBytes, call: Call): void {
+    const primary = call.destinations[0];
+    // As most calls are.
+    if (primary?.attempts === 1 && call.messagesReceived === 1 && call.messagesSent === 1) {
+      line.put(this.#primaries.of(primary.target).unary);
+      writeBytes(line, call);
+    } else {
+      this.#writeAttempts(line, call);
+      writeMessages(line, call);
+    }
+  }
+
+  #writeAttempts(line: LineBytes, { destinations }: Call): void {
+    const primary = destinations[0];
+    if (primary === undefined) return;
+    line.put(this.#primaries.of(primary.target).name);
+    line.count(primary.attempts);
+  }
+
+  #writeRest(line: LineBytes, call: Call): void {
+    const { context, headersMilliseconds, destinations, shadows } = call;
+    if (headersMilliseconds !== undefined) {
+      line.put(FIRST_BYTE);
+      line.milliseconds(headersMilliseconds);
+    }
+    const trace = traceIdOf(context.headers);
+    if (trace !== undefined) line.text(`,"trace_id":"${trace}"`);
+    if (destinations.length > 1 || shadows.length > 0) this.#writeOthers(line, destinations, shadows);
   }
 
   /** The same for all calls of a connection. */
-  #peerFields(context: CallContext): string {
+  #peerFields(context: CallContext): Uint8Array {
     const { socket } = context;
-    let fields = this.#peers.get(socket);
-    if (fields === undefined) {
-      const certificate = context.peerCertificate;
-      fields = `,"peer.address":"${jsonText(context.peer, MAX_NAME_LENGTH)}"`;
-      if (certificate !== undefined) {
-        fields += `,"peer.identity":"${jsonText(identityOf(certificate), MAX_IDENTITY_LENGTH)}"`;
-      }
-      this.#peers.set(socket, fields);
+    const known = this.#peers.get(socket);
+    if (known !== undefined) return known;
+    const certificate = context.peerCertificate;
+    let text = `,"peer.address":"${jsonText(context.peer, MAX_NAME_LENGTH)}"`;
+    if (certificate !== undefined) {
+      text += `,"peer.identity":"${jsonText(identityOf(certificate), MAX_IDENTITY_LENGTH)}"`;
     }
+    const fields = bytesOf(text);
+    this.#peers.set(socket, fields);
     return fields;
   }
 
-  #primaryFields([primary]: readonly DestinationOutcome[]): string {
-    if (primary === undefined) return '';
-    return `,"primary":"${this.#targets.of(primary.target)}","attempts":${primary.attempts}`;
-  }
-
-  #withOthers(
-    line: string,
+  #writeOthers(
+    line: LineBytes,
     destinations: readonly DestinationOutcome[],
     shadows: readonly ShadowState[],
-  ): string {
-    let text = line;
+  ): void {
     if (destinations.length > 1) {
       const entries = destinations.slice(1).map((one) => `${this.#target(one)}${endOf(one)}}`);
-      text += listOf('secondaries', entries, text.length);
+      line.text(listOf('secondaries', entries, line.at - line.start));
     }
     if (shadows.length > 0) {
       const entries = shadows.map(
         (one) => `${this.#target(one)},"result":"${one.result}"${endOfShadow(one)}}`,
       );
-      text += listOf('shadows', entries, text.length);
+      line.text(listOf('shadows', entries, line.at - line.start));
     }
-    return text;
   }
 
   #target({ target }: DestinationOutcome): string {
@@ -134,22 +165,52 @@ export class CallLines {
   }
 }
 
+const TIME_END = bytesOf('"');
 const OK = ',"grpc.code":"OK"';
+const CALL_TIME_NAME = ',"grpc.time_ms":';
+const CALL_TIME = bytesOf(CALL_TIME_NAME);
+const MESSAGES_RECEIVED = bytesOf(',"messages_received":');
+const MESSAGES_SENT = bytesOf(',"messages_sent":');
+const BYTES_RECEIVED_NAME = ',"bytes_received":';
+const BYTES_RECEIVED = bytesOf(BYTES_RECEIVED_NAME);
+const BYTES_SENT = bytesOf(',"bytes_sent":');
+const FIRST_BYTE = bytesOf(',"first_byte_ms":');
+const END = bytesOf('}\n');
+const RUNNING_END = bytesOf(',"running":true}\n');
 
-function methodFields(path: string): string {
+/** What stands behind the time: the method's `name`; of a call that ended OK all before its time. */
+function methodFields(path: string): { readonly name: Uint8Array; readonly ok: Uint8Array } {
   const slash = path.lastIndexOf('/');
-  const service = path.slice(1, Math.max(1, slash));
-  const method = path.slice(slash + 1);
-  return `,"grpc.service":"${jsonText(service, MAX_NAME_LENGTH)}","grpc.method":"${jsonText(method, MAX_NAME_LENGTH)}"`;
+  const service = jsonText(path.slice(1, Math.max(1, slash)), MAX_NAME_LENGTH);
+  const method = jsonText(path.slice(slash + 1), MAX_NAME_LENGTH);
+  const name = `","grpc.service":"${service}","grpc.method":"${method}"`;
+  return { name: bytesOf(name), ok: bytesOf(`${name}${OK}${CALL_TIME_NAME}`) };
 }
 
-function firstByteField(time: number | undefined): string {
-  return time === undefined ? '' : `,"first_byte_ms":${milliseconds(time)}`;
+/** What stands before the attempts; of a call with one, and one message each way, all before its bytes. */
+function primaryFields(target: string): { readonly name: Uint8Array; readonly unary: Uint8Array } {
+  const name = `,"primary":"${jsonText(target, MAX_TARGET_LENGTH)}","attempts":`;
+  const unary = `${name}1,"messages_received":1,"messages_sent":1${BYTES_RECEIVED_NAME}`;
+  return { name: bytesOf(name), unary: bytesOf(unary) };
 }
 
-function traceField({ headers }: CallContext): string {
-  const id = traceIdOf(headers);
-  return id === undefined ? '' : `,"trace_id":"${id}"`;
+function writeMessages(line: LineBytes, call: Call): void {
+  line.put(MESSAGES_RECEIVED);
+  line.count(call.messagesReceived);
+  line.put(MESSAGES_SENT);
+  line.count(call.messagesSent);
+  line.put(BYTES_RECEIVED);
+  writeBytes(line, call);
+}
+
+function writeBytes(line: LineBytes, call: Call): void {
+  line.count(call.bytesReceived);
+  line.put(BYTES_SENT);
+  line.count(call.bytesSent);
+}
+
+function statusFields(error: StatusError): string {
+  return `,"grpc.code":"${codeOf(error)}","grpc.error":"${jsonText(messageOf(error), MAX_ERROR_LENGTH)}"`;
 }
 
 function endOf({ failure, isRunning }: DestinationOutcome): string {
@@ -176,13 +237,6 @@ function listOf(name: string, entries: readonly string[], length: number): strin
     list += list === '' ? entry : `,${entry}`;
   }
   return `,"${name}":[${list}]`;
-}
-
-/** With three digits behind the point. */
-function milliseconds(time: number): string {
-  const microseconds = Math.max(0, Math.round(time * 1000));
-  const whole = Math.floor(microseconds / 1000);
-  return `${whole}.${threeDigits(microseconds - whole * 1000)}`;
 }
 
 /** The application may have put anything in the place of an error's code and message. */

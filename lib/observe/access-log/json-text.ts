@@ -38,17 +38,17 @@ function unit(code: number): string {
   return `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
-/** Texts by what they were made of. Clients choose some of these, so that it forgets: what is used again, it keeps. */
-export class TextCache {
-  readonly #make: (key: string) => string;
-  #recent = new Map<string, string>();
-  #older = new Map<string, string>();
+/** What is made of texts. Clients choose some of these, so that it forgets: what is used again, it keeps. */
+export class TextCache<T> {
+  readonly #make: (key: string) => T;
+  #recent = new Map<string, T>();
+  #older = new Map<string, T>();
 
-  constructor(make: (key: string) => string) {
+  constructor(make: (key: string) => T) {
     this.#make = make;
   }
 
-  of(key: string): string {
+  of(key: string): T {
     const known = this.#recent.get(key);
     if (known !== undefined) return known;
     const text = this.#older.get(key) ?? this.#make(key);

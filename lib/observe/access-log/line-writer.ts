@@ -1,5 +1,6 @@
 import { type Deferred, deferred } from '../../call/deferred.js';
 import { Drops, type OnDropped } from './drops.js';
+import { type LineBytes, MAX_LINE_BYTES } from './line-bytes.js';
 import { LineQueue, linesIn } from './line-queue.js';
 import { SINKS, type Sink, type SinkOpener } from './sink.js';
 
@@ -41,6 +42,7 @@ export class LineWriter {
   #reopening: Deferred<Error | undefined> | undefined;
   #closed: Promise<void> | undefined;
   #end: 'open' | 'closing' | 'closed' = 'open';
+  #isLineBegun = false;
 
   /** @throws Node's error if the file cannot be opened */
   constructor(file: string, onDropped?: OnDropped, sinks: SinkOpener = SINKS) {
@@ -58,18 +60,48 @@ export class LineWriter {
 
   /** @param line in ASCII, with its end */
   add(line: string): void {
-    if (this.#end !== 'open') this.drop('the log has been closed');
-    else if (this.#queue.bytes + line.length > MAX_WAITING_BYTES) {
-      this.drop(`more than ${MAX_WAITING_BYTES} bytes wait to be written`);
-    } else {
-      this.#queue.push(line);
-      if (this.#state === 'idle') this.#gather();
-    }
+    if (!this.#takes(line.length)) return;
+    this.#queue.push(line);
+    if (this.#state === 'idle') this.#gather();
   }
 
-  /** A line could not be made, or taken. */
-  drop(why: string): void {
+  /**
+   * Where a line is to be written, of {@link MAX_LINE_BYTES} at most; {@link end} or {@link abandon} follows. Undefined: it
+   * is dropped.
+   */
+  begin(): LineBytes | undefined {
+    if (this.#isLineBegun) {
+      // What reads an error, say, may run code of the application's, which may end a call.
+      this.#drops.add(1, 'another line was being written');
+      return undefined;
+    }
+    if (!this.#takes(MAX_LINE_BYTES)) return undefined;
+    this.#isLineBegun = true;
+    return this.#queue.begin();
+  }
+
+  /** The line is whole. */
+  end(): void {
+    this.#isLineBegun = false;
+    this.#queue.end();
+    if (this.#state === 'idle') this.#gather();
+  }
+
+  /** The line could not be written. */
+  abandon(why: string): void {
+    this.#isLineBegun = false;
     this.#drops.add(1, why);
+  }
+
+  /** Whether a line of so many bytes is added; else it is dropped. */
+  #takes(bytes: number): boolean {
+    if (this.#end === 'open' && this.#queue.bytes + bytes <= MAX_WAITING_BYTES) return true;
+    const why =
+      this.#end === 'open'
+        ? `more than ${MAX_WAITING_BYTES} bytes wait to be written`
+        : 'the log has been closed';
+    this.#drops.add(1, why);
+    return false;
   }
 
   /** Opens the file anew, for what is written from then on. Resolves with what is wrong: the old one stays in use then. */
@@ -133,7 +165,7 @@ export class LineWriter {
     const taken = await this.#sink.write(bytes);
     if (taken === 0) return;
     this.#isTorn = bytes[taken - 1] !== NEWLINE;
-    this.#rest = taken < bytes.length ? bytes.subarray(taken) : undefined;
+    this.#goOn(taken < bytes.length ? bytes.subarray(taken) : undefined);
   }
 
   async #onFailed({ code, message }: NodeJS.ErrnoException): Promise<void> {
@@ -151,7 +183,13 @@ export class LineWriter {
     if (this.#rest === undefined) return;
     const rest = this.#isTorn ? this.#rest.subarray(0, this.#rest.indexOf(NEWLINE) + 1) : undefined;
     this.#drops.add(linesIn(this.#rest) - (rest === undefined ? 0 : 1), why);
+    this.#goOn(rest);
+  }
+
+  /** @param rest what is still to be written of the chunk */
+  #goOn(rest: Buffer | undefined): void {
     this.#rest = rest;
+    if (rest === undefined) this.#queue.free();
   }
 
   async #reopen(request: Deferred<Error | undefined>): Promise<void> {
@@ -176,7 +214,7 @@ export class LineWriter {
     this.#drops.add(1, 'the file was replaced in the middle of a line');
     this.#isTorn = false;
     const rest = this.#rest.subarray(this.#rest.indexOf(NEWLINE) + 1);
-    this.#rest = rest.length > 0 ? rest : undefined;
+    this.#goOn(rest.length > 0 ? rest : undefined);
   }
 
   /** Does not keep the process alive: for a reader that has no room it would do so for ever. */

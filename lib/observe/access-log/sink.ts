@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import { promisify } from 'node:util';
-import { MAX_LINE_BYTES } from './call-lines.js';
+import { MAX_LINE_BYTES } from './line-bytes.js';
 
 const write = promisify(fs.write);
 const openFile = promisify(fs.open);
@@ -86,7 +86,8 @@ const FILE_CHECK_MILLISECONDS = 1000;
 
 /** A file, or a device: written to by a thread of Node's pool, of which a disk that is slow keeps one busy. */
 class FileSink implements Sink {
-  readonly chunkBytes = 64 * 1024;
+  /** Waking a thread of the pool for a write takes as long as making a hundred lines. */
+  readonly chunkBytes = 256 * 1024;
   readonly #fd: number;
   readonly #ownership: 'own' | 'shared';
   #checkedAt = performance.now();
