@@ -5,16 +5,26 @@ import { readYaml, type YamlSource } from './yaml-source.js';
 
 /** How a config file is read. */
 export interface ParseOptions {
-  /** The file's name, for mistakes. */
+  /** The file's name, which mistakes are told with; it is not read. */
   readonly file: string;
-  /** Flags say where calls go, so that the file need not have `routes`. Default false. */
+  /** Whether something else says where calls go, so that the text need not have `routes`. Default false. */
   readonly hasPrimary?: boolean | undefined;
 }
 
-/** A config, or all that is wrong with it, in the order of the text. */
+/** A config, or all that is wrong with it. */
 export type ParsedConfig =
-  | { readonly config: Config; readonly mistakes?: undefined }
-  | { readonly config?: undefined; readonly mistakes: readonly ConfigMistake[] };
+  | {
+      /** With all defaults. */
+      readonly config: Config;
+      /** Undefined: there is a config. */
+      readonly mistakes?: undefined;
+    }
+  | {
+      /** Undefined: there are mistakes. */
+      readonly config?: undefined;
+      /** At least one, in the order of the text. */
+      readonly mistakes: readonly ConfigMistake[];
+    };
 
 /** A text that has been read and checked, and where things stand in it. */
 export interface CheckedText {
@@ -22,7 +32,10 @@ export interface CheckedText {
   readonly checked: Checked<Config>;
 }
 
-/** Reads the text of a config file, YAML or JSON. Never throws; the time that it takes is bounded, whatever the text. */
+/**
+ * Reads the text of a config file, YAML or JSON. Files that it names are not looked at: {@link loadConfig} does that, too.
+ * Never throws; the time that it takes is bounded, whatever the text.
+ */
 export function parseConfig(text: string, options: ParseOptions): ParsedConfig {
   const { source, checked } = checkText(text, options);
   if (checked.problems === undefined) return { config: checked.config };

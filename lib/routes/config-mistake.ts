@@ -26,8 +26,9 @@ export interface Problem {
 export class ConfigMistake {
   /** The file's name as it was given; undefined for a config that is an object. */
   readonly file: string | undefined;
-  /** Where it stands in the file, from 1; undefined for a config that is an object. */
+  /** The line where it stands in the file, from 1; undefined for a config that is an object, or a file that cannot be read. */
   readonly line: number | undefined;
+  /** The column where it stands, from 1; undefined where {@link line} is. */
   readonly column: number | undefined;
   /** The key, as `routes[2].primary`; empty for the whole. */
   readonly path: string;
@@ -52,10 +53,14 @@ export class ConfigMistake {
 
 /** A config that has mistakes; its message tells all of them, a line each. */
 export class ConfigError extends Error {
+  /** Always `ConfigError`. */
   override readonly name = 'ConfigError';
+  /** Always `ERR_INVALID_CONFIG`. */
   readonly code = 'ERR_INVALID_CONFIG';
+  /** All that is wrong, at least one. */
   readonly mistakes: readonly ConfigMistake[];
 
+  /** @internal */
   constructor(mistakes: readonly ConfigMistake[]) {
     super(mistakes.join('\n'));
     this.mistakes = mistakes;

@@ -5,13 +5,23 @@ import { type NamedFile, type OnTlsChange, TlsFiles } from './tls-files.js';
 
 /** Who is told of what the files of a config hold later on; files that nobody is told of are not looked at. */
 export interface TlsUsers {
-  /** @param index among those of `listen` */
+  /**
+   * Is given what a listener takes calls by from now on, for `Server.setSecureContext`; what it
+   * throws is logged, and what was used before stays. By default listeners' files are not looked at.
+   *
+   * @param index among those of `listen`
+   */
   readonly onListener?: ((index: number, options: SecureContextOptions) => void) | undefined;
+  /**
+   * Is given what a backend is reached by from now on, for {@link RouteDirector.renewTls}; what it throws is logged, and what
+   * was used before stays. By default backends' files are not looked at.
+   */
   readonly onBackend?: ((name: string, options: SecureContextOptions) => void) | undefined;
+  /** Is told of each change, used or not. */
   readonly log: OnTlsChange;
 }
 
-/** The certificates, keys and authorities that a config names. */
+/** What the certificates, keys and authorities hold that a config names; {@link loadConfig} gives it. */
 export class ConfigTls {
   /** What each of `listen` takes calls by; undefined: no TLS. */
   readonly listeners: readonly (SecureContextOptions | undefined)[];
@@ -59,7 +69,7 @@ export class ConfigTls {
     return new ConfigTls(sides.map((side) => ({ ...side, files: TlsFiles.examineNow(side.paths) })));
   }
 
-  /** From now on what the files hold is used when it changes, unless it is of no use. */
+  /** From now on who uses the files is told when what they hold changes, within some seconds, if it is of use. */
   watch({ onListener, onBackend, log }: TlsUsers): void {
     for (const { user, files } of this.#sides) {
       if (typeof user === 'string') {

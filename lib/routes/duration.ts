@@ -1,8 +1,10 @@
 import { MAX_TIMER_MILLISECONDS } from '../call/deadline.js';
 
-/** A time as a file, or a flag, says it. */
+/** A time in a checked config. */
 export interface Duration {
+  /** As the file, or a flag, says it: `5s`. */
   readonly text: string;
+  /** The same as a number. */
   readonly milliseconds: number;
 }
 

@@ -1,14 +1,14 @@
 import { isSecretName } from '../grpc/secret-names.js';
-import type { Config, Routing } from './schema.js';
+import type { Routing } from './schema.js';
 
 const HIDDEN = '…';
 
 /**
- * A config as plain JSON, in the words of the file, defaults included: times and sizes as they were written, paths as they
- * were given, and what the files hold not at all. Values of metadata whose names look secret (with `auth`, `cookie`,
+ * A config, or what it says of routing, as plain JSON, to be shown: in the words of the file, defaults included, times and sizes as they were written,
+ * paths as they were given, and what the files hold not at all. Values of metadata whose names look secret (with `auth`, `cookie`,
  * `credential`, `jwt`, `key`, `pass`, `secret`, `session`, `signature` or `token` in them) are `…`.
  */
-export function effectiveConfig(config: Config | Routing): Record<string, unknown> {
+export function effectiveConfig(config: Routing): Record<string, unknown> {
   const routes = (config.routes ?? []).map((route) => ({
     ...route,
     match: { ...route.match, metadata: withoutSecrets(route.match.metadata) },

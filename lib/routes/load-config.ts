@@ -7,7 +7,7 @@ import { type FileContent, readFiles } from './watched-files.js';
 
 /** How a config file is loaded. */
 export interface LoadOptions {
-  /** Flags say where calls go, so that the file need not have `routes`. Default false. */
+  /** Whether something else says where calls go, so that the file need not have `routes`. Default false. */
   readonly hasPrimary?: boolean | undefined;
 }
 
@@ -17,21 +17,32 @@ export type LoadedConfig = {
   readonly content: FileContent;
 } & (
   | {
+      /** With all defaults. */
       readonly config: Config;
+      /** What the files hold that it names. */
       readonly tls: ConfigTls;
       /** The file's folder, which paths in it are relative to. */
       readonly folder: string;
+      /** Undefined: nothing is wrong. */
       readonly mistakes?: undefined;
     }
   | {
+      /** Undefined: there are mistakes. */
       readonly config?: undefined;
+      /** Undefined: there are mistakes. */
       readonly tls?: undefined;
+      /** Undefined: there are mistakes. */
       readonly folder?: undefined;
+      /** At least one, in the order of the text. */
       readonly mistakes: readonly ConfigMistake[];
     }
 );
 
-/** Reads a config file and the certificates, keys and authorities that it names. Never rejects. */
+/**
+ * Reads a config file and the certificates, keys and authorities that it names. Never rejects.
+ *
+ * @param path of the file; relative to the working directory
+ */
 export async function loadConfig(path: string, { hasPrimary }: LoadOptions = {}): Promise<LoadedConfig> {
   const [content] = (await readFiles([path])) as [FileContent];
   const text = typeof content === 'string' ? undefined : decoded(content);
@@ -59,7 +70,9 @@ export async function loadConfig(path: string, { hasPrimary }: LoadOptions = {})
 
 /**
  * All that is wrong with a config file and the files that it names, in the order of the text; empty if nothing is. Looks
- * no name up, and opens no socket.
+ * no name up, and opens no socket. Never rejects.
+ *
+ * @param path of the file; relative to the working directory
  */
 export async function checkConfig(path: string, options?: LoadOptions): Promise<readonly ConfigMistake[]> {
   return (await loadConfig(path, options)).mistakes ?? [];

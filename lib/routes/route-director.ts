@@ -10,13 +10,13 @@ import { ConfigError, ConfigMistake, type Problem } from './config-mistake.js';
 import { ConfigTls } from './config-tls.js';
 import type { RouteTools } from './route-parameters.js';
 import { RouteTable } from './route-table.js';
-import { type Config, type Routing, type RoutingInput, routingSchema } from './schema.js';
+import { type Routing, type RoutingInput, routingSchema } from './schema.js';
 
 /** How calls are directed, besides what the config says. */
 export interface RouteDirectorOptions {
   /**
-   * Is told what came of comparing answers, where a shadow has `compare: true`. Without it, nothing is compared. What it
-   * throws is emitted as a process warning.
+   * Is told what came of comparing answers, where a shadow has `compare: true`. None by default: then nothing is compared.
+   * What it throws is emitted as a process warning.
    */
   readonly onVerdict?: ((verdict: ResponseVerdict) => void) | undefined;
   /** Compares the answers of all secondaries and shadows, whatever the routes say. Default false. */
@@ -25,7 +25,7 @@ export interface RouteDirectorOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/** Directs calls by a config's routes, to backends that it keeps connections to. */
+/** Directs calls by a config's routes, to backends that it keeps connections to; made by {@link routeDirector}. */
 export class RouteDirector {
   /** For `transparentHandler`: where a call goes is said by the routes as they are then. */
   readonly director: StreamDirector;
@@ -40,9 +40,14 @@ export class RouteDirector {
     this.director = (ctx, fullMethodName) => this.#table.direct(ctx, fullMethodName);
   }
 
-  /** By a config that has been checked, as `loadConfig` gives it. @param tls what the files of the backends hold */
+  /**
+   * Makes one by a config that has been checked, as {@link loadConfig} gives it.
+   *
+   * @param tls what the files of the backends hold, by the backends' names: `tls.backends` of what `loadConfig` gives
+   * @throws Error for what `dial()` does not take
+   */
   static of(
-    config: Config | Routing,
+    config: Routing,
     tls: ReadonlyMap<string, SecureContextOptions>,
     options: RouteDirectorOptions = {},
   ): RouteDirector {
@@ -71,8 +76,8 @@ export class RouteDirector {
    * both configs, and the same, are kept, with certificates by what their files hold now; others close when their calls
    * have ended.
    *
-   * @throws ConfigError that tells all mistakes, those of files included, which it reads and waits for; then nothing is
-   *   changed
+   * @throws ConfigError that tells all mistakes, those of files included, which it reads and waits for, and Error
+   *   (`ERR_CLOSED`) once the director is closed; then nothing is changed
    */
   update(config: RoutingInput): void {
     const { checked, tls } = checkedRouting(config);
@@ -82,10 +87,10 @@ export class RouteDirector {
   /**
    * {@link update} with a config that has been checked, as `loadConfig` gives it.
    *
-   * @param tls what the files of the backends hold
-   * @throws Error, with nothing changed, for what `dial()` does not take, and (`ERR_CLOSED`) once the director is closed
+   * @param tls what the files of the backends hold, by the backends' names
+   * @throws Error, with nothing changed: for what `dial()` does not take, and (`ERR_CLOSED`) once the director is closed
    */
-  use(config: Config | Routing, tls: ReadonlyMap<string, SecureContextOptions>): void {
+  use(config: Routing, tls: ReadonlyMap<string, SecureContextOptions>): void {
     if (this.#isClosed) throw ownError('ERR_CLOSED', 'the director is closed');
     const prepared = this.#backends.prepare({ ...config, transport: config.transport, tls });
     try {
@@ -99,8 +104,10 @@ export class RouteDirector {
   }
 
   /**
-   * Lets the next handshakes with a backend be made by what its files hold now; without effect if it has none.
+   * Lets the next handshakes with a backend be made by what its files hold now; without effect if there is no such backend,
+   * or it has no TLS.
    *
+   * @param backend its name
    * @throws Error that says what is of no use; then everything stays as it is
    */
   renewTls(backend: string, tls: SecureContextOptions): void {
@@ -127,6 +134,13 @@ export class RouteDirector {
 
 /**
  * A director by routes and backends, which are what `routes`, `backends` and `transport` of the command's config file are.
+ *
+ *     const routed = routeDirector({
+ *       backends: { files: { target: 'dns:///files.example:50051' } },
+ *       routes: [{ match: { service: 'storage.Files' }, primary: 'files', timeout: '5s' }],
+ *     });
+ *     const server = new Server({ unknownServiceHandler: transparentHandler(routed.director) });
+ *
  * Paths of certificates are relative to the working directory; the files are read at once, and again by
  * {@link RouteDirector.update}.
  *

@@ -34,14 +34,17 @@ export const routingSchema = keys(routingKeys);
 /** The whole config file. */
 export const configSchema = keys({ ...processKeys, ...routingKeys });
 
-/** A file as it is written, or an object of the same shape. */
+/** A config file as it is written: an object of the same shape. {@link configJsonSchema} describes each key. */
 export type ConfigInput = z.input<typeof configSchema>;
 
-/** What calls are directed by, as it is written. */
+/**
+ * What calls are directed by, as it is written: the keys `routes`, `backends` and `transport` of a config file, which
+ * {@link configJsonSchema} describes.
+ */
 export type RoutingInput = z.input<typeof routingSchema>;
 
-/** A config with all defaults. Paths are as they were given. */
+/** A config that has been checked, with all defaults; times and sizes are {@link Duration} and {@link Size}, paths as they were given. */
 export type Config = z.output<typeof configSchema>;
 
-/** What calls are directed by. */
+/** What calls are directed by, checked, with all defaults: a {@link Config} is one, too. */
 export type Routing = z.output<typeof routingSchema>;

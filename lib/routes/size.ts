@@ -1,6 +1,8 @@
-/** A number of bytes as a file says it. */
+/** A number of bytes in a checked config. */
 export interface Size {
+  /** As the file says it: `1MiB`. */
   readonly text: string;
+  /** The same as a number. */
   readonly bytes: number;
 }
 

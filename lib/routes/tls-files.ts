@@ -25,7 +25,11 @@ export interface FileProblem {
 /** TLS cannot be spoken by these files: the message says by which, who named it, and what is wrong. */
 export class TlsFilesError extends Error {}
 
-/** Is told of a change of the files, and whether it could be used. */
+/**
+ * Is told of a change of the files, and whether it could be used.
+ *
+ * @param line for a log: which files, who names them, and what is wrong if they are of no use
+ */
 export type OnTlsChange = (line: string, result: 'ok' | 'failed') => void;
 
 /** TLS by files: what they hold, and what they hold later on. */
