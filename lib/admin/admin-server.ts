@@ -95,7 +95,7 @@ export class AdminServer {
     return 'path' in address ? formatAddress(address) : `http://${formatAddress(address)}/`;
   }
 
-  /** Stops to listen, and closes its connections; what is being answered has a second to get there. */
+  /** Stops to listen, and closes its connections; what is being answered has a second to get there. Never rejected. */
   async close(): Promise<void> {
     this.#viewers.end();
     this.#listeners.close();

@@ -9,30 +9,49 @@ import type { StatisticsSnapshot } from './statistics/snapshot.js';
 export interface AdminSource {
   /** Whether calls are taken: listening, and not draining. */
   ready(): MaybePromise<Readiness>;
-  /** @param accept the request's `Accept` */
+  /**
+   * Answers `/metrics`: `Metrics.text`, say.
+   *
+   * @param accept the request's `Accept`
+   */
   metrics?(accept: string | undefined): MaybePromise<MetricsText>;
+  /** Answers `/backends`, and for the live page: {@link backendsJson}, say. */
   backends?(): MaybePromise<readonly BackendJson[]>;
-  /** The oldest first. */
+  /** Answers `/calls`, and for the live page: the running calls, the oldest first, as {@link callsJson} gives them. */
   calls?(): MaybePromise<readonly CallJson[]>;
-  /** The effective config, without secrets, as JSON. */
+  /** Answers `/config`: the effective config, without secrets, as plain JSON. */
   config?(): MaybePromise<unknown>;
-  /** For the live page. */
+  /** Answers for the live page: {@link CallStatistics.snapshot}, say. */
   statistics?(): MaybePromise<StatisticsSnapshot>;
-  /** Begins to drain. Nobody waits for its promise, which may be that of the end. */
+  /** Begins to drain, for `POST /drain`. Nobody waits for its promise, which may be that of the end. */
   drain?(): MaybePromise<unknown>;
-  /** Reads the config again; resolves with what is wrong with it, if anything. */
+  /** Reads the config again, for `POST /reload`; resolves with what is wrong with it, if anything. */
   reload?(): MaybePromise<ReloadResult>;
-  /** Begins to replace the workers. Nobody waits for its promise. */
+  /** Begins to replace the workers, for `POST /restart`. Nobody waits for its promise. */
   restart?(): MaybePromise<unknown>;
 }
 
+/** At once, or later: each answer may be asked of another process. */
 export type MaybePromise<T> = T | Promise<T>;
 
-/** Whether calls are taken, or why not, in a word or a few. */
-export type Readiness = { readonly ready: true } | { readonly ready: false; readonly reason: string };
+/** Whether calls are taken. */
+export type Readiness =
+  | {
+      /** `/readyz` is 200. */
+      readonly ready: true;
+    }
+  | {
+      /** `/readyz` is 503. */
+      readonly ready: false;
+      /** What it says then: `draining`, say. */
+      readonly reason: string;
+    };
 
+/** Metrics as a response to `GET /metrics` carries them. */
 export interface MetricsText {
+  /** The response's `content-type`. */
   readonly contentType: string;
+  /** Text, in UTF-8 if it is given as bytes. */
   readonly body: string | Buffer;
 }
 

@@ -5,18 +5,27 @@ import { cut } from './statistics/texts.js';
 
 /** A backend in `/backends`. */
 export interface BackendJson {
+  /** As the config, or the {@link NamedBackend}, has it. */
   readonly name: string;
+  /** What it was dialled by. */
   readonly target: string;
+  /** How calls are spread over its addresses. */
   readonly loadBalancing: LoadBalancing;
+  /** Whether it can be reached. */
   readonly state: ConnectivityStateName;
+  /** Those that the target is known to have; none before it is resolved. */
   readonly addresses: readonly AddressJson[];
 }
 
+/** An address of a backend in `/backends`. */
 export interface AddressJson {
   /** `HOST:PORT` or `unix:/PATH`. */
   readonly address: string;
+  /** Whether it can be reached. */
   readonly state: ConnectivityStateName;
+  /** How many connections there are to it. */
   readonly connections: number;
+  /** How many calls run on these. */
   readonly calls: number;
   /** It is left out for a while, since its calls fail. */
   readonly ejected: boolean;
@@ -30,10 +39,13 @@ export interface AddressJson {
 export type NamedBackend = readonly [
   name: string,
   conn: ClientConn,
-  options?: { readonly loadBalancing?: LoadBalancing | undefined },
+  options?: {
+    /** What it was dialled with; default `round_robin`. */
+    readonly loadBalancing?: LoadBalancing | undefined;
+  },
 ];
 
-/** Backends as they stand. */
+/** Backends as they stand, for {@link AdminSource.backends}. */
 export function backendsJson(backends: Iterable<NamedBackend>): BackendJson[] {
   return Array.from(backends, ([name, conn, options]) => ({
     name,

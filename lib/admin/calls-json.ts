@@ -11,18 +11,27 @@ export interface CallJson {
   readonly peer: string;
   /** RFC 3339, in UTC, with milliseconds. */
   readonly startedAt: string;
+  /** From then until now, in whole milliseconds. */
   readonly durationMs: number;
   /** The target; null before the director has answered, and for a call that is handled here. */
   readonly primary: string | null;
-  /** To the client, and from it. */
+  /** Complete messages that went to the client. */
   readonly messagesSent: number;
+  /** Complete messages that came from it. */
   readonly messagesReceived: number;
+  /** Bytes of messages that went to the client, as on the wire, without their prefixes. */
   readonly bytesSent: number;
+  /** The same of what came from it. */
   readonly bytesReceived: number;
+  /** Where it is. */
   readonly state: RunningCallState;
 }
 
-/** Calls of {@link Server.runningCalls}, as they stand, the oldest first: at most the 1000 oldest. */
+/**
+ * Running calls as they stand, for {@link AdminSource.calls}: at most the first 1000.
+ *
+ * @param running `runningCalls` of a `Server`, which has the oldest first
+ */
 export function callsJson(running: Iterable<RunningCall>): CallJson[] {
   const at = now();
   const calls: CallJson[] = [];
@@ -44,7 +53,7 @@ export function callsJson(running: Iterable<RunningCall>): CallJson[] {
   return calls;
 }
 
-/** The running calls of several processes, as of one. */
+/** The running calls of several processes, as of one: at most the 1000 oldest. */
 export function mergeCalls(lists: readonly (readonly CallJson[])[]): CallJson[] {
   return lists
     .flat()

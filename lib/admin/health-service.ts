@@ -1,3 +1,16 @@
+/**
+ * gRPC's own health protocol, `grpc.health.v1`, beside a proxy:
+ *
+ *     import { Server, transparentHandler } from 'grpc-frame-proxy';
+ *     import { healthService } from 'grpc-frame-proxy/health';
+ *
+ *     const forward = transparentHandler(director);
+ *     const server = new Server({ unknownServiceHandler: forward });
+ *     healthService(server, { forward });
+ *
+ * @module grpc-frame-proxy/health
+ */
+
 import { tellOnlooker } from '../call/hooks.js';
 import {
   decodeHealthCheckRequest,
@@ -19,7 +32,7 @@ export interface HealthServiceOptions {
    * `Check` is NOT_FOUND, `Watch` SERVICE_UNKNOWN.
    */
   readonly forward?: StreamHandler | undefined;
-  /** Called for each call that is answered here, when it begins to be. */
+  /** Called for each call that is answered here, when it begins to be; by default nobody is told. */
   readonly onAnswered?: (() => void) | undefined;
 }
 
@@ -47,7 +60,10 @@ export function healthService(server: Server, options: HealthServiceOptions = {}
 
 /** What {@link healthService} gives: whether the server serves, as its clients are told. */
 export class HealthService {
-  /** Forwards every call, that for the server as a whole, too, if there is a way to. */
+  /**
+   * Whether every call is forwarded, that for the server as a whole, too; without effect where there is no
+   * {@link HealthServiceOptions.forward}. Can be set at any time; default false.
+   */
   forwardsAll = false;
   readonly #forward: StreamHandler | undefined;
   readonly #onAnswered: () => void;
@@ -65,7 +81,7 @@ export class HealthService {
     this.#onAnswered = () => tellOnlooker(onAnswered);
   }
 
-  /** What clients are told. */
+  /** Whether clients are told SERVING. */
   get isServing(): boolean {
     return this.#status === 'SERVING';
   }

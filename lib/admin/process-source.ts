@@ -7,15 +7,25 @@ import { callsJson } from './calls-json.js';
 import { type CallStatistics, callStatistics } from './statistics/call-statistics.js';
 
 /** What the admin endpoint of one process tells of, and what it can be made to do: what is not given cannot be done. */
-export interface ProcessSourceOptions
-  extends Pick<AdminSource, 'metrics' | 'config' | 'drain' | 'reload' | 'restart'> {
+export interface ProcessSourceOptions {
+  /** The server that is told of. */
   readonly server: Server;
-  /** By name; as a function where they change. */
+  /** The backends that are told of, by name; as a function where they change. None by default. */
   readonly backends?: Readonly<Record<string, ClientConn>> | (() => Iterable<NamedBackend>) | undefined;
-  /** By default the server's calls are counted from now on. */
+  /** What the live page tells of calls; by default the server's are counted from now on. */
   readonly statistics?: CallStatistics | undefined;
   /** Whether the process is ready; by default it is until its server begins to close. */
   readonly ready?: (() => MaybePromise<Readiness>) | undefined;
+  /** Answers `/metrics`: `Metrics.text`, say. By default there is no such path. */
+  readonly metrics?: AdminSource['metrics'];
+  /** Answers `/config`, with plain JSON without secrets. By default there is no such path. */
+  readonly config?: AdminSource['config'];
+  /** Begins to drain, for `POST /drain`. By default that is refused (409). */
+  readonly drain?: AdminSource['drain'];
+  /** Reads a config again, for `POST /reload`. By default that is refused (409). */
+  readonly reload?: AdminSource['reload'];
+  /** Begins to replace workers, for `POST /restart`. By default that is refused (409). */
+  readonly restart?: AdminSource['restart'];
 }
 
 const OPTIONS: OptionNames<ProcessSourceOptions> = {

@@ -30,7 +30,10 @@ export function callStatistics(server: ObservedServer): CallStatistics {
   return statistics;
 }
 
-/** Counts calls by route and method, failures by kind, and shadows by target, in memory that is bounded. */
+/**
+ * Counts calls by route and method, failures by kind, and shadows by target, in memory that is bounded; made by
+ * {@link callStatistics}.
+ */
 export class CallStatistics implements CallObserver {
   readonly #startedAt = now();
   readonly #byMethod = new Map<string, MethodCounts>();
@@ -43,6 +46,7 @@ export class CallStatistics implements CallObserver {
   /** When it was last looked for places that are not used. */
   #lookedAt = 0;
 
+  /** @internal */
   constructor() {
     this.#other = new MethodCounts(undefined, OTHER, secondOf(this.#startedAt));
   }
@@ -70,11 +74,12 @@ export class CallStatistics implements CallObserver {
     this.#targets.ended(outcome, now());
   }
 
-  /** For {@link CompareOptions.onVerdict}. */
+  /** Counts what came of a comparison: for `onVerdict` of `compareResponses`. */
   onVerdict(verdict: ResponseVerdict): void {
     this.#targets.compared(verdict, now());
   }
 
+  /** What has been counted until now. */
   snapshot(): StatisticsSnapshot {
     const at = now();
     const methods = [...this.#all(), this.#other].map((counts) => counts.snapshot(secondOf(at)));

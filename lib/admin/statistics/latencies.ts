@@ -28,7 +28,10 @@ function startOf(bucket: number): number {
   return ((SUB_BUCKETS + (bucket & (SUB_BUCKETS - 1))) * 2 ** shift) / 1000;
 }
 
-/** Counts of durations by bucket, without those that are 0: bucket, count, bucket, count, … */
+/**
+ * Counts of durations by bucket, without those that are 0: bucket, count, bucket, count, … The first 8 buckets are a
+ * microsecond each; then 8 to each doubling. To be merged by {@link mergeStatistics}.
+ */
 export type BucketCounts = readonly number[];
 
 /** p50, p95 and p99 in milliseconds; undefined where nothing was counted. */

@@ -30,6 +30,8 @@ export function mergeStatistics(snapshots: readonly StatisticsSnapshot[]): Stati
 /**
  * What the last snapshot of a process that has ended is, so much later: its totals stay, its calls run no more. Take the
  * snapshot as it was each time: ages are whole seconds.
+ *
+ * @param milliseconds since the snapshot was taken
  */
 export function ageStatistics(snapshot: StatisticsSnapshot, milliseconds: number): StatisticsSnapshot {
   const seconds = Math.round(milliseconds / 1000);

@@ -12,6 +12,7 @@ export interface StatisticsSnapshot {
   readonly running: number;
   /** By route and method; what has no place of its own is in the one whose method is `other`. */
   readonly methods: readonly MethodStatistics[];
+  /** The last kinds of failures, at most 50. */
   readonly failures: readonly FailureKind[];
   /** Of shadows, and of secondaries that went on after their calls. */
   readonly targets: readonly TargetStatistics[];
@@ -19,17 +20,19 @@ export interface StatisticsSnapshot {
 
 /** What is told of the calls of one route and method. */
 export interface MethodStatistics {
+  /** The name that its director gave; null if it gave none, or there was no director. */
   readonly route: string | null;
   /** `/service/method`. */
   readonly method: string;
   /** Calls that have ended: all of them. */
   readonly calls: number;
-  /** Those that failed, but for those that the client cancelled or that were lost with its connection. */
+  /** Those that failed, without {@link cancelled} ones. */
   readonly failed: number;
-  /** These. */
+  /** Those that the client cancelled, or that were lost with its connection. */
   readonly cancelled: number;
   /** Calls that ended in this second, which goes on, in the one before, and so on; at most 61, without zeros at the end. */
   readonly callsBySecond: readonly number[];
+  /** Of these the failed ones, by the same seconds. */
   readonly failedBySecond: readonly number[];
   /** How long they took: of these five seconds, which go on, of those before, and so on; at most 13. */
   readonly latenciesBySlot: readonly BucketCounts[];
@@ -41,40 +44,51 @@ export interface FailureKind {
    * `failed`: calls failed by it. `ignored`: they did not, since an error handler said so; it is a secondary's failure.
    */
   readonly effect: 'failed' | 'ignored';
+  /** Who failed it, and why, in one word. */
   readonly reason: FailureReason;
   /** The name of gRPC's code, `UNAVAILABLE`. */
   readonly code: string;
+  /** The route of the calls; null if they have none. */
   readonly route: string | null;
   /** The targets whose failure it is; empty if it is no backend's. */
   readonly targets: readonly string[];
   /** Methods that it happened to: the first five of them, of a connection's failure; else one. */
   readonly methods: readonly string[];
+  /** How often it came. */
   readonly count: number;
-  /** Of the last one. */
+  /** The status message of the last one, cut to 200 characters. */
   readonly message: string;
-  /** Since the first. */
+  /** The age of the first. */
   readonly firstMilliseconds: number;
-  /** And the last. */
+  /** The age of the last. */
   readonly lastMilliseconds: number;
 }
 
-/** What became of shadows of one target. */
+/** What became of the shadows of one target, or of its secondaries that went on after their calls. */
 export interface TargetStatistics {
+  /** Which of these. */
   readonly role: 'shadow' | 'secondary';
+  /** What they were dialled by. */
   readonly target: string;
+  /** How often they ended so. */
   readonly results: Readonly<Record<ShadowResult, number>>;
   /** How often its answers were compared with the primary's, and what came of that; noise is `same`. */
   readonly compared: Readonly<Record<ComparedResult, number>>;
-  /** The last time that it did not answer OK, or that its answer differed. */
+  /** The last time that it failed, by `error`, `lagged` or `expired`; null if it never did. */
   readonly lastFailure: Told | null;
+  /** The last time that its answer differed; null if it never did. */
   readonly lastDifference: Told | null;
 }
 
+/** What came of a comparison, without noise. */
 export type ComparedResult = 'same' | 'different' | 'inconclusive';
 
 /** Something that happened. */
 export interface Told {
+  /** What, in words, cut to 200 characters. */
   readonly text: string;
+  /** To a call of this method, `/service/method`. */
   readonly method: string;
+  /** How long ago. */
   readonly milliseconds: number;
 }
