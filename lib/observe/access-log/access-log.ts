@@ -6,7 +6,7 @@ import { LineWriter } from './line-writer.js';
 import { type AccessLogOptions, checkedOptions } from './options.js';
 import { type CallsOwner, RunningLines } from './running-lines.js';
 
-/** A log of calls; a `CallObserver`, which its public type does not say: nobody is to call it but the server. */
+/** A log of calls, made by {@link accessLog}; its public type does not say that it looks on: nobody calls it but the server. */
 export class AccessLog {
   readonly #lines = new CallLines();
   readonly #writer: LineWriter;

@@ -1,3 +1,16 @@
+/**
+ * A line of JSON for each call:
+ *
+ *     import { accessLog } from 'grpc-frame-proxy/access-log';
+ *
+ *     const log = accessLog(server, { file: '/var/log/proxy.log' });
+ *     process.on('SIGHUP', () => log.reopen());
+ *
+ * The fields of a line are in lib/OPERATIONS.md.
+ *
+ * @module grpc-frame-proxy/access-log
+ */
+
 import { checkObject } from '../../port/options.js';
 import type { Server } from '../../server/server.js';
 import { AccessLog } from './access-log.js';

@@ -12,8 +12,8 @@ export interface AccessLogOptions {
   /** After so long, and again and again, a call that still runs is logged, too; in milliseconds. Default 60 000. */
   readonly runningIntervalMilliseconds?: number | undefined;
   /**
-   * Told of lines that were dropped, since more would wait than may, or for an error of the file: how many more, and why;
-   * once a second at most.
+   * Told of lines that were dropped, since more would wait than may (16 MiB), or for an error of the file: how many more, and
+   * why; once a second at most. By default nobody is told: {@link AccessLog.dropped} counts them.
    */
   readonly onDropped?: OnDropped | undefined;
 }

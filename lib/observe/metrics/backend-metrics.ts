@@ -8,10 +8,17 @@ import { counter, type Family, gauge, type Series } from './family.js';
 
 /** What metrics look at of a `ClientConn`. */
 export interface ObservedBackend {
+  /** Whether it can be reached. */
   readonly state: ConnectivityState;
+  /** Those that its target is known to have. */
   readonly addresses: readonly AddressState[];
   /** Numbers that only grow. */
-  readonly counts: { readonly connectionFailures: number; readonly ejections: number };
+  readonly counts: {
+    /** Connections that could not be made, or were lost. */
+    readonly connectionFailures: number;
+    /** How often an address was left out for a while, since its calls failed. */
+    readonly ejections: number;
+  };
 }
 
 const STATES: readonly ConnectivityStateName[] = [

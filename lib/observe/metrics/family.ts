@@ -3,11 +3,15 @@ export type Aggregator = 'sum' | 'min' | 'max' | 'average';
 
 /** What a metric is. */
 export interface FamilyHead {
+  /** As Prometheus names it: `grpc_server_call_started_total`. */
   readonly name: string;
+  /** What it says, in a sentence. */
   readonly help: string;
+  /** A number that only grows, one that may fall, or how many observations fell into each bucket. */
   readonly type: 'counter' | 'gauge' | 'histogram';
   /** Of a counter or histogram always `sum`. */
   readonly aggregator: Aggregator;
+  /** By what its values are told apart. */
   readonly labelNames: readonly string[];
   /** Of a histogram: the upper bounds of its buckets, ascending, without +Inf. */
   readonly bounds?: readonly number[];

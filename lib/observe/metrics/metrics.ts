@@ -26,7 +26,9 @@ import type { MetricsText } from './text.js';
 
 /** What metrics look at of a `Server`. */
 export interface ObservedServer {
+  /** Has its calls looked on at from now on. */
   observe(observer: CallObserver): void;
+  /** The calls that run, for the messages that they have come to. */
   readonly runningCalls: Iterable<RunningCall>;
 }
 
@@ -45,7 +47,7 @@ export interface MetricsOptions {
   readonly maxMethods?: number | undefined;
   /** The backends that are told of, and their names; asked for each time that metrics are read. None by default. */
   readonly backends?: (() => Iterable<readonly [name: string, conn: ObservedBackend]>) | undefined;
-  /** What `build_info` says of it: what speaks HTTP/2 to clients. */
+  /** What `build_info` says of it: what speaks HTTP/2 to clients. Empty by default. */
   readonly transport?: string | undefined;
   /**
    * Whether `process_*` and `nodejs_eventloop_lag_*` are told, too, by the names of prom-client's
@@ -65,7 +67,7 @@ const METRICS_OPTIONS: OptionNames<MetricsOptions> = {
 /** How something went that may fail. */
 export type Result = 'ok' | 'failed';
 
-/** The metrics of one server. Counters never fall. */
+/** The metrics of one server, made by {@link metrics}. Counters never fall. */
 export class Metrics {
   /** The same for prom-client, as of now whenever it is read: for `Registry.merge()`, say. */
   readonly registry: Registry;
@@ -81,6 +83,7 @@ export class Metrics {
   readonly #snapshots: Coalesced<MetricsSnapshot>;
   readonly #texts: MetricsTexts;
 
+  /** @internal */
   constructor(server: ObservedServer, options: MetricsOptions) {
     checkObject('the server', 'a Server', server, 'observe');
     checkOptions(options, METRICS_OPTIONS);
@@ -133,7 +136,7 @@ export class Metrics {
     this.#calls.onVerdict(verdict);
   }
 
-  /** A configuration was read anew. */
+  /** Tells that a configuration was read anew: `grpc_frame_proxy_config_reloads_total`. */
   configReloaded(result: Result): void {
     this.#configReloads[result]++;
     this.#calls.names.forgetRouted();
@@ -151,18 +154,23 @@ export class Metrics {
     this.#calls.names.limit(checkedMaxMethods(maxMethods));
   }
 
-  /** Certificates were read anew. */
+  /** Tells that certificates were read anew: `grpc_frame_proxy_certificate_reloads_total`. */
   certificateReloaded(result: Result): void {
     this.#certificateReloads[result]++;
   }
 
-  /** So many more lines of the access log were dropped. */
+  /**
+   * Tells that so many more lines of the access log were dropped, as its `onDropped` says:
+   * `grpc_frame_proxy_access_log_dropped_total`.
+   *
+   * @throws RangeError for what is no number from 0
+   */
   accessLogDropped(count: number): void {
     if (!(count >= 0)) throw outOfRange('count', 'a number from 0', count);
     this.#accessLogDropped += count;
   }
 
-  /** A health check was answered here. */
+  /** Tells that a health check was answered here: `onAnswered` of `healthService`, say. */
   healthChecked(): void {
     this.#healthChecks++;
   }

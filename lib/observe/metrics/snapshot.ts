@@ -3,11 +3,13 @@ import { Turns } from './turns.js';
 
 /** What the metrics of one process were at a moment, or those of several together: plain JSON. */
 export interface MetricsSnapshot {
+  /** Each metric. */
   readonly families: readonly FamilySnapshot[];
 }
 
 /** One metric, and its values. */
 export interface FamilySnapshot extends FamilyHead {
+  /** The values, one for each combination of labels that there is. */
   readonly series: readonly Series[];
 }
 

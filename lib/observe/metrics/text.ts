@@ -6,6 +6,7 @@ import { Turns } from './turns.js';
 
 /** Metrics as an HTTP response carries them. */
 export interface MetricsText {
+  /** The response's `content-type`. */
   readonly contentType: string;
   /** UTF-8. The same for all who ask at once: not to be changed. */
   readonly body: Buffer;

@@ -75,7 +75,7 @@ export class WorkerMetrics {
     this.#methodNames.limit(checkedMaxMethods(maxMethods));
   }
 
-  /** All of them together. */
+  /** What all of them have counted together, those that have ended included. */
   snapshot(): MetricsSnapshot {
     return mergeSnapshots([...Array.from(this.#workers.values(), ({ snapshot }) => snapshot), this.#retired]);
   }

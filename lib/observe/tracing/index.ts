@@ -1,3 +1,15 @@
+/**
+ * Spans of calls by OpenTelemetry, whose SDK the application registers:
+ *
+ *     import { tracing } from 'grpc-frame-proxy/tracing';
+ *
+ *     tracing(server);
+ *
+ * It needs the package `@opentelemetry/api`, an optional peer of this one.
+ *
+ * @module grpc-frame-proxy/tracing
+ */
+
 import { checkObject } from '../../port/options.js';
 import type { Server } from '../../server/server.js';
 import { CallSpans } from './call-spans.js';
