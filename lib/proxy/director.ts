@@ -17,6 +17,7 @@ import type { ResponseObserver } from './response-observer.js';
  * @param ctx the call's metadata, deadline and cancellation
  * @param fullMethodName `/service/method`
  * @param peeker reads the first messages, for routing by content, without taking them from the destinations
+ * @category Start here
  */
 export type StreamDirector = (
   ctx: CallContext,
@@ -24,37 +25,45 @@ export type StreamDirector = (
   peeker: StreamPeeker,
 ) => StreamParameters | Promise<StreamParameters>;
 
-/** A director's answer. */
+/**
+ * A director's answer: where a call goes.
+ *
+ * @category Start here
+ */
 export interface StreamParameters {
   /** Answers the client. */
   readonly primary: Destination;
   /**
    * Get every message too, and must succeed too: the call ends when all of them have ended, or, of a
-   * {@link SecondaryQuorum}, enough. Their responses are dropped.
+   * {@link SecondaryQuorum}, enough. Their responses are dropped. None by default.
    */
   readonly secondaries?: Secondaries | undefined;
-  /** Get every message too, as far as they can take it without holding anybody back; nothing of them reaches the call. */
+  /**
+   * Get every message too, as far as they can take it without holding anybody back; nothing of them reaches the call. None by
+   * default.
+   */
   readonly shadows?: readonly ShadowDestination[] | undefined;
   /**
    * Runs once, when the outcome is known, whether it is an error or not. What it throws is the call's status, if
-   * nothing else failed.
+   * nothing else failed. None by default.
    */
   readonly requestFinalizer?: ((error: StatusError | undefined) => void | Promise<void>) | undefined;
-  /** For the calls to all destinations. */
+  /** For the calls to all destinations; see {@link CallOptions} for the defaults. */
   readonly callOptions?: CallOptions | undefined;
-  /** A name for the way that the call takes, which its outcome has: for metrics and logs. */
+  /** A name for the way that the call takes, which its outcome has: for metrics and logs. None by default. */
   readonly route?: string | undefined;
   /** Sees the messages that the client sends; by default nobody does. */
   readonly requestObserver?: RequestObserver | undefined;
   /**
    * Changes the metadata of the response headers before the client gets them, also of an answer that has none but a
-   * status (Trailers-Only). If it throws, that is a process warning, and there is no metadata.
+   * status (Trailers-Only). If it throws, that is a process warning, and there is no metadata. By default they are the
+   * primary's, with what `stream.setHeader()` adds.
    */
   readonly editResponseHeaders?: ((metadata: Metadata) => void) | undefined;
   /**
    * Changes the metadata of the trailers before the client gets them, whatever has ended the call; of a Trailers-Only answer
    * after {@link editResponseHeaders}. Code and message stay as they are. If it throws, that is a process warning, and
-   * there is no metadata.
+   * there is no metadata. By default they are the primary's, with what `stream.setTrailer()` adds.
    *
    * @param error what the call has failed with; undefined for OK
    */
@@ -67,6 +76,7 @@ export interface StreamParameters {
  * client back only while too few others can go on; else it is left behind, by 1 MiB at most.
  */
 export interface SecondaryQuorum {
+  /** The secondaries. */
   readonly of: readonly Destination[];
   /** How many must succeed, from 1 to all; a failure that its `errHandler` swallows by `null` is a success. */
   readonly need: number;
@@ -87,16 +97,16 @@ export interface Destination {
   readonly conn: ClientConn | ClientHttp2Session;
   /** Metadata, deadline and cancellation of the call to it; by default the incoming call's. */
   readonly ctx?: CallContext | undefined;
-  /** Replaces the first message, for this destination alone; uncompressed. */
+  /** Replaces the first message, for this destination alone; uncompressed. By default it gets what the client sent. */
   readonly msg?: Uint8Array | undefined;
   /**
    * Is told of the failure of this destination, and decides what it means: return `null` to go on as if it had
    * succeeded; another error to fail the call with that; the same or nothing to fail it with this one. What it throws
    * counts as returned. If the primary's stream cannot be opened, the handlers of all destinations are told, and the
-   * call fails whatever they return.
+   * call fails whatever they return. By default the failure is as it is: the primary's own status, a secondary's as INTERNAL.
    */
   readonly errHandler?: ((error: StatusError) => ErrorVerdict | Promise<ErrorVerdict>) | undefined;
-  /** Sees the response of this destination, a secondary's too. */
+  /** Sees the response of this destination, a secondary's too. By default nobody does. */
   readonly observer?: ResponseObserver | undefined;
 }
 
@@ -120,7 +130,10 @@ export interface ShadowDestination extends Destination {
   readonly graceMilliseconds?: number | undefined;
   /** The share of the calls that it gets, from 0 to 100; by default all. Each shadow draws for itself. */
   readonly percent?: number | undefined;
-  /** Draws by this text instead of by chance: calls with the same one are all in, or all out, for each shadow alike. */
+  /**
+   * Draws by this text instead of by chance: calls with the same one are all in, or all out, for each shadow alike. By
+   * default it is chance.
+   */
   readonly sampleKey?: string | undefined;
 }
 

@@ -36,7 +36,11 @@ export interface ProxyOptions {
  * A handler that sends calls where the director says, whatever they are: for a `Server`'s
  * `unknownServiceHandler`.
  *
+ *     const files = dial('dns:///files.example:50051');
+ *     const server = new Server({ unknownServiceHandler: transparentHandler(() => ({ primary: { conn: files } })) });
+ *
  * @throws TypeError or RangeError for a director or an option that makes no sense
+ * @category Start here
  */
 export function transparentHandler(director: StreamDirector, options: ProxyOptions = {}): StreamHandler {
   if (typeof director !== 'function') throw wrongType('the director', 'a function', director);

@@ -25,18 +25,19 @@ export interface CompareOptions {
   readonly metadata?: readonly string[] | undefined;
   /**
    * A second backend of the primary's version, by the `conn` of its destination: places where it differs from the
-   * primary in a call say nothing of others that differ there.
+   * primary in a call say nothing of others that differ there. None by default: all that differs is `different`.
    */
   readonly baseline?: Destination['conn'] | undefined;
   /**
    * Makes a value of a message's bytes, so that messages are compared by field. Asked only where the bytes differ, of
    * the uncompressed content, which it must not write to. If it throws, or its values cannot be compared, the bytes
-   * count. Up to 4 MiB of an answer's messages are held for it; of more is said that it is inconclusive.
+   * count. Up to 4 MiB of an answer's messages are held for it; of more is said that it is inconclusive. None by default:
+   * the bytes count.
    */
   readonly decode?: ((payload: Buffer, info: DecodeInfo) => unknown) | undefined;
   /**
    * Places in decoded values that may differ: `created_at`, `items[].id` for those of all elements, `a.*.b` for those
-   * of all keys. What is below such a place is ignored with it.
+   * of all keys. What is below such a place is ignored with it. None by default.
    */
   readonly ignore?: readonly string[] | undefined;
 }

@@ -3,9 +3,13 @@ import type { ResponseVerdict } from './verdict.js';
 
 /** How often destinations came to each result. */
 export interface ResultCounts {
+  /** Nothing differed. */
   readonly same: number;
+  /** Something differed, and not where the baseline does. */
   readonly different: number;
+  /** Something differed only where the baseline does. */
   readonly noise: number;
+  /** It could not be known. */
   readonly inconclusive: number;
 }
 
@@ -39,6 +43,7 @@ export class VerdictCounts {
     return this.#methods;
   }
 
+  /** Counts one: `compareResponses(parameters, { onVerdict: (verdict) => counts.add(verdict) })`. */
   add({ method, role, result }: ResponseVerdict): void {
     const { compared, baseline } = this.#countersOf(method);
     (role === 'baseline' ? baseline : compared)[result]++;

@@ -6,6 +6,7 @@ export type ResponseVerdict = ComparedResponse &
     | {
         /** Nothing that is compared differs. */
         readonly result: 'same';
+        /** Undefined: there is no difference. */
         readonly at?: undefined;
       }
     | ({
@@ -20,6 +21,7 @@ export type ResponseVerdict = ComparedResponse &
         readonly result: 'inconclusive';
         /** Which of these, and where the answers differed before, if they did. */
         readonly reason: string;
+        /** Undefined: it is not known. */
         readonly at?: undefined;
       }
   );
@@ -37,11 +39,15 @@ export interface ComparedResponse {
 /** Where two answers differ, and what the primary and the other one have there. Texts are cut to 200 characters. */
 export type ResponseDifference =
   | {
+      /** One ended with another code than the other. */
       readonly at: 'status';
+      /** The primary's. */
       readonly primary: Code;
+      /** The other one's. */
       readonly other: Code;
     }
   | {
+      /** One message is another than the other's. */
       readonly at: 'message';
       /** Which message, from 0. */
       readonly index: number;
@@ -57,28 +63,35 @@ export type ResponseDifference =
       readonly offset?: number;
       /** Why the bytes were compared though there is a `decode`, or the content could not be. */
       readonly reason?: string;
+      /** The primary's message. */
       readonly primary: ComparedMessage;
+      /** The other one's. */
       readonly other: ComparedMessage;
     }
   | {
-      /** One has more messages; `index` is the first that the other lacks. */
+      /** One has more messages than the other. */
       readonly at: 'messages';
+      /** The first that the other lacks, from 0. */
       readonly index: number;
+      /** How many the primary has. */
       readonly primary: number;
+      /** How many the other one has. */
       readonly other: number;
     }
   | {
+      /** A field of `options.metadata` differs. */
       readonly at: 'headers' | 'trailers';
       /** The field. */
       readonly name: string;
-      /** Its values, in order; empty if there is none. */
+      /** Its values at the primary, in order; empty if there is none. */
       readonly primary: readonly string[];
+      /** The same at the other one. */
       readonly other: readonly string[];
     };
 
 /** A message in a verdict. */
 export interface ComparedMessage {
-  /** Its bytes, as they came. */
+  /** How many bytes it has, as they came. */
   readonly length: number;
   /** Its Compressed-Flag. */
   readonly compressed: boolean;
