@@ -166,11 +166,13 @@ brand(StatusError, 'StatusError');
 
 /** What {@link StatusError.toJSON} gives. */
 export interface StatusErrorJson {
+  /** `StatusError`, or the name of the class that extends it. */
   readonly name: string;
-  /** `NOT_FOUND`, say. */
+  /** The code by name: `NOT_FOUND`, say. */
   readonly code: keyof typeof Code;
+  /** The error's message. */
   readonly message: string;
-  /** Absent if there are none. */
+  /** The values of each name, secrets hidden; absent if there are none. */
   readonly trailers?: Readonly<Record<string, readonly string[]>>;
 }
 
