@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { ChannelOptions } from '@grpc/grpc-js';
 import type { Test } from 'tap';
 import { Child } from './child.js';
 import { freePort } from './free-port.js';
@@ -65,8 +66,8 @@ export class Example {
     return example;
   }
 
-  client(): GrpcClient {
-    const client = new GrpcClient(this.port);
+  client(options: ChannelOptions = {}): GrpcClient {
+    const client = new GrpcClient(this.port, undefined, options);
     this.#t.teardown(() => client.close());
     return client;
   }

@@ -18,13 +18,18 @@ export type BidiCall = grpc.ClientDuplexStream<Buffer, Buffer>;
 export class GrpcClient {
   readonly #client: grpc.Client;
 
-  constructor(portOrTarget: number | string, credentials = grpc.credentials.createInsecure()) {
+  constructor(
+    portOrTarget: number | string,
+    credentials = grpc.credentials.createInsecure(),
+    options: grpc.ChannelOptions = {},
+  ) {
     const target = typeof portOrTarget === 'number' ? `127.0.0.1:${portOrTarget}` : portOrTarget;
     this.#client = new grpc.Client(target, credentials, {
       'grpc.max_receive_message_length': -1,
       'grpc.max_send_message_length': -1,
       // Else clients to one address share their connections across tests.
       'grpc.use_local_subchannel_pool': 1,
+      ...options,
     });
   }
 

@@ -1,4 +1,4 @@
-import { Metadata, status } from '@grpc/grpc-js';
+import { compressionAlgorithms, Metadata, status } from '@grpc/grpc-js';
 import t from 'tap';
 import { backend, Example } from '../../support/example.js';
 import { type BidiCall, echo, failWith } from '../../support/grpc-backend.js';
@@ -26,12 +26,15 @@ t.test('calls are sharded by a field of their first message', { buffered: true }
     50062: await backend(t, { [PUT]: answer('second') }),
   });
   const client = example.client();
+  const compressing = example.client({ 'grpc.default_compression_algorithm': compressionAlgorithms.gzip });
   for (const [key, name] of [
     ['apple', 'first'],
     ['zebra', 'second'],
   ] as const) {
-    const { messages } = await client.call(PUT, [keyed(key)]);
-    t.same(messages.map(String), [name]);
+    for (const each of [client, compressing]) {
+      const { messages } = await each.call(PUT, [keyed(key)]);
+      t.same(messages.map(String), [name]);
+    }
   }
   for (const messages of [[], [''], ['no protobuf']]) {
     const { code, details } = await client.call(PUT, messages);
