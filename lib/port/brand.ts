@@ -8,18 +8,23 @@
  * it is marked, too.
  */
 export function brand(type: { readonly prototype: object }, name: string): void {
-  Object.defineProperty(type.prototype, markOf(name), { value: true });
+  const mark = markOf(name);
+  Object.defineProperty(type.prototype, mark, { value: true });
   Object.defineProperty(type, Symbol.hasInstance, {
     value(this: unknown, value: unknown): boolean {
-      return this === type ? hasBrand(value, name) : Function.prototype[Symbol.hasInstance].call(this, value);
+      return this === type ? has(value, mark) : Function.prototype[Symbol.hasInstance].call(this, value);
     },
   });
 }
 
 /** Whether a value has the mark of a class. What it does beyond that is for no copy to rely on: it may be anything. */
 export function hasBrand(value: unknown, name: string): value is object {
+  return has(value, markOf(name));
+}
+
+function has(value: unknown, mark: symbol): value is object {
   try {
-    return typeof value === 'object' && value !== null && markOf(name) in value;
+    return typeof value === 'object' && value !== null && mark in value;
   } catch {
     // A proxy.
     return false;
