@@ -6,6 +6,7 @@ import {
   type Destination,
   dial,
   registerService,
+  registerStreamHandlers,
   Server,
   transparentHandler,
 } from '../lib/index.js';
@@ -202,6 +203,9 @@ t.test('what is given besides options is checked, too', async (t) => {
   t.throws(() => server.register(untyped(5), { C: never }), {
     message: /^a service must be .*, not number$/,
   });
+  const noServer = { message: 'the server must be a Server, not undefined' };
+  t.throws(() => registerService(untyped(undefined), never, 'a.B', 'C'), noServer);
+  t.throws(() => registerStreamHandlers(untyped(undefined), 'a.B', { C: never }), noServer);
   t.throws(() => adminServer(untyped(server)), {
     message: 'the source must be an AdminSource, as processSource() gives it, not object',
   });

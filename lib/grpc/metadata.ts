@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { brand } from '../port/brand.js';
-import { ownError } from '../port/errors.js';
+import { ownError, wrongType } from '../port/errors.js';
 import { copyHeaders, type HeaderList, isHeaderList } from '../port/headers.js';
 import { shownAs } from '../port/shown.js';
 import { isConnectionHeader, isReservedHeader } from './reserved-headers.js';
@@ -99,7 +99,7 @@ export class Metadata implements Iterable<[name: string, value: string]> {
    */
   get<Name extends string>(name: Name): MetadataValue<Name> | undefined;
   get(name: string): string | Buffer | undefined {
-    const key = name.toLowerCase();
+    const key = keyOf(name);
     const text = this.#text(key);
     if (text === undefined || !isBinary(key)) return text;
     const comma = text.indexOf(',');
@@ -113,7 +113,7 @@ export class Metadata implements Iterable<[name: string, value: string]> {
    */
   getAll<Name extends string>(name: Name): MetadataValue<Name>[];
   getAll(name: string): (string | Buffer)[] {
-    const key = name.toLowerCase();
+    const key = keyOf(name);
     const values: (string | Buffer)[] = [];
     for (let i = 0; i < this.#fields.length; i += 2) {
       if (this.#fields[i] !== key) continue;
@@ -131,7 +131,7 @@ export class Metadata implements Iterable<[name: string, value: string]> {
 
   /** Whether there is a field called `name`. */
   has(name: string): boolean {
-    return this.#text(name.toLowerCase()) !== undefined;
+    return this.#text(keyOf(name)) !== undefined;
   }
 
   /**
@@ -162,7 +162,7 @@ export class Metadata implements Iterable<[name: string, value: string]> {
 
   /** Removes every field called `name`; whether there was one. */
   delete(name: string): boolean {
-    const key = name.toLowerCase();
+    const key = keyOf(name);
     const fields = this.#fields;
     let kept = 0;
     for (let i = 0; i < fields.length; i += 2) {
@@ -253,8 +253,14 @@ function isBinary(key: string): boolean {
   return key.endsWith('-bin');
 }
 
+/** @throws TypeError for what is no text */
+function keyOf(name: string): string {
+  if (typeof name !== 'string') throw wrongType('a name of metadata', 'a string', name);
+  return name.toLowerCase();
+}
+
 function checkedName(name: string): string {
-  const key = name.toLowerCase();
+  const key = keyOf(name);
   if (!NAME.test(key)) {
     throw invalid(`metadata name ${JSON.stringify(name)} must be of the characters 0-9 a-z _ - . only`);
   }

@@ -1,6 +1,7 @@
 import { Code, StatusError } from '../grpc/status.js';
 import { ofAnotherCopy } from '../port/brand.js';
 import { wrongType } from '../port/errors.js';
+import { checkObject } from '../port/options.js';
 import type { StreamHandler } from '../server/handler.js';
 import type { StreamHandlers } from '../server/handlers.js';
 import type { Server } from '../server/server.js';
@@ -86,6 +87,7 @@ export function registerService(
   ...methods: string[]
 ): void {
   const handler = transparentHandler(director);
+  checkObject('the server', 'a Server', server, 'register');
   server.register(service, Object.fromEntries(methods.map((method) => [method, handler])));
 }
 
@@ -102,6 +104,7 @@ export function registerStreamHandlers<T extends object>(
   service: string,
   handlers: StreamHandlers<T>,
 ): void {
+  checkObject('the server', 'a Server', server, 'register');
   server.register(service, handlers);
 }
 

@@ -5,9 +5,10 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
 import { brand } from '../port/brand.js';
-import { ownError, wrongType } from '../port/errors.js';
+import { ownError } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
+import { checkedFlag, checkOptions, checkSignal } from '../port/options.js';
 import { awaitEndOfTurn } from './end-of-turn.js';
 import { InflatedMessages } from './inflated-messages.js';
 import { rejected, WaitingPeek } from './waiting-peek.js';
@@ -51,13 +52,20 @@ export interface StreamPeeker {
    * The first `count` messages, by default one; fewer if the client half-closes before. Can be called again, for
    * the same messages or more. The client is held back beyond them.
    *
-   * @returns a promise that is rejected with an `InvalidPeekCountError`, or a TypeError for a signal that is none; with the
+   * @returns a promise that is rejected with an `InvalidPeekCountError`, or a TypeError for an option that is none; with the
    *   reason of `options.signal`; with a `StatusError`: RESOURCE_EXHAUSTED if the messages are over the peek limit, which
    *   shows at a message's length prefix already, or when they are inflated; INTERNAL if the bytes are no messages, or
    *   cannot be inflated, UNIMPLEMENTED if their encoding is not known here; CANCELLED or DEADLINE_EXCEEDED; or an Error if
    *   the director has answered already
    */
   peek(count?: number, options?: PeekOptions): Promise<Message[]>;
+}
+
+/** @throws TypeError for one that makes no sense */
+function checkPeekOptions(options: PeekOptions): void {
+  checkOptions(options, { inflate: true, signal: true });
+  checkedFlag('options.inflate', options.inflate, true);
+  checkSignal('options.signal', options.signal);
 }
 
 /** What a peek may cost. */
@@ -115,11 +123,14 @@ export class Peeker implements StreamPeeker {
     return this.#scanner?.messages ?? 0;
   }
 
-  peek(count = 1, { inflate, signal }: PeekOptions = {}): Promise<Message[]> {
+  peek(count = 1, options: PeekOptions = {}): Promise<Message[]> {
     if (!Number.isInteger(count) || count < 1) return rejected(new InvalidPeekCountError());
-    if (signal !== undefined && !(signal instanceof AbortSignal)) {
-      return rejected(wrongType('options.signal', 'an AbortSignal', signal));
+    try {
+      checkPeekOptions(options);
+    } catch (mistake) {
+      return rejected(mistake);
     }
+    const { inflate, signal } = options;
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#taken) return requestTaken();
     const waiting = new WaitingPeek(count, inflate !== false, signal, (aborted) => this.#forget(aborted));

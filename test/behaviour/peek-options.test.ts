@@ -221,6 +221,29 @@ behaviour(
   },
 );
 
+behaviour(
+  'a peek that is asked for by options that are none is rejected, and says which',
+  async (t, world) => {
+    const told: unknown[] = [];
+    const { client, received } = await peeking(world, async (peeker) => {
+      for (const options of [null, 5, { inflates: false }, { inflate: 'no' }]) {
+        told.push(await rejection(peeker.peek(1, options as unknown as PeekOptions)));
+      }
+    });
+    t.equal(status(await client.call(METHOD, wire('message'))), '0', 'the call goes on');
+    t.same(received, [wire('message')]);
+    t.strictSame(
+      told.map((error) => (error as Error).message),
+      [
+        'options must be an object, not null',
+        'options must be an object, not number',
+        'there is no option options.inflates (did you mean inflate?)',
+        'options.inflate must be true or false, not string',
+      ],
+    );
+  },
+);
+
 function abortable(): { signal: AbortSignal; abort(reason: unknown): void } {
   const controller = new AbortController();
   return { signal: controller.signal, abort: (reason) => controller.abort(reason) };

@@ -179,3 +179,22 @@ t.test('marking a field never-indexed leaves the list that it came from alone', 
   t.strictSame(headers.neverIndexed, ['a']);
   t.strictSame(metadata.toHeaders().neverIndexed, ['a', 'b']);
 });
+
+t.test('a name that is no text is refused, whatever is done with it', async (t) => {
+  const metadata = new Metadata();
+  const name = undefined as unknown as string;
+  const refusal = {
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: 'a name of metadata must be a string, not undefined',
+  };
+  for (const attempt of [
+    () => metadata.get(name),
+    () => metadata.getAll(name),
+    () => metadata.has(name),
+    () => metadata.set(name, ''),
+    () => metadata.append(name, ''),
+    () => metadata.delete(name),
+  ]) {
+    t.throws(attempt, refusal);
+  }
+});
