@@ -1,6 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { healthService } from '../../lib/admin/health-service.js';
+import { adminServer, processSource } from '../../lib/admin/index.js';
+import { encodeHealthCheckRequest } from '../../lib/grpc/health.js';
 import {
   type CallObserver,
   encodeMessage,
@@ -10,6 +13,7 @@ import {
   type StreamInterceptor,
   type StreamParameters,
 } from '../../lib/index.js';
+import { metrics } from '../../lib/observe/metrics/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { echo } from '../support/grpc-backend.js';
@@ -317,3 +321,66 @@ behaviour('observers are told in the store that a watcher runs the call in', asy
   t.strictSame(stores.wrong, []);
   t.ok(stores.seen.has('onCall'));
 });
+
+behaviour(
+  'what an operator asks is in no call’s store, what a health check calls in its own',
+  async (t, world) => {
+    const stores = new Stores();
+    const conns = await backends(world);
+    const operators: string[] = [];
+    const ask = (hook: string): void => void operators.push(`${hook}: ${stores.storage.getStore()}`);
+    const { port, server } = await world.proxy(() => ({ primary: { conn: conns.primary } }), {
+      interceptors: [(stream, next) => stores.storage.run(String(stream.context.metadata.get('x-id')), next)],
+    });
+    const measured = metrics(server, {
+      backends: () => {
+        ask('backends of metrics');
+        return [];
+      },
+    });
+    healthService(server, {
+      onAnswered: () => stores.own('health', 'onAnswered'),
+      forward: (stream) => stores.own(String(stream.context.metadata.get('x-id')), 'forward'),
+    });
+    await using admin = adminServer(
+      processSource({
+        server,
+        ready: () => {
+          ask('ready');
+          return { ready: true };
+        },
+        backends: () => {
+          ask('backends');
+          return [];
+        },
+        metrics: () => {
+          ask('metrics');
+          return measured.text();
+        },
+      }),
+    );
+    const url = await admin.start();
+    const running = interleave(world, port);
+    for (const path of ['readyz', 'backends', 'metrics']) {
+      const response = await fetch(new URL(path, url));
+      t.equal(response.status, 200, path);
+      await response.text();
+    }
+    await running;
+    const client = world.http2Client(port);
+    const check = (service: string, id: string) =>
+      client.call('/grpc.health.v1.Health/Check', encodeMessage(encodeHealthCheckRequest(service)), {
+        'x-id': id,
+      });
+    await check('', 'health');
+    await check('forwarded', '1');
+    t.strictSame([...stores.seen].sort(), ['forward', 'onAnswered']);
+    t.strictSame(stores.wrong, []);
+    t.strictSame(operators.sort(), [
+      'backends of metrics: undefined',
+      'backends: undefined',
+      'metrics: undefined',
+      'ready: undefined',
+    ]);
+  },
+);

@@ -1,4 +1,5 @@
 import http2 from 'node:http2';
+import { gzipSync } from 'node:zlib';
 import { status } from '@grpc/grpc-js';
 import {
   encodeMessage,
@@ -10,6 +11,9 @@ import {
 import { behaviour } from '../support/behaviour.js';
 import { eventually } from '../support/eventually.js';
 import { echo } from '../support/grpc-backend.js';
+import { respond } from '../support/http2-backend.js';
+import { fieldValue } from '../support/http2-client.js';
+import { text, wire } from '../support/peeking.js';
 import { ProcessEvents } from '../support/process-events.js';
 import { within } from '../support/within.js';
 
@@ -60,6 +64,56 @@ behaviour(
       t.strictSame(messages.map(String), MESSAGES);
     }
     t.strictSame(peeked, ['interceptor one', 'director one', 'interceptor one', 'handler one']);
+  },
+);
+
+behaviour(
+  'interceptors and a director peek at one call, each as it likes, and it goes on whole',
+  async (t, world) => {
+    const received: Buffer[] = [];
+    const backend = await world.http2Backend(async ({ stream, body }) => {
+      received.push((await body()).data);
+      respond(stream);
+    });
+    const conn = world.dial(backend.port);
+    const seen: unknown[] = [];
+    const zipped = gzipSync('zipped');
+    const { port } = await world.serve({
+      interceptors: [
+        async (stream, next) => {
+          seen.push(['outer', text(await stream.peek()), stream.inputEnded]);
+          await next();
+        },
+        async (stream, next) => {
+          const [two, raw] = await Promise.all([stream.peek(2), stream.peek(1, { inflate: false })]);
+          seen.push(['inner', text(two), raw[0]?.payload.equals(zipped), raw[0]?.compressed]);
+          // One that is given up, one that fails, and one that nobody waits for.
+          const given = await stream
+            .peek(9, { signal: AbortSignal.abort('given up') })
+            .catch((error) => error);
+          const wrong = await stream.peek(0).catch((error: Error) => error.name);
+          seen.push([given, wrong]);
+          void stream.peek(9);
+          await next();
+        },
+      ],
+      unknownServiceHandler: transparentHandler(async (_ctx, _method, peeker) => {
+        seen.push(['director', text(await peeker.peek(3)), peeker.ended]);
+        seen.push(['director', text(await peeker.peek(9)), peeker.ended]);
+        return { primary: { conn } };
+      }),
+    });
+    const body = Buffer.concat([encodeMessage(zipped, true), wire('two', 'three')]);
+    const response = await world.http2Client(port).call(METHOD, body, { 'grpc-encoding': 'gzip' });
+    t.equal(fieldValue(response.trailers, 'grpc-status'), '0');
+    t.same(received, [body]);
+    t.strictSame(seen, [
+      ['outer', ['zipped'], true],
+      ['inner', ['zipped', 'two'], true, true],
+      ['given up', 'InvalidPeekCountError'],
+      ['director', ['zipped', 'two', 'three'], true],
+      ['director', ['zipped', 'two', 'three'], true],
+    ]);
   },
 );
 
