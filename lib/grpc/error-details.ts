@@ -46,7 +46,8 @@ export interface FieldViolation {
 const MAX_SECONDS = 315_576_000_000;
 
 /** `RetryInfo { Duration retry_delay = 1; }`, `Duration { int64 seconds = 1; int32 nanos = 2; }` */
-export function encodeRetryInfo({ delayMilliseconds }: RetryInfo): Buffer {
+export function encodeRetryInfo(retryInfo: RetryInfo): Buffer {
+  const { delayMilliseconds } = checkedMessage('retryInfo', retryInfo);
   if (typeof delayMilliseconds !== 'number') {
     throw wrongType('retryInfo.delayMilliseconds', 'a number', delayMilliseconds);
   }
@@ -78,7 +79,8 @@ export function decodeRetryInfo(message: Buffer): RetryInfo | undefined {
 }
 
 /** `ErrorInfo { string reason = 1; string domain = 2; map<string, string> metadata = 3; }` */
-export function encodeErrorInfo({ reason, domain, metadata = {} }: ErrorInfo): Buffer {
+export function encodeErrorInfo(errorInfo: ErrorInfo): Buffer {
+  const { reason, domain, metadata = {} } = checkedMessage('errorInfo', errorInfo);
   const entries = Object.entries(metadata).map(([key, value]) =>
     lengthField(3, textFields(key, checkedText(`errorInfo.metadata.${key}`, value))),
   );
@@ -104,9 +106,11 @@ export function decodeErrorInfo(message: Buffer): ErrorInfo | undefined {
 }
 
 /** `BadRequest { repeated FieldViolation field_violations = 1; }`, `FieldViolation { string field = 1; string description = 2; }` */
-export function encodeBadRequest({ fieldViolations }: BadRequest): Buffer {
-  const violations = fieldViolations.map(({ field, description }, index) => {
+export function encodeBadRequest(badRequest: BadRequest): Buffer {
+  const { fieldViolations } = checkedMessage('badRequest', badRequest);
+  const violations = checkedList('badRequest.fieldViolations', fieldViolations).map((violation, index) => {
     const name = `badRequest.fieldViolations[${index}]`;
+    const { field, description } = checkedMessage(name, violation);
     return lengthField(
       1,
       textFields(checkedText(`${name}.field`, field), checkedText(`${name}.description`, description)),
@@ -134,6 +138,18 @@ export function eachPart(message: Buffer, visit: (field: number, part: Buffer) =
     message.length,
     (field, type, start, end) => type !== LENGTH || visit(field, message.subarray(start, end)),
   );
+}
+
+/** What another library made of such a message will do, whatever else it holds. @throws TypeError if it is no object */
+export function checkedMessage<T extends object>(name: string, value: T): T {
+  if (typeof value !== 'object' || value === null) throw wrongType(name, 'an object', value);
+  return value;
+}
+
+/** @throws TypeError if it is no array */
+export function checkedList<T>(name: string, value: readonly T[]): readonly T[] {
+  if (!Array.isArray(value)) throw wrongType(name, 'an array', value);
+  return value;
 }
 
 /** @throws TypeError if it is no text */

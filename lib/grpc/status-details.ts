@@ -1,6 +1,9 @@
 import { wrongType } from '../port/errors.js';
+import { checkOptions } from '../port/options.js';
 import {
   type BadRequest,
+  checkedList,
+  checkedMessage,
   checkedText,
   decodeBadRequest,
   decodeErrorInfo,
@@ -108,15 +111,18 @@ export function readStatusDetails(error: unknown): FoundStatusDetails {
   return { ...known, others };
 }
 
-function encodeDetails({ retryInfo, errorInfo, badRequest, others = [] }: StatusDetails): EncodedDetail[] {
+function encodeDetails(details: StatusDetails): EncodedDetail[] {
+  checkOptions(details, { retryInfo: true, errorInfo: true, badRequest: true, others: true }, 'details');
+  const { retryInfo, errorInfo, badRequest, others = [] } = details;
   const encoded: EncodedDetail[] = [];
   const add = (type: string, value: Buffer) => encoded.push({ typeUrl: TYPE_PREFIX + type, value });
   if (retryInfo !== undefined) add(RETRY_INFO, encodeRetryInfo(retryInfo));
   if (errorInfo !== undefined) add(ERROR_INFO, encodeErrorInfo(errorInfo));
   if (badRequest !== undefined) add(BAD_REQUEST, encodeBadRequest(badRequest));
-  for (const { typeUrl, value } of others) {
-    if (!(value instanceof Uint8Array)) throw wrongType('the value of a detail', 'a Uint8Array', value);
-    encoded.push({ typeUrl: checkedText('the typeUrl of a detail', typeUrl), value });
+  for (const [index, other] of checkedList('others', others).entries()) {
+    const { typeUrl, value } = checkedMessage(`others[${index}]`, other);
+    if (!(value instanceof Uint8Array)) throw wrongType(`others[${index}].value`, 'a Uint8Array', value);
+    encoded.push({ typeUrl: checkedText(`others[${index}].typeUrl`, typeUrl), value });
   }
   return encoded;
 }

@@ -103,6 +103,26 @@ t.test('details that are none throw by name', async (t) => {
     /fieldViolations\[0\]\.description must/,
   );
   t.throws(given({ others: [{ typeUrl: 'a/b', value: 'text' }] }), /Uint8Array/);
+  t.throws(
+    given({ retryinfo: { delayMilliseconds: 5 } }),
+    /no option details\.retryinfo \(did you mean retryInfo\?\)/,
+  );
+  t.throws(given({ retryInfo: { delayMillis: 5 } }), /delayMilliseconds must be a number, not undefined/);
+  for (const none of [undefined, null, 'text', []]) t.throws(given(none), /details must be an object/);
+  t.throws(given({ retryInfo: null }), /retryInfo must be an object, not null/);
+  t.throws(given({ errorInfo: 'text' }), /errorInfo must be an object/);
+  t.throws(
+    given({ badRequest: { fieldViolations: 'none' } }),
+    /badRequest\.fieldViolations must be an array/,
+  );
+  t.throws(
+    given({ badRequest: { fieldViolations: [null] } }),
+    /fieldViolations\[0\] must be an object, not null/,
+  );
+  t.throws(given({ others: 'none' }), /others must be an array/);
+  t.throws(given({ others: [null] }), /others\[0\] must be an object/);
+  const made = { $typeName: 'google.protobuf.Any', typeUrl: 'a/b', value: new Uint8Array(1) };
+  t.doesNotThrow(given({ others: [made], errorInfo: { ...made, reason: 'A', domain: 'b' } }), 'of a library');
   t.throws(given({ others: [{ value: Buffer.alloc(1) }] }), /typeUrl/);
 });
 
