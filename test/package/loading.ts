@@ -1,3 +1,7 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { entryPackages } from './entry-packages.js';
+import type { Manifest } from './manifest.js';
 import { runNode } from './run.js';
 
 const MAX_PACKAGES = 3;
@@ -28,8 +32,10 @@ const TELL_PACKAGES = `
   console.log(JSON.stringify([...new Set(names)].filter((name) => name && name !== 'grpc-frame-proxy').sort()));
 `;
 
-/** Whoever imports the package loads few others. */
-export async function checkPackages(project: string): Promise<string> {
+/** Whoever imports the package loads few others, and those of other entry points only by these. */
+export async function checkPackages(project: string, manifest: Manifest): Promise<string> {
+  const { loaded, expected } = entryPackages(join(project, 'node_modules', manifest.name), manifest);
+  assert.deepEqual(loaded, expected);
   const told = await runNode(project, '--input-type=module', '--eval', TELL_PACKAGES);
   const packages = JSON.parse(told) as string[];
   if (packages.length > MAX_PACKAGES || !packages.includes('http2-wrapper')) {

@@ -107,7 +107,7 @@ async function check(tarball: Tarball): Promise<void> {
     );
   }
   await step('an example', () => runExample(project));
-  await step('packages that an import loads', () => checkPackages(project));
+  await step('packages that an import loads', () => checkPackages(project, manifest));
   await step('time of an import', () => checkImportTime(project));
   await step('command line', () => checkCommandLine(project, manifest.version));
   await step('command', () => checkCommand(project));
