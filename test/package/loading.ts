@@ -10,8 +10,19 @@ const MAX_MILLISECONDS = 60;
 /** How often each is measured. */
 const ROUNDS = 9;
 
-/** What a start of Node takes on a machine that does nothing else: on a busy one milliseconds mean little. */
+/**
+ * What a start of Node takes on a machine that does nothing else. On a busy one milliseconds mean little, also those of the CPU,
+ * whose caches others use, too.
+ */
 const NODE_MILLISECONDS = 40;
+
+/** What both print is the CPU that they took, in which nobody waits for others. */
+const START = 'console.log(JSON.stringify(process.cpuUsage()))';
+const IMPORT = `
+  const before = process.cpuUsage();
+  await import('grpc-frame-proxy');
+  console.log(JSON.stringify(process.cpuUsage(before)));
+`;
 
 /** Told to Node before anything else is loaded: names the packages of what is loaded then, on exit. */
 const TELL_PACKAGES = `
@@ -44,8 +55,10 @@ export async function checkPackages(project: string, manifest: Manifest): Promis
   return packages.join(', ');
 }
 
-async function timeOf(project: string, program: string): Promise<number> {
-  return Number(await runNode(project, '--input-type=module', '--eval', program));
+async function measured(project: string, program: string): Promise<number> {
+  const told = await runNode(project, '--input-type=module', '--eval', program);
+  const { user, system } = JSON.parse(told) as NodeJS.CpuUsage;
+  return (user + system) / 1000;
 }
 
 function median(values: readonly number[]): number {
@@ -57,17 +70,14 @@ export async function checkImportTime(project: string): Promise<string> {
   const imports: number[] = [];
   const starts: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    starts.push(await timeOf(project, 'console.log(performance.now())'));
-    imports.push(
-      await timeOf(
-        project,
-        "const start = performance.now(); await import('grpc-frame-proxy'); console.log(performance.now() - start)",
-      ),
-    );
+    starts.push(await measured(project, START));
+    imports.push(await measured(project, IMPORT));
   }
   const [taken, start] = [median(imports), median(starts)];
   const comparable = taken * Math.min(1, NODE_MILLISECONDS / start);
-  const told = `${taken.toFixed(0)} ms where Node starts in ${start.toFixed(0)} ms, ${comparable.toFixed(0)} ms where it starts in ${NODE_MILLISECONDS} ms`;
+  const told =
+    `${taken.toFixed(0)} ms of CPU where Node starts in ${start.toFixed(0)} ms, ` +
+    `${comparable.toFixed(0)} ms where it starts in ${NODE_MILLISECONDS} ms`;
   if (comparable >= MAX_MILLISECONDS) throw new Error(`${told}, which must be below ${MAX_MILLISECONDS} ms`);
   return told;
 }

@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundle } from './bundle.js';
-import { copyDeclarations } from './declarations.js';
+import { bundleDeclarations } from './declarations.js';
 import { entryPoints, readManifest } from './manifest.js';
 
 /**
@@ -50,7 +50,7 @@ async function pack(): Promise<void> {
   compileWithoutComments();
   const programs = Object.values(manifest.bin).map(belowLib);
   await bundle(resolve(WITHOUT_COMMENTS, 'lib'), [...entries, ...programs, COMMAND], PACKED);
-  copyDeclarations(LIB, entries, PACKED);
+  await bundleDeclarations(LIB, resolve(ROOT, 'lib/tsconfig.json'), entries, PACKED);
   rmSync(WITHOUT_COMMENTS, { recursive: true });
   renameSync(LIB, MODULES);
   renameSync(PACKED, LIB);

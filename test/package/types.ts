@@ -66,6 +66,7 @@ function configOf({ resolution, skipLibCheck }: Combination): unknown {
       target: 'es2022',
       lib: ['es2023'],
       strict: true,
+      verbatimModuleSyntax: true,
       exactOptionalPropertyTypes: true,
       noEmit: true,
       skipLibCheck,
