@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import { now } from '../call/clock.js';
 import type { CallContext } from '../call/context.js';
 import { seeTo, tellOnlooker, warn } from '../call/hooks.js';
@@ -29,6 +30,8 @@ export interface ObservedCall {
   readonly octetsReceived: number;
   readonly octetsSent: number;
   readonly ownMessagesSent: number;
+  /** What {@link inScope} runs hooks in, if that was captured. */
+  readonly asyncScope: AsyncResource | undefined;
   inScope<T>(hook: () => T): T;
 }
 
@@ -135,7 +138,9 @@ export class CallObservation implements RunningCall {
 
   onEnd(failure: Failure | undefined): void {
     const outcome = this.#outcome(failure);
-    this.#call.inScope(() => this.#tell(outcome));
+    const { asyncScope } = this.#call;
+    if (asyncScope === undefined) this.#tell(outcome);
+    else asyncScope.runInAsyncScope(this.#tell, this, outcome);
   }
 
   #tell(outcome: CallOutcome): void {
