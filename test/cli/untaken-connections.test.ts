@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import http2 from 'node:http2';
 import t, { type Test } from 'tap';
-import type { Child } from '../support/child.js';
-import { portOf, startCommand } from '../support/command.js';
+import { Child } from '../support/child.js';
+import { MAIN, portOf, startCommand } from '../support/command.js';
 import { Countdown } from '../support/countdown.js';
 import { eventually } from '../support/eventually.js';
 import { within } from '../support/within.js';
@@ -105,4 +105,37 @@ t.test('where there is no other one it is closed', { skip }, async (t) => {
   for (const pid of [other, still]) process.kill(pid, 'SIGKILL');
   const told = await all([...fates, ...late.map(({ fate }) => fate)]);
   t.strictSame(told.filter((fate) => fate === 'closed').length, 1 + CONNECTIONS);
+});
+
+/** On SIGWINCH a worker uses all file descriptors that it may have, and on the next one it has some again. */
+const FULL = `
+  import cluster from 'node:cluster';
+  import { closeSync, openSync } from 'node:fs';
+  const files = [];
+  if (cluster.isWorker) process.on('SIGWINCH', () => {
+    if (files.length > 0) for (const file of files.splice(0)) closeSync(file);
+    else try { for (;;) files.push(openSync('/dev/null')); } catch {}
+    console.error(files.length > 0 ? 'full' : 'free');
+  });`;
+
+t.test('a connection that a worker has no file descriptor for goes to another', { skip }, async (t) => {
+  const command = Child.start(
+    t,
+    ...(['sh', '-c', 'ulimit -n 1000 && exec "$@"', 'sh', process.execPath] as const),
+    ...['--import', `data:text/javascript,${encodeURIComponent(FULL)}`, MAIN],
+    ...['--listen', '127.0.0.1:0', '--primary', '127.0.0.1:1', '--workers', '2'],
+  );
+  const port = await portOf(command);
+  const [full, other] = workersOf(command) as [number, number];
+  process.kill(full, 'SIGWINCH');
+  await command.printed(/full/);
+  const fates = Array.from({ length: CONNECTIONS }, () => connectTo(t, port).fate);
+  t.strictSame(await all(fates), Array<string>(CONNECTIONS).fill('taken'));
+
+  process.kill(full, 'SIGWINCH');
+  await command.printed(/free/);
+  t.teardown(() => process.kill(other, 'SIGKILL'));
+  await stop(other);
+  const late = [1, 2].map(() => connectTo(t, port).fate);
+  t.equal(await within(20_000, 'its answer', Promise.race(late)), 'taken', 'it has its turn again');
 });
