@@ -16,7 +16,10 @@ export interface DecodeInfo {
 
 /** How responses are compared. Make it once: what it says is read when it is first used. */
 export interface CompareOptions {
-  /** Is told what came of each destination but the primary, once; see {@link ResponseVerdict}. */
+  /**
+   * Is told what came of each destination but the primary, once; see {@link ResponseVerdict}. The {@link baseline} is told
+   * of, too, by its role: `different`, where it differs from the primary.
+   */
   readonly onVerdict: (verdict: ResponseVerdict) => void;
   /**
    * Names of fields of response headers and trailers that must be the same, too, `grpc-message` say. None by default:
