@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Metadata } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import t from 'tap';
 import { Code, StatusError } from '../../lib/grpc/status.js';
@@ -211,6 +212,14 @@ t.test('details with fields and types that are not known here are read, and none
   t.strictSame(readStatusDetails(received(encodeStatus(8, '', ['RetryInfo', Buffer.alloc(0)]))).retryInfo, {
     delayMilliseconds: 0,
   });
+});
+
+t.test('details of an error of grpc-js are read as those of any other', async (t) => {
+  const metadata = new Metadata();
+  const value = encode('RetryInfo', { retry_delay: { seconds: 1 } });
+  metadata.set(TRAILER, encodeStatus(8, 'no', ['RetryInfo', value]));
+  const error = Object.assign(new Error('8 RESOURCE_EXHAUSTED: no'), { code: 8, details: 'no', metadata });
+  t.strictSame(readStatusDetails(error), { retryInfo: { delayMilliseconds: 1000 }, others: [] });
 });
 
 t.test('a detail that is not of its type is among the others', async (t) => {
