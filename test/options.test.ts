@@ -1,6 +1,6 @@
 import t from 'tap';
 import { healthService } from '../lib/admin/health-service.js';
-import { adminServer, processSource } from '../lib/admin/index.js';
+import { adminServer, callStatistics, processSource } from '../lib/admin/index.js';
 import {
   compareResponses,
   type Destination,
@@ -12,6 +12,7 @@ import {
 } from '../lib/index.js';
 import { accessLog } from '../lib/observe/access-log/index.js';
 import { metrics, WorkerMetrics } from '../lib/observe/metrics/index.js';
+import { tracing } from '../lib/observe/tracing/index.js';
 import { routeDirector } from '../lib/routes/index.js';
 import { mine, untyped } from './support/hostile-values.js';
 
@@ -210,7 +211,7 @@ t.test('what is given besides options is checked, too', async (t) => {
     message: 'the source must be an AdminSource, as processSource() gives it, not object',
   });
   t.throws(() => processSource(untyped({})), { message: 'server must be a Server, not undefined' });
-  for (const take of [metrics, healthService, accessLog]) {
+  for (const take of [metrics, healthService, accessLog, tracing, callStatistics]) {
     t.throws(() => take(untyped(undefined), untyped({ file: '-' })), {
       message: 'the server must be a Server, not undefined',
     });

@@ -4,7 +4,7 @@ import { unlessAborted } from '../port/abort.js';
 import { checkedAuthority } from '../port/address.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
 import { ownError, wrongType, wrongValue } from '../port/errors.js';
-import { checkedFlag, checkOptions, checkSignal, type OptionNames } from '../port/options.js';
+import { checkedFlag, checkOptions, checkSignal, type OptionNames, signalOf } from '../port/options.js';
 import { shownAs } from '../port/shown.js';
 import {
   type BackendAddress,
@@ -219,10 +219,7 @@ export class ClientConn {
    *   begun
    */
   async close(options: CloseConnOptions = {}): Promise<void> {
-    checkOptions(options, { signal: true });
-    const { signal } = options;
-    checkSignal('signal', signal);
-    signal?.throwIfAborted();
+    const signal = signalOf(options);
     await unlessAborted(this.channel.close(), signal);
   }
 

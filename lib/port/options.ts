@@ -61,3 +61,16 @@ export function checkedBytes(name: string, value: number | undefined, byDefault:
 export function checkSignal(name: string, value: unknown): void {
   if (value !== undefined && !(value instanceof AbortSignal)) throw wrongType(name, 'an AbortSignal', value);
 }
+
+/**
+ * The signal of a wait that is about to begin, which takes no other option.
+ *
+ * @throws TypeError for options that are none; the signal's reason if it has aborted
+ */
+export function signalOf(options: { readonly signal?: AbortSignal | undefined }): AbortSignal | undefined {
+  checkOptions(options, { signal: true });
+  const { signal } = options;
+  checkSignal('signal', signal);
+  signal?.throwIfAborted();
+  return signal;
+}

@@ -1,7 +1,8 @@
 import type { SecureContextOptions } from 'node:tls';
-import type { ClientConn } from '../client/client-conn.js';
+import type { ClientConn, CloseConnOptions } from '../client/client-conn.js';
+import { unlessAborted } from '../port/abort.js';
 import { ownError } from '../port/errors.js';
-import { checkedFlag, checkFunction, checkOptions } from '../port/options.js';
+import { checkedFlag, checkFunction, checkOptions, signalOf } from '../port/options.js';
 import type { ResponseVerdict } from '../proxy/compare/verdict.js';
 import type { StreamDirector } from '../proxy/director.js';
 import { Backends } from './backends.js';
@@ -114,10 +115,16 @@ export class RouteDirector {
     this.#backends.renewTls(backend, tls);
   }
 
-  /** Fails new calls with UNAVAILABLE, lets running ones finish; resolves when no connection is left. */
-  close(): Promise<void> {
+  /**
+   * Fails new calls with UNAVAILABLE, lets running ones finish; resolves when no connection is left.
+   *
+   * @throws TypeError for an option that makes no sense; the signal's reason when it aborts: if it has before, nothing is
+   *   begun
+   */
+  async close(options: CloseConnOptions = {}): Promise<void> {
+    const signal = signalOf(options);
     this.#isClosed = true;
-    return this.#backends.close();
+    await unlessAborted(this.#backends.close(), signal);
   }
 
   /** {@link close}, at the end of the block of an `await using`. */

@@ -15,7 +15,14 @@ import type { ServerTransport } from '../port/connection.js';
 import { ErrorCode } from '../port/error-code.js';
 import { outOfRange, ownError, wrongType } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
-import { checkedBytes, checkFunction, checkOptions, checkSignal, type OptionNames } from '../port/options.js';
+import {
+  checkedBytes,
+  checkFunction,
+  checkOptions,
+  checkSignal,
+  type OptionNames,
+  signalOf,
+} from '../port/options.js';
 import type { PeerRefusalReason } from '../port/peer-refusal.js';
 import { shownAs } from '../port/shown.js';
 import type { IncomingStream } from '../port/stream.js';
@@ -191,10 +198,7 @@ export class Server {
     address: Address,
     options: ListenOptions = {},
   ): Promise<AddressInUse<Address>> {
-    checkOptions(options, { signal: true });
-    const { signal } = options;
-    checkSignal('signal', signal);
-    signal?.throwIfAborted();
+    const signal = signalOf(options);
     const inUse = await this.#transport.listen(listenAddressOf(address), signal);
     this.#addresses.push(formatAddress(inUse));
     return inUse as AddressInUse<Address>;

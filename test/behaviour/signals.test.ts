@@ -6,8 +6,10 @@ import path from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { Test } from 'tap';
 import { type DialAddress, Server } from '../../lib/index.js';
+import { routeDirector } from '../../lib/routes/index.js';
 import { behaviour, type World } from '../support/behaviour.js';
 import { deferred } from '../support/deferred.js';
+import { eventually } from '../support/eventually.js';
 import { freePort } from '../support/free-port.js';
 import { within } from '../support/within.js';
 
@@ -152,6 +154,37 @@ behaviour('a signal ends the waiting for connections to close, not the closing',
   go.resolve();
   t.equal((await call.status).code, 0, 'the call goes on');
   await within(5000, 'the end', conn.close());
+});
+
+behaviour('a signal ends the waiting for the backends of routes to close, too', async (t, world) => {
+  const { port: backend, go } = await withCall(t, world);
+  const routes = routeDirector({
+    transport: world.transports.client,
+    backends: { slow: { target: `127.0.0.1:${backend}` } },
+    routes: [{ match: {}, primary: 'slow' }],
+  });
+  t.teardown(() => routes.destroy());
+  const { port } = await world.proxy(routes.director);
+  const call = world.dial(port).call(METHOD);
+  call.end();
+  await eventually('it runs at the backend', () => routes.backends.get('slow')?.addresses[0]?.calls === 1);
+  t.equal(await routes.close({ signal: AbortSignal.abort(REASON) }).catch((error) => error), REASON);
+  t.equal(routes.backends.get('slow')?.state.name, 'READY', 'one that has aborted before begins nothing');
+  const abort = new AbortController();
+  const closed = routes.close({ signal: abort.signal });
+  abort.abort(REASON);
+  t.equal(
+    await within(
+      1000,
+      'a rejection',
+      closed.catch((error) => error),
+    ),
+    REASON,
+  );
+  t.equal(listeners(abort.signal), 0);
+  go.resolve();
+  t.equal((await call.status).code, 0, 'the call goes on');
+  await within(5000, 'the end', routes.close());
 });
 
 behaviour('what is no signal is refused where one is taken', async (t, world) => {
