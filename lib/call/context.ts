@@ -133,7 +133,11 @@ export class CallContext {
     return this.#derive({ method: checkedMethod(method) });
   }
 
-  /** The same call with a deadline (milliseconds since the epoch) unless it has an earlier one already. */
+  /**
+   * The same call with a deadline (milliseconds since the epoch) unless it has an earlier one already.
+   *
+   * @throws TypeError for what is no time
+   */
   withDeadline(deadline: number | Date): CallContext {
     const time = Number(deadline);
     if (Number.isNaN(time))
@@ -141,12 +145,20 @@ export class CallContext {
     return this.#derive({ deadline: Math.min(time, this.deadline ?? Infinity) });
   }
 
-  /** The same call with at most so many milliseconds from now. */
+  /**
+   * The same call with at most so many milliseconds from now.
+   *
+   * @throws TypeError for what is no number
+   */
   withTimeout(milliseconds: number): CallContext {
     return this.withDeadline(now() + milliseconds);
   }
 
-  /** The same call, cancelled by this signal, too. */
+  /**
+   * The same call, cancelled by this signal, too.
+   *
+   * @throws TypeError for what is no signal
+   */
   withSignal(signal: AbortSignal): CallContext {
     if (!(signal instanceof AbortSignal)) throw wrongType('a signal', 'an AbortSignal', signal);
     return this.#derive({ ownSignals: [...this.ownSignals, signal] });

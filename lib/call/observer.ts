@@ -22,6 +22,7 @@ export interface RunningCall {
   readonly method: string;
   /** Metadata, peer and deadline. */
   readonly context: CallContext;
+  /** Where it is. */
   readonly state: RunningCallState;
   /** As {@link CallOutcome.route}; undefined before its director has answered. */
   readonly route: string | undefined;
@@ -29,14 +30,17 @@ export interface RunningCall {
   readonly startedAt: number;
   /** From then to the response headers; undefined before them. */
   readonly headersMilliseconds: number | undefined;
-  /** Complete messages that came from the client, and that were sent to it. */
+  /** Complete messages that came from the client. */
   readonly messagesReceived: number;
+  /** Complete messages that were sent to it. */
   readonly messagesSent: number;
-  /** Bytes of messages, as on the wire, without their prefixes. */
+  /** Bytes of messages from the client, as on the wire, without their prefixes. */
   readonly bytesReceived: number;
+  /** The same of messages to it. */
   readonly bytesSent: number;
   /** In the order of the director's answer, the primary first; empty before that. */
   readonly destinations: readonly DestinationOutcome[];
+  /** In the order of the director's answer, without those that were not drawn; empty before that. */
   readonly shadows: readonly ShadowState[];
 }
 
@@ -82,6 +86,7 @@ export interface CallWatcher {
 
 /** One that is about to be called. */
 export interface StartedDestination {
+  /** What it is to the call. */
   readonly role: DestinationOutcome['role'];
   /** The target that it was dialled by. */
   readonly target: string;
@@ -105,8 +110,10 @@ export interface AttemptOutcome {
   readonly number: number;
   /** Undefined if it ended OK. */
   readonly failure: Failure | undefined;
+  /** From its beginning, the wait for a connection included, to its end. */
   readonly durationMilliseconds: number;
-  /** Bytes of messages, as on the wire, without their prefixes. */
+  /** Bytes of messages to the backend, as on the wire, without their prefixes. */
   readonly bytesSent: number;
+  /** The same of messages from it. */
   readonly bytesReceived: number;
 }

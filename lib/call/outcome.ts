@@ -40,12 +40,15 @@ export type FailureReason =
 
 /** A failed call's error, and whose it is. */
 export interface Failure {
+  /** The status that it ended with; what it came of here or in the network is its `cause`. */
   readonly error: StatusError;
+  /** Who failed it, and why, in one word. */
   readonly reason: FailureReason;
 }
 
 /** How the call to one destination ended. */
 export interface DestinationOutcome {
+  /** What it is to the call. */
   readonly role: 'primary' | 'secondary' | 'shadow';
   /** The target that it was dialled by. */
   readonly target: string;
@@ -82,6 +85,7 @@ export interface ShadowState extends DestinationOutcome {
 
 /** How a shadow ended, or a secondary that went on after its call. */
 export interface ShadowOutcome extends DestinationOutcome {
+  /** In one word. */
   readonly result: ShadowResult;
   /** Of its call: `/service/method`. */
   readonly method: string;
@@ -105,11 +109,13 @@ export interface CallOutcome {
   readonly durationMilliseconds: number;
   /** From then to the response headers; undefined if there were none before the status. */
   readonly headersMilliseconds: number | undefined;
-  /** Complete messages that came from the client, and that were sent to it. */
+  /** Complete messages that came from the client. */
   readonly messagesReceived: number;
+  /** Complete messages that were sent to it. */
   readonly messagesSent: number;
-  /** Bytes of messages, as on the wire, without their prefixes. */
+  /** Bytes of messages from the client, as on the wire, without their prefixes. */
   readonly bytesReceived: number;
+  /** The same of messages to it. */
   readonly bytesSent: number;
   /** In the order of the director's answer, the primary first; empty for a call that was handled here. */
   readonly destinations: readonly DestinationOutcome[];
@@ -119,9 +125,11 @@ export interface CallOutcome {
 
 /** A request that was refused before it became a call: answered by HTTP's own means. */
 export interface RefusedRequest {
+  /** What it was answered: 405 for another method than POST, 415 for what is no gRPC. */
   readonly httpStatus: number;
-  /** `:method` and `:path` as the client sent them. */
+  /** `:method` as the client sent it. */
   readonly httpMethod: string;
+  /** `:path` as the client sent it. */
   readonly path: string;
   /** The client's address, as `CallContext.peer`. */
   readonly peer: string;
@@ -129,6 +137,7 @@ export interface RefusedRequest {
 
 /** A client whose connection was refused or ended for what it did. */
 export interface RefusedPeer {
+  /** Why, in one word. */
   readonly reason: PeerRefusalReason;
   /** The client's address, as `CallContext.peer`. */
   readonly peer: string;
