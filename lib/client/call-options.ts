@@ -18,21 +18,24 @@ export interface CallOptions {
   readonly authority?: string | undefined;
   /** Sends the `:authority` that the client asked for; `authority` goes before it. Default false. */
   readonly preserveAuthority?: boolean | undefined;
-  /** When the call to the backend must have ended, as a Date or milliseconds since the epoch. */
+  /**
+   * When the call to the backend must have ended, as a Date or milliseconds since the epoch; an earlier deadline of the
+   * context goes before it. By default that is the only one.
+   */
   readonly deadline?: number | Date | undefined;
   /** The longest message sent to the backend, in bytes; RESOURCE_EXHAUSTED beyond. No limit by default. */
   readonly maxSendMessageBytes?: number | undefined;
   /** The longest message taken from the backend, in bytes; RESOURCE_EXHAUSTED beyond. No limit by default. */
   readonly maxReceiveMessageBytes?: number | undefined;
-  /** Metadata that is added to each call, a token say; what it throws fails the call. */
+  /** Metadata that is added to each call, a token say; what it throws fails the call. None by default. */
   readonly credentials?: ((ctx: CallContext) => Metadata | Promise<Metadata>) | undefined;
   /** When the call to the primary is tried again that its backend has failed; by default never. */
   readonly retry?: RetryPolicy | undefined;
-  /** Called with the metadata of the response headers. */
+  /** Called with the metadata of the response headers; by default nobody is. */
   readonly onHeaders?: ((metadata: Metadata) => void) | undefined;
-  /** Called with the metadata of the trailers, whatever the status. */
+  /** Called with the metadata of the trailers, whatever the status; by default nobody is. */
   readonly onTrailers?: ((metadata: Metadata) => void) | undefined;
-  /** Called once, at the end, with the call's error unless it ended OK. */
+  /** Called once, at the end, with the call's error unless it ended OK; by default nobody is. */
   readonly onFinish?: ((error: StatusError | undefined) => void) | undefined;
 }
 

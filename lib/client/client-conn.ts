@@ -43,7 +43,7 @@ import { RetryThrottle, type RetryThrottling } from './retry-throttle.js';
 export interface DialOptions {
   /**
    * Options of `tls.connect()` (`ca`, `key`, `cert`, `servername`, …) for an `https://` target; for another kind of
-   * target they turn TLS on.
+   * target they turn TLS on. By default those are without TLS, and an `https://` one has Node's authorities.
    */
   readonly tls?: ConnectionOptions | undefined;
   /** What speaks HTTP/2: `http2` (node:http2), the default, or `frames` (this package's own engine). */
@@ -59,10 +59,15 @@ export interface DialOptions {
    */
   readonly outliers?: boolean | undefined;
   /**
-   * Lets an address take calls only while its `grpc.health.v1.Health/Watch` says that the service is SERVING (gRFC A17);
-   * the empty name is the server as a whole. An address that does not know the method is fit. Off by default.
+   * Lets an address take calls only while its `grpc.health.v1.Health/Watch` says that the service is SERVING (gRFC A17).
+   * An address that does not know the method is fit. By default none is asked.
    */
-  readonly healthCheck?: { readonly service: string } | undefined;
+  readonly healthCheck?:
+    | {
+        /** The service that is asked for; empty: the server as a whole. */
+        readonly service: string;
+      }
+    | undefined;
   /** When retries by a policy are held back, whichever calls they are of (gRFC A6); default 200 tokens, ratio 0.1. */
   readonly retryThrottling?: RetryThrottling | undefined;
   /** `:authority` of requests; by default the target's host and port. */
@@ -71,9 +76,9 @@ export interface DialOptions {
   readonly preserveAuthority?: boolean | undefined;
   /** What a backend may cost, and what is asked of it; see {@link DialLimits} for the defaults. */
   readonly limits?: GivenLimits<DialLimits> | undefined;
-  /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
+  /** @deprecated in 0.2.0: one of {@link limits}, which goes before this and has the default. */
   readonly connectTimeoutMilliseconds?: number | undefined;
-  /** @deprecated in 0.2.0: one of {@link limits}, which goes before this. */
+  /** @deprecated in 0.2.0: one of {@link limits}, which goes before this and has the default. */
   readonly maxConnections?: number | undefined;
 }
 
@@ -193,7 +198,8 @@ export class ClientConn {
    * connections go on as they are.
    *
    * @throws Error (`ERR_TLS_OPTIONS`) that says what is wrong, a key of another certificate, say; Error (`ERR_NO_TLS`) for
-   *   connections without TLS, or over a session of yours; TypeError for an option that is no `tls.SecureContextOptions`; then everything stays as it is
+   *   connections without TLS, or over a session of yours; TypeError for an option that is no `tls.SecureContextOptions`;
+   *   then everything stays as it is
    */
   setSecureContext(options: SecureContextOptions): void {
     if (this.#tls === undefined) throw ownError('ERR_NO_TLS', `TLS to ${this.target} is not made here`);
@@ -249,7 +255,9 @@ export class ClientConn {
 brand(ClientConn, 'ClientConn');
 
 /**
- * Prepares connections to a backend; they are made by the first call.
+ * Prepares connections to a backend; they are made by the first call. Make one for each backend, and close it at the end.
+ *
+ *     const conn = dial('dns:///files.example:50051', { loadBalancing: 'least_request' });
  *
  * @param target one of these, or several, which are then the addresses of one backend:
  *   `http://HOST:PORT` (HTTP/2 without TLS), `https://HOST:PORT`, `unix:/PATH`, `HOST:PORT`, which means `http://`; and by
@@ -258,6 +266,7 @@ brand(ClientConn, 'ClientConn');
  *   `server.listen()` gives it, which is HTTP/2 without TLS
  * @throws TypeError or RangeError for a target that is none of these, an authority that cannot be sent, or an option that
  *   makes no sense; Error (`ERR_TLS_OPTIONS`) for a certificate, key or authority of no use
+ * @category Start here
  */
 export function dial(target: DialTarget | readonly DialTarget[], options: DialOptions = {}): ClientConn {
   const texts = (isList(target) ? target : [target]).map(targetText);

@@ -6,11 +6,11 @@ import type { RetryPolicy } from './retry-policy.js';
 export interface ClientStreamOptions {
   /** Metadata of the request; none by default. */
   readonly metadata?: Metadata | MetadataInit | undefined;
-  /** When the call must have ended, as a Date or milliseconds since the epoch; DEADLINE_EXCEEDED then. */
+  /** When the call must have ended, as a Date or milliseconds since the epoch; DEADLINE_EXCEEDED then. By default never. */
   readonly deadline?: number | Date | undefined;
-  /** The same as a time from now, in milliseconds; the earlier of the two counts. */
+  /** The same as a time from now, in milliseconds; the earlier of the two counts. By default there is none. */
   readonly timeoutMilliseconds?: number | undefined;
-  /** Cancels the call when it aborts. */
+  /** Cancels the call when it aborts; none by default. */
   readonly signal?: AbortSignal | undefined;
   /** Wait for a connection when none can be made; by default the call fails with UNAVAILABLE. */
   readonly waitForReady?: boolean | undefined;
@@ -24,6 +24,7 @@ export interface ClientStreamOptions {
 
 /** How a call has ended. A `StatusError` is one, too. */
 export interface CallStatus {
+  /** `Code.OK`, or what it has failed with. */
   readonly code: Code;
   /** For people; empty where the call ended OK. */
   readonly message: string;

@@ -1,6 +1,6 @@
 import type { StatusError } from '../../grpc/status.js';
 
-/** The states of gRPC's connectivity-semantics-and-api.md. */
+/** The states of gRPC's connectivity-semantics-and-api.md; {@link ConnectivityState} says what each means. */
 export type ConnectivityStateName = 'IDLE' | 'CONNECTING' | 'READY' | 'TRANSIENT_FAILURE' | 'SHUTDOWN';
 
 export const STATE_NAMES: readonly ConnectivityStateName[] = [
@@ -13,16 +13,28 @@ export const STATE_NAMES: readonly ConnectivityStateName[] = [
 
 /** Whether a backend can be reached. */
 export type ConnectivityState =
-  /** There is no connection; the next call makes one. */
-  | { readonly name: 'IDLE' }
-  /** One is being made; calls wait for it. */
-  | { readonly name: 'CONNECTING' }
-  /** There is one. */
-  | { readonly name: 'READY' }
-  /** None could be made. Calls fail at once with `error`, UNAVAILABLE, until it is time for the next attempt. */
-  | { readonly name: 'TRANSIENT_FAILURE'; readonly error: StatusError }
-  /** It has been closed here. */
-  | { readonly name: 'SHUTDOWN' };
+  | {
+      /** There is no connection; the next call makes one. */
+      readonly name: 'IDLE';
+    }
+  | {
+      /** One is being made; calls wait for it. */
+      readonly name: 'CONNECTING';
+    }
+  | {
+      /** There is one. */
+      readonly name: 'READY';
+    }
+  | {
+      /** None could be made. Calls fail at once until it is time for the next attempt. */
+      readonly name: 'TRANSIENT_FAILURE';
+      /** What they fail with, UNAVAILABLE, and why none could be made. */
+      readonly error: StatusError;
+    }
+  | {
+      /** It has been closed here. */
+      readonly name: 'SHUTDOWN';
+    };
 
 /** One address of a backend, as it stands. */
 export interface AddressState {
@@ -53,10 +65,11 @@ export interface ConnectionCounts {
   readonly ejections: number;
 }
 
-/** How a connection was lost, or could not be made; `at`: when, in milliseconds since the epoch. */
+/** How a connection was lost, or could not be made. */
 export interface AddressFailure {
   /** In the words of the calls that fail by it. */
   readonly text: string;
+  /** When, in milliseconds since the epoch. */
   readonly at: number;
 }
 
