@@ -14,14 +14,20 @@ export class Frame {
 
 brand(Frame, 'Frame');
 
-/** A type as protobufjs and ts-proto generate it. `encode` is asked for only to marshal. */
+/** A type as protobufjs and ts-proto generate it. */
 export interface ProtobufjsType<T> {
-  encode?(message: T): { finish(): Uint8Array };
+  /** Begins to write a message. It is asked for only to marshal. */
+  encode?(message: T): {
+    /** The bytes of the message. */
+    finish(): Uint8Array;
+  };
+  /** The message that the bytes are. */
   decode(bytes: Buffer): T;
 }
 
 /** A type as google-protobuf's compiler generates it. */
 export interface GoogleProtobufType<T> {
+  /** The message that the bytes are. */
   deserializeBinary(bytes: Buffer): T;
 }
 

@@ -41,11 +41,18 @@ const BASE64 = /^[0-9A-Za-z+/]*={0,2}$/;
  * A call's custom metadata: an ordered list of fields, repeats kept apart. Names are in lower case, whatever
  * case they are asked for in. A name that ends in `-bin` has bytes for values (base64 on the wire), any other
  * printable ASCII text.
+ *
+ *     const metadata = new Metadata({ 'x-tenant': 'acme', 'x-trace-bin': Buffer.from([1, 2]) });
+ *
+ * @category Start here
  */
 export class Metadata implements Iterable<[name: string, value: string]> {
   #fields: HeaderList = [];
 
-  /** @throws TypeError as {@link append} does */
+  /**
+   * @param init what it is made of; nothing by default
+   * @throws TypeError as {@link append} does
+   */
   constructor(init?: MetadataInit) {
     if (init === undefined) return;
     if (Metadata.#isOwn(init)) {
@@ -73,8 +80,8 @@ export class Metadata implements Iterable<[name: string, value: string]> {
   }
 
   /**
-   * The metadata of a header list or of trailers: all fields but the pseudo-header fields and those that
-   * `isReservedHeader` names. Values are taken as they came, unchecked.
+   * The metadata of a header list or of trailers: all fields but the pseudo-header fields and those that are reserved (see
+   * {@link append}). Values are taken as they came, unchecked.
    */
   static fromHeaders(headers: HeaderList): Metadata {
     const metadata = new Metadata();
@@ -150,9 +157,9 @@ export class Metadata implements Iterable<[name: string, value: string]> {
   /**
    * Adds a field at the end of the list. Spaces around a text are not kept.
    *
-   * @throws TypeError if the name has characters other than `0-9 a-z _ - .` or is reserved (see
-   *   `isReservedHeader`); if a `-bin` name gets anything but bytes, or any other name anything but printable
-   *   ASCII text
+   * @throws TypeError if the name has characters other than `0-9 a-z _ - .` or is reserved: a field of the connection, as
+   *   `te` and `host`, or one that gRPC itself speaks by, as `content-type` and `grpc-timeout`; if a `-bin` name gets anything
+   *   but bytes, or any other name anything but printable ASCII text
    */
   append<Name extends string>(name: Name, value: MetadataInput<Name>, options?: MetadataFieldOptions): this {
     const key = checkedName(name);

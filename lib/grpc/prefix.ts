@@ -12,6 +12,7 @@ export const PREFIX_LENGTH = 5;
  * The bytes of a stream are not well-formed messages (INTERNAL), or one is over the limit (RESOURCE_EXHAUSTED).
  */
 export class FramingError extends StatusError {
+  /** Always `FramingError`. */
   override get name(): string {
     return 'FramingError';
   }

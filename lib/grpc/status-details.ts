@@ -21,11 +21,11 @@ import { StatusError } from './status.js';
 
 /** What a status says to programs, beside its code and message: gRPC's richer error model. */
 export interface StatusDetails {
-  /** When the client may try again. */
+  /** When the client may try again. None by default. */
   readonly retryInfo?: RetryInfo | undefined;
-  /** Why the call failed, in a program's words. */
+  /** Why the call failed, in a program's words. None by default. */
   readonly errorInfo?: ErrorInfo | undefined;
-  /** What was wrong with the request. */
+  /** What was wrong with the request. None by default. */
   readonly badRequest?: BadRequest | undefined;
   /** Details of all other types, encoded. Default: none. */
   readonly others?: readonly EncodedDetail[] | undefined;

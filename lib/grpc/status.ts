@@ -11,7 +11,13 @@ import { trailersOf } from './trailers.js';
 export { Code } from './code.js';
 export { decodeStatusMessage, encodeStatusMessage } from './status-message.js';
 
-/** A call's end with any status but OK: what handlers and directors throw, and what backends answered. */
+/**
+ * A call's end with any status but OK: what handlers and directors throw, and what backends answered.
+ *
+ *     throw new StatusError(Code.PERMISSION_DENIED, 'not for you');
+ *
+ * @category Start here
+ */
 export class StatusError extends Error {
   /** Never OK. UNKNOWN when a backend sent a code that gRPC does not define. */
   readonly code: Code;
@@ -37,6 +43,7 @@ export class StatusError extends Error {
   }
 
   // On the prototype rather than a field, so that `stack`, which is written by Error's constructor, shows it.
+  /** `StatusError`, or that of a class which extends it. */
   override get name(): string {
     return 'StatusError';
   }

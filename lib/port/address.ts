@@ -4,17 +4,27 @@ import { checkOptions, type OptionNames } from './options.js';
 
 /** A TCP address. */
 export interface TcpAddress {
+  /** A name or an IP address, IPv6 without brackets. */
   readonly host: string;
+  /** From 0 to 65535; 0 only to listen at a free one. */
   readonly port: number;
 }
 
 /** The path of a unix socket. */
 export interface UnixAddress {
+  /** Absolute, or relative to the working directory. */
   readonly path: string;
 }
 
-/** Where a server listens: TCP, without a host at every interface; or a unix socket. */
-export type ListenAddress = { readonly host?: string | undefined; readonly port: number } | UnixAddress;
+/** Where a server listens: a TCP port, or a unix socket. */
+export type ListenAddress =
+  | {
+      /** A name or an IP address, IPv6 without brackets; default: every interface. */
+      readonly host?: string | undefined;
+      /** From 0 to 65535; 0: a free one. */
+      readonly port: number;
+    }
+  | UnixAddress;
 
 /** Where a backend is, or a server listens: a TCP address, or a unix socket. */
 export type DialAddress = TcpAddress | UnixAddress;

@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls';
 export interface SubjectAltName {
   /** `other`: of a kind that has no word here; then {@link value} has its own in front. */
   readonly kind: 'dns' | 'ip' | 'uri' | 'email' | 'other';
+  /** The name itself. */
   readonly value: string;
 }
 
@@ -15,10 +16,13 @@ export interface PeerCertificate {
   readonly subject: string;
   /** Who has signed it, in the same form. */
   readonly issuer: string;
+  /** Its further names, in its order; mostly it is these that say who the peer is. */
   readonly subjectAltNames: readonly SubjectAltName[];
   /** SHA-256 of the certificate, as `AB:CD:…`. */
   readonly fingerprint256: string;
+  /** It is valid from then on. */
   readonly validFrom: Date;
+  /** It is valid until then. It was so at the handshake: connections may last longer. */
   readonly validTo: Date;
   /** In upper-case hexadecimal digits. */
   readonly serialNumber: string;
