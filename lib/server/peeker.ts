@@ -15,10 +15,12 @@ import { rejected, WaitingPeek } from './waiting-peek.js';
 
 /** Thrown by {@link StreamPeeker.peek} for a count that is no positive integer. */
 export class InvalidPeekCountError extends RangeError {
+  /** Always `InvalidPeekCountError`. */
   override name = 'InvalidPeekCountError';
   /** As of every number that is too small or too large. */
   readonly code = 'ERR_OUT_OF_RANGE';
 
+  /** As a peek is rejected with it. */
   constructor() {
     super('peek count must be greater than zero');
   }
@@ -33,7 +35,7 @@ export interface PeekOptions {
    * within the peek limit. What the destinations get is as it came in either case.
    */
   readonly inflate?: boolean | undefined;
-  /** Rejects the peek with its reason when it aborts; the call goes on, and can be peeked at again. */
+  /** Rejects the peek with its reason when it aborts; the call goes on, and can be peeked at again. None by default. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -44,14 +44,14 @@ import { Services } from './services.js';
 
 /** What a {@link Server} can be told. */
 export interface ServerOptions {
-  /** Handles calls to services that are not registered; without it they are UNIMPLEMENTED. */
+  /** Handles calls to services that are not registered, `transparentHandler(director)` say; by default they are UNIMPLEMENTED. */
   unknownServiceHandler?: StreamHandler | undefined;
   /** Run in this order around every handler; none by default. */
   interceptors?: readonly StreamInterceptor[] | undefined;
   /** Looks on at every call; none by default, which costs nothing. More can be added by {@link Server.observe}. */
   observer?: CallObserver | undefined;
   /**
-   * TLS, with these options of `tls.createServer()`; without it the server speaks cleartext HTTP/2 (h2c). `requestCert`
+   * TLS, with these options of `tls.createServer()`; by default the server speaks cleartext HTTP/2 (h2c). `requestCert`
    * demands a certificate of clients, of the authorities in `ca` (without `ca`, of any that Node trusts).
    */
   tls?: TlsOptions | undefined;
@@ -84,7 +84,7 @@ export interface ListenOptions {
 
 /** How a server is closed. */
 export interface CloseOptions {
-  /** After so long, calls that still run are ended with UNAVAILABLE, and connections closed; default: never. */
+  /** After so long, calls that still run are ended with UNAVAILABLE, and connections closed. Default: never. */
   readonly timeoutMilliseconds?: number | undefined;
   /** Ends the waiting, and nothing else: the server goes on to drain. By default it is waited for the end. */
   readonly signal?: AbortSignal | undefined;
@@ -93,7 +93,15 @@ export interface CloseOptions {
 /** The time that the last statuses have to get to clients. */
 const LAST_WORDS_MILLISECONDS = 100;
 
-/** Takes gRPC calls in, and gives each to its handler. */
+/**
+ * Takes gRPC calls in, and gives each to its handler.
+ *
+ *     const server = new Server({ unknownServiceHandler: transparentHandler(director) });
+ *     const { port } = await server.listen('127.0.0.1:0');
+ *     process.once('SIGTERM', () => server.close({ timeoutMilliseconds: 30_000 }));
+ *
+ * @category Start here
+ */
 export class Server {
   readonly #services: Services;
   readonly #interceptors: readonly StreamInterceptor[];

@@ -57,7 +57,7 @@ export interface TransportLimits {
   readonly settings: Rate;
   /**
    * Frames that move nothing: PING, PRIORITY, empty DATA, WINDOW_UPDATE, frames of unknown type. Default 10 000, and
-   * 2000 a second. Every frame that does move something allows {@link IDLE_FRAMES_PER_USEFUL} more, since gRPC peers
+   * 2000 a second. Every frame that does move something allows 4 more, since gRPC peers
    * send a PING with every turn of a large transfer to estimate the bandwidth, and curl a WINDOW_UPDATE with every
    * request. node:http2 has nghttp2's limits instead.
    */
@@ -71,7 +71,10 @@ export interface TransportLimits {
    * 5 minutes, far above what a peer needs that is slow but alive.
    */
   readonly stallTimeoutMilliseconds: number;
-  /** When a silent peer is asked whether it lives. */
+  /**
+   * When a silent peer is asked whether it lives. Default for clients: after 60 s, with 20 s for the answer; for backends see
+   * {@link DialLimits.keepalive}.
+   */
   readonly keepalive: KeepaliveTimes;
   /**
    * After this long without streams the connection is closed. Default for clients: never (gRFC A9's MAX_CONNECTION_IDLE);
