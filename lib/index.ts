@@ -1,3 +1,24 @@
+/**
+ * A transparent gRPC reverse proxy: calls are taken in, directed by code of yours that may look at their first messages, and
+ * passed on as they are, to one backend that answers and any number that get copies.
+ *
+ *     import { Code, dial, Server, StatusError, transparentHandler } from 'grpc-frame-proxy';
+ *
+ *     const backends = new Map([['acme', dial('dns:///acme.example:50051')]]);
+ *     const handler = transparentHandler((ctx) => {
+ *       const conn = backends.get(ctx.metadata.get('x-tenant') ?? '');
+ *       if (conn === undefined) throw new StatusError(Code.PERMISSION_DENIED, 'no such tenant');
+ *       return { primary: { conn } };
+ *     });
+ *     const server = new Server({ unknownServiceHandler: handler });
+ *     await server.listen('0.0.0.0:50051');
+ *
+ * {@link Server} takes calls in, {@link transparentHandler} sends them where a {@link StreamDirector} says, and {@link dial}
+ * makes the connections to backends. What a call must do, case by case, is in lib/BEHAVIOUR.md.
+ *
+ * @module grpc-frame-proxy
+ */
+
 export { CallContext, incomingToOutgoing } from './call/context.js';
 export { ContextKey } from './call/context-key.js';
 export type {
