@@ -1,5 +1,5 @@
 /**
- * gRPC's own health protocol, `grpc.health.v1`, beside a proxy:
+ * gRPC's own health protocol, `grpc.health.v1`, beside a proxy.
  *
  *     import { Server, transparentHandler } from 'grpc-frame-proxy';
  *     import { healthService } from 'grpc-frame-proxy/health';
@@ -43,7 +43,7 @@ export interface HealthServiceOptions {
  *
  * @throws Error (`ERR_SERVICE_REGISTERED`) if the server has that service already; TypeError for a server or an option that
  *   makes no sense
- * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+ * @see <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>
  */
 export function healthService(server: Server, options: HealthServiceOptions = {}): HealthService {
   checkObject('the server', 'a Server', server, 'registerUnobserved');

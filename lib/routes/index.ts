@@ -1,5 +1,5 @@
 /**
- * Routes and backends as the command's config file has them, for a server of your own:
+ * Routes and backends as the command's config file has them, for a server of your own.
  *
  *     import { Server, transparentHandler } from 'grpc-frame-proxy';
  *     import { routeDirector } from 'grpc-frame-proxy/routes';

@@ -1,5 +1,5 @@
 /**
- * A line of JSON for each call:
+ * A line of JSON for each call, in a file or on standard output.
  *
  *     import { accessLog } from 'grpc-frame-proxy/access-log';
  *

@@ -1,5 +1,5 @@
 /**
- * Metrics of a server's calls for Prometheus:
+ * Metrics of a server's calls, for Prometheus.
  *
  *     import { metrics } from 'grpc-frame-proxy/metrics';
  *

@@ -1,5 +1,5 @@
 /**
- * Spans of calls by OpenTelemetry, whose SDK the application registers:
+ * Spans of calls by OpenTelemetry, whose SDK the application registers.
  *
  *     import { tracing } from 'grpc-frame-proxy/tracing';
  *
