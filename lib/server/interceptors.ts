@@ -14,7 +14,7 @@ export function runIntercepted(
   handler: StreamHandler,
   interceptors: readonly StreamInterceptor[],
 ): void {
-  // In a context of its own: \`AsyncLocalStorage.enterWith\` would reach all calls of the connection else.
+  // In a context of its own: `AsyncLocalStorage.enterWith` would reach all calls of the connection else.
   void new AsyncResource('ServerCall').runInAsyncScope(run, undefined, call, handler, interceptors);
 }
 
