@@ -125,7 +125,8 @@ behaviour('any request arrives byte for byte at each destination, peeked at or n
       respond(request.stream);
     },
     (conns) => async (_ctx, _method, peeker) => {
-      if (run.peek > 0) peeked = (await peeker.peek(run.peek)).map(({ payload }) => payload);
+      if (run.peek > 0)
+        peeked = (await peeker.peek(run.peek, { inflate: false })).map(({ payload }) => payload);
       const [primary, ...secondaries] = run.replacements.map((msg, index) => ({ conn: conns[index]!, msg }));
       return { primary: primary!, secondaries };
     },
