@@ -31,7 +31,8 @@ export interface ServerStream extends AsyncIterable<Buffer> {
 
   /**
    * The first messages, as {@link StreamPeeker.peek} gives them, at most `maxReceiveMessageBytes` together: they are not
-   * consumed, and the call can be handled here or proxied afterwards. Not after either has begun.
+   * consumed, and the call can be handled here or proxied afterwards. Not after either has begun. {@link inputEnded} says
+   * behind it what `StreamPeeker.ended` does.
    */
   peek(count?: number, options?: PeekOptions): Promise<Message[]>;
 
