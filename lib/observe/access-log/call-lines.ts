@@ -92,7 +92,7 @@ export class CallLines {
     const { deadline } = context;
     if (deadline !== undefined && Number.isFinite(deadline)) {
       this.#deadline.write(deadline + offset, line);
-      line.put(TIME_END);
+      line.put(TEXT_END);
     }
     line.put(this.#peerFields(context));
     if (route !== undefined) line.put(this.#routes.of(route));
@@ -124,7 +124,11 @@ export class CallLines {
       line.milliseconds(headersMilliseconds);
     }
     const trace = traceIdOf(context.headers);
-    if (trace !== undefined) line.text(`,"trace_id":"${trace}"`);
+    if (trace !== undefined) {
+      line.put(TRACE_ID);
+      line.text(trace);
+      line.put(TEXT_END);
+    }
     if (destinations.length > 1 || shadows.length > 0) this.#writeOthers(line, destinations, shadows);
   }
 
@@ -165,7 +169,7 @@ export class CallLines {
   }
 }
 
-const TIME_END = bytesOf('"');
+const TEXT_END = bytesOf('"');
 const OK = ',"grpc.code":"OK"';
 const CALL_TIME_NAME = ',"grpc.time_ms":';
 const CALL_TIME = bytesOf(CALL_TIME_NAME);
@@ -175,6 +179,7 @@ const BYTES_RECEIVED_NAME = ',"bytes_received":';
 const BYTES_RECEIVED = bytesOf(BYTES_RECEIVED_NAME);
 const BYTES_SENT = bytesOf(',"bytes_sent":');
 const FIRST_BYTE = bytesOf(',"first_byte_ms":');
+const TRACE_ID = bytesOf(',"trace_id":"');
 const END = bytesOf('}\n');
 const RUNNING_END = bytesOf(',"running":true}\n');
 

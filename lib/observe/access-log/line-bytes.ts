@@ -42,7 +42,12 @@ export class LineBytes {
 
   /** As much of it as there is room for. */
   text(text: string): void {
-    this.at += this.#bytes.write(text, this.at, 'latin1');
+    if (text.length > SHORT_LENGTH) {
+      this.at += this.#bytes.write(text, this.at, 'latin1');
+      return;
+    }
+    for (let i = 0; i < text.length; i++) this.#bytes[this.at + i] = text.charCodeAt(i);
+    this.at += text.length;
   }
 
   /** A count, in decimal digits. */
@@ -81,6 +86,9 @@ export class LineBytes {
     this.at += 3;
   }
 }
+
+/** Up to here a loop takes less time than a call of Node's does, most of all on Node 20. */
+const SHORT_LENGTH = 40;
 
 const DIGIT_ZERO = 0x30;
 const POINT = 0x2e;
