@@ -5,7 +5,7 @@
 export interface HeaderList extends Array<string> {
   /**
    * Names of fields that must never enter an HPACK table on any hop, because their sender said so (RFC 7541
-   * section 6.2.3, "never-indexed literals"): credentials, mostly.
+   * section 6.2.3, "never-indexed literals"): credentials, mostly. None by default.
    */
   neverIndexed?: readonly string[];
 }
