@@ -111,8 +111,18 @@ export function registerStreamHandlers<T extends object>(
 /** The server's own object behind what handlers see of a call. */
 function callOf(stream: ServerStream): ServerCall {
   if (ServerCall.is(stream)) return stream;
+  const whose = ofAnotherCopy(contextIn(stream), 'CallContext');
   throw new StatusError(
     Code.INTERNAL,
-    `the stream to proxy must be the one that a Server gave to its handler${ofAnotherCopy(stream.context, 'CallContext')}`,
+    `the stream to proxy must be the one that a Server gave to its handler${whose}`,
   );
+}
+
+/** The context of what may be anything, such as an object that has a stream for its prototype. */
+function contextIn(stream: unknown): unknown {
+  try {
+    return (stream as Partial<ServerStream>).context;
+  } catch {
+    return undefined;
+  }
 }

@@ -324,7 +324,7 @@ t.test('what a source throws is 500, a warning, and no word of it to the client'
     t.equal(status, 500);
     t.notMatch(body, 'secret');
   }
-  await within(5000, 'the warning', warned);
+  await within(15_000, 'the warning', warned);
   t.equal(await statusOf(url, '/livez'), 200);
 });
 
@@ -332,7 +332,7 @@ t.test('a drain that fails later is a warning', async (t) => {
   const warned = warning(t, 'it does not end');
   const url = await endpoint(t, { drain: () => Promise.reject(new Error('it does not end')) });
   t.equal(await statusOf(url, '/drain', { method: 'POST' }), 202);
-  await within(5000, 'the warning', warned);
+  await within(15_000, 'the warning', warned);
 });
 
 t.test('bodies are ignored, however long', async (t) => {
@@ -345,7 +345,7 @@ t.test('bodies are ignored, however long', async (t) => {
   endless.resume();
   const timer = setInterval(() => endless.write(`4000\r\n${'x'.repeat(0x4000)}\r\n`), 1);
   t.teardown(() => clearInterval(timer));
-  await within(5000, 'the end of an endless request', closed(endless));
+  await within(15_000, 'the end of an endless request', closed(endless));
   t.equal(drains, 2);
 });
 
@@ -384,7 +384,7 @@ t.test('there are at most so many connections', async (t) => {
   const sockets = await Promise.all(Array.from({ length: 256 }, () => connected(url)));
   await eventually('all are there', () => sockets.every((socket) => !socket.connecting));
   const refused = await connected(url);
-  await within(5000, 'the refusal', closed(refused));
+  await within(15_000, 'the refusal', closed(refused));
   for (const socket of sockets) socket.destroy();
   let status: number | undefined;
   for (let i = 0; i < 100 && status === undefined; i++) {

@@ -310,7 +310,7 @@ behaviour('a client resets a stream, at any time, with any code', async (t, worl
       const what = `${errorCodeName(code)} ${moment.name}`;
       const call = stage.nextCall(moment.hasNoWindow === true ? mute : client);
       const leave = () => call.client.send(resetStream(call.id, code));
-      const end = await within(5000, what, stage.end(call, moment, leave));
+      const end = await within(15_000, what, stage.end(call, moment, leave));
       t.same(end, expected(moment, 'client_cancelled'), what);
     }),
   );
@@ -335,7 +335,7 @@ for (const [how, cut] of Object.entries(CUTS)) {
       moments.map(async (moment) => {
         const call = stage.nextCall(await stage.client(moment.hasNoWindow));
         const leave = () => cut(call.client);
-        const end = await within(5000, moment.name, stage.end(call, moment, leave));
+        const end = await within(15_000, moment.name, stage.end(call, moment, leave));
         t.same(end, expected(moment, 'client_gone'), moment.name);
       }),
     );
@@ -393,7 +393,7 @@ for (const [ending, end] of Object.entries(ENDINGS)) {
     await client.roundTrip();
     end(client, 1);
     // It waits for streams.
-    await within(5000, 'closing', proxy.server.close());
+    await within(15_000, 'closing', proxy.server.close());
     t.equal(client.hasEnded(1), ending.startsWith('half-closes'));
   });
 }

@@ -88,7 +88,7 @@ class Compared {
 
   /** One call, and its only verdict. */
   async verdict(): Promise<ResponseVerdict> {
-    await within(5000, 'the call', this.#world.http2Client(this.port).call(METHOD, REQUEST));
+    await within(15_000, 'the call', this.#world.http2Client(this.port).call(METHOD, REQUEST));
     await eventually('a verdict', () => this.verdicts.length > 0);
     if (this.verdicts.length > 1) throw new Error(`${this.verdicts.length} verdicts`);
     return this.verdicts.shift()!;
@@ -201,7 +201,7 @@ behaviour(
       await backends[1 - first]!.send('x');
       t.strictSame(compared.verdicts, []);
       backends[1 - first]!.end();
-      t.equal(status(await within(5000, 'the call', call)), '0');
+      t.equal(status(await within(15_000, 'the call', call)), '0');
       await eventually('the verdict', () => compared.verdicts.length > 0);
       t.match(compared.verdicts, [{ result: 'different', at: 'message', index: 1 }]);
     }

@@ -92,7 +92,7 @@ for (const [end, derive, code, text, reason] of ENDS) {
     behaviour(`an interceptor's ${end} ends ${what}`, async (t, world) => {
       const { port, outcome, inner } = await intercepted(world, derive, { unknownServiceHandler });
       const stream = world.http2Client(port).open(METHOD);
-      const response = await within(5000, 'the call', collectResponse(stream));
+      const response = await within(15_000, 'the call', collectResponse(stream));
       t.strictSame([status(response), message(response)], [String(code), text]);
       t.match(await outcome, { failure: { error: { code }, reason } });
       if (unknownServiceHandler === reading || what === 'a peek') t.match(await inner, { code });
@@ -116,7 +116,7 @@ for (const [end, derive, code, text, reason] of ENDS) {
         unknownServiceHandler: transparentHandler(() => ({ primary: { conn, errHandler } })),
       });
       const stream = world.http2Client(port).open(METHOD);
-      const response = await within(5000, 'the call', collectResponse(stream));
+      const response = await within(15_000, 'the call', collectResponse(stream));
       t.strictSame([status(response), message(response)], [String(code), text]);
       t.match(await outcome, { failure: { error: { code }, reason } });
       t.match(await inner, { code });
@@ -211,7 +211,7 @@ behaviour('a signal given to many calls cancels them all, without a warning', as
   await arrived.done;
   t.equal(getEventListeners(shared.signal, 'abort').length, 1);
   shared.abort();
-  const statuses = await within(5000, 'the calls', Promise.all(responses));
+  const statuses = await within(15_000, 'the calls', Promise.all(responses));
   t.same(new Set(statuses.map(status)), new Set([String(Code.CANCELLED)]));
   await events.settled();
   t.strictSame(events.warnings, []);

@@ -93,7 +93,7 @@ async function endAll(t: Test, client: Http2Client, opens: { countdown: Countdow
       responses.map(({ headers, trailers }) => fieldValue(trailers ?? headers, 'grpc-status')),
     );
     t.strictSame([...codes], [code === undefined ? undefined : String(code)], mode);
-    if (mode === 'lost' || mode === 'broken') await within(5000, 'new connections', settle(client));
+    if (mode === 'lost' || mode === 'broken') await within(15_000, 'new connections', settle(client));
   }
 }
 

@@ -28,7 +28,7 @@ behaviour('a primary that does not read holds the client back, not memory', asyn
   const stream = client.open(METHOD);
   const response = collectResponse(stream);
   stream.write(REQUEST);
-  await within(5000, 'the call', arrived.done);
+  await within(15_000, 'the call', arrived.done);
   const before = await proxy.measure();
 
   const message = encodeMessage(Buffer.alloc(MIB));

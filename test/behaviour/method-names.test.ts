@@ -25,7 +25,7 @@ const NONSENSE: readonly (readonly [unknown, string])[] = [
 async function ask(world: World, options: ServerOptions) {
   const outcome = deferred<CallOutcome>();
   const { port } = await world.serve({ ...options, observer: { onCall: outcome.resolve } });
-  const response = await within(5000, 'the call', world.http2Client(port).call(METHOD, MESSAGE));
+  const response = await within(15_000, 'the call', world.http2Client(port).call(METHOD, MESSAGE));
   return { response, outcome: await outcome.promise };
 }
 

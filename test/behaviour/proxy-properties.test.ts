@@ -150,7 +150,7 @@ behaviour('any request arrives byte for byte at each destination, peeked at or n
         const response = collectResponse(stream);
         await writeInPieces(stream, cut(Buffer.concat(run.messages), run.cuts));
         stream.end();
-        const { trailers } = await within(5000, 'the call', response);
+        const { trailers } = await within(15_000, 'the call', response);
         assert.equal(fieldValue(trailers, 'grpc-status'), '0');
         assert.equal(arrivals.length, run.replacements.length);
         for (const [index, arrival] of arrivals.entries()) {
@@ -192,7 +192,7 @@ behaviour('any metadata arrives at each destination', async (t, world) => {
         run = next;
         arrived = [];
         const response = client.call(METHOD, encodeMessage(Buffer.from('hi')), toObject(next.fields));
-        const { trailers } = await within(5000, 'the call', response);
+        const { trailers } = await within(15_000, 'the call', response);
         assert.equal(fieldValue(trailers, 'grpc-status'), '0');
         assert.equal(arrived.length, 1 + next.secondaries);
         for (const each of arrived) assert.deepEqual(sorted(each), sorted(next.fields));

@@ -318,7 +318,7 @@ behaviour('a member that stands still holds nobody back, and is given up at 1 Mi
   const { raws, client, calls } = await rawQuorum(world, 1, [2 ** 30, 0], answer);
   const stream = client.open(METHOD);
   const response = collectResponse(stream);
-  await within(5000, 'the upload', upload(stream, messageOf(8 * MIB)));
+  await within(15_000, 'the upload', upload(stream, messageOf(8 * MIB)));
   stream.end();
   const [first, second] = await Promise.all(raws.map(({ backend }) => backend.accept()));
   t.ok(await wasCancelled(second!));
@@ -462,6 +462,6 @@ behaviour('once a quorum is impossible, it holds the client back no more', async
   await eventually('the client is held back', () => heldBytes() > CHUNK);
   t.notOk(isWhole);
   first!.send(headers(1, [...RESPONSE, 'grpc-status', '9'], END));
-  await within(5000, 'the upload', uploaded);
+  await within(15_000, 'the upload', uploaded);
   t.equal(status(await within(3000, 'the call', response)), '13');
 });

@@ -165,7 +165,7 @@ async function send(client: Http2Client, path: string, { script, messages }: Obs
     await after(MOMENT / 2);
     stream.close(ErrorCode.CANCEL);
   }
-  await within(5000, 'the call', response);
+  await within(15_000, 'the call', response);
 }
 
 /** What must be true of a call that has ended, with all that belongs to it. */

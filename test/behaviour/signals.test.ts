@@ -130,7 +130,7 @@ behaviour('the timeout of a drain holds also when nobody waits for it any more',
   const closed = server.close({ signal: abort.signal, timeoutMilliseconds: 20 });
   abort.abort(REASON);
   t.equal(await closed.catch((error) => error), REASON);
-  t.equal((await within(5000, 'the end of the call', call.status)).code, 14);
+  t.equal((await within(15_000, 'the end of the call', call.status)).code, 14);
   t.equal(await server.close(), 1);
 });
 
@@ -153,7 +153,7 @@ behaviour('a signal ends the waiting for connections to close, not the closing',
   t.equal(listeners(abort.signal), 0);
   go.resolve();
   t.equal((await call.status).code, 0, 'the call goes on');
-  await within(5000, 'the end', conn.close());
+  await within(15_000, 'the end', conn.close());
 });
 
 behaviour('a signal ends the waiting for the backends of routes to close, too', async (t, world) => {
@@ -184,7 +184,7 @@ behaviour('a signal ends the waiting for the backends of routes to close, too', 
   t.equal(listeners(abort.signal), 0);
   go.resolve();
   t.equal((await call.status).code, 0, 'the call goes on');
-  await within(5000, 'the end', routes.close());
+  await within(15_000, 'the end', routes.close());
 });
 
 behaviour('what is no signal is refused where one is taken', async (t, world) => {

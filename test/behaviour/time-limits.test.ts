@@ -329,6 +329,6 @@ behaviour('a backend that reads nothing of what it is sent is found', async (t, 
   const { port } = await world.proxy(() => ({ primary: { conn } }), { observer });
   const stream = world.http2Client(port).open(METHOD);
   stream.end(LARGE);
-  const { failure } = await within(5000, 'the end', ended.promise);
+  const { failure } = await within(15_000, 'the end', ended.promise);
   t.match(failure, { reason: 'backend_connection_lost', error: { code: Code.UNAVAILABLE } });
 });

@@ -22,11 +22,11 @@ behaviour('a call cancelled with its whole answer unread lets its connection clo
   const { port } = await world.proxy(() => ({ primary: { conn } }));
   const client = await world.frameClient(port, [Setting.INITIAL_WINDOW_SIZE, 0]);
   client.send(headers(1, requestTo('/test.Service/Call')), data(1, '', Flag.END_STREAM));
-  await within(5000, 'the response headers', client.first(1, FrameType.HEADERS));
+  await within(15_000, 'the response headers', client.first(1, FrameType.HEADERS));
   const connection = await backend.accept();
-  await within(5000, 'the answer to be taken', connection.roundTrip());
+  await within(15_000, 'the answer to be taken', connection.roundTrip());
   client.send(resetStream(1, ErrorCode.CANCEL));
-  await within(5000, 'the reset to be taken', client.roundTrip());
-  await within(5000, 'the connection to close', conn.close());
+  await within(15_000, 'the reset to be taken', client.roundTrip());
+  await within(15_000, 'the connection to close', conn.close());
   t.pass();
 });

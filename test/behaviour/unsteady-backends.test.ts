@@ -99,7 +99,7 @@ waitingBehaviour(
     call.write(Buffer.from('message'));
     await new Promise((resolve) => call.once('data', resolve));
     child.signal('SIGSTOP');
-    const { code, details } = await within(5000, 'the end of the call', result);
+    const { code, details } = await within(15_000, 'the end of the call', result);
     t.equal(code, Code.UNAVAILABLE);
     t.match(details, /was lost: the peer is silent and does not answer a PING \(keepalive\)/);
     await child.kill();

@@ -36,7 +36,7 @@ for (const transport of ['http2', 'frames'] as const) {
       });
       t.teardown(() => backend.destroy());
       const child = caller(t, `127.0.0.1:${backend.port}`, { transport, healthCheck: { service: '' } });
-      t.equal(await within(5000, 'the end of the process', child.ended()), 0, child.stderr);
+      t.equal(await within(15_000, 'the end of the process', child.ended()), 0, child.stderr);
       t.same(child.lines, [{ state: 'READY' }, { code: 0 }]);
     },
   );
@@ -48,7 +48,7 @@ for (const transport of ['http2', 'frames'] as const) {
     await child.line({ state: 'TRANSIENT_FAILURE' });
     const backend = await GrpcBackend.start({ [METHOD]: (call) => call.end() }, {}, port);
     t.teardown(() => backend.destroy());
-    t.equal(await within(5000, 'the end of the process', child.ended()), 0, child.stderr);
+    t.equal(await within(15_000, 'the end of the process', child.ended()), 0, child.stderr);
     t.same(child.lines, [{ code: 0 }]);
   });
 }
@@ -84,6 +84,6 @@ t.test("a session of the application's own keeps the process alive for requests 
   // Long enough for a process that waits for nothing to end.
   await new Promise((resolve) => setTimeout(resolve, 100));
   calls[0]!.end();
-  t.equal(await within(5000, 'the end of the process', child.ended()), 0, child.stderr);
+  t.equal(await within(15_000, 'the end of the process', child.ended()), 0, child.stderr);
   t.same(child.lines, [{ own: true }]);
 });

@@ -390,7 +390,7 @@ async function run(t: Test, stdout: 'pipe' | number, calls: number): Promise<{ t
   child.stdout?.on('data', (text: Buffer) => {
     output += text;
   });
-  if (child.exitCode === null) await within(5000, 'its exit', once(child, 'exit'));
+  if (child.exitCode === null) await within(15_000, 'its exit', once(child, 'exit'));
   t.equal(child.exitCode, 0, told);
   return { told: JSON.parse(told) as Told, output };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** How long what is awaited may take. */
-const PATIENCE = 5000;
+/** How long what is awaited may take: long beside what it does take, since other tests run at the same time. */
+const PATIENCE = 20_000;
 
 /** Waits for what tells nobody when it happens. */
 export async function eventually(
