@@ -16,7 +16,10 @@ export interface CallOptions {
   readonly waitForReady?: boolean | undefined;
   /** `:authority` of the request; by default the backend's own. */
   readonly authority?: string | undefined;
-  /** Sends the `:authority` that the client asked for; `authority` goes before it. Default false. */
+  /**
+   * Sends the `:authority` that the client asked for; `authority` goes before it. By default, and if it is false, as
+   * the option of `dial()` says.
+   */
   readonly preserveAuthority?: boolean | undefined;
   /**
    * When the call to the backend must have ended, as a Date or milliseconds since the epoch; an earlier deadline of the

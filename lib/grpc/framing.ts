@@ -20,6 +20,7 @@ const MAX_PAYLOAD_BYTES = 2 ** 32 - 1;
 /**
  * Prefix and payload in one new buffer.
  *
+ * @param compressed whether the payload is, by the encoding that the header `grpc-encoding` names; false by default
  * @throws RangeError if the payload is longer than the four bytes of Message-Length can say; TypeError if it is
  *   not bytes
  */

@@ -30,9 +30,9 @@ export interface ServerStream extends AsyncIterable<Buffer> {
   readonly cancelled: StatusError | undefined;
 
   /**
-   * The first messages, as {@link StreamPeeker.peek} gives them, at most `maxReceiveMessageBytes` together: they are not
-   * consumed, and the call can be handled here or proxied afterwards. Not after either has begun. {@link inputEnded} says
-   * behind it what `StreamPeeker.ended` does.
+   * The first messages, by default one, as {@link StreamPeeker.peek} gives them, at most `maxReceiveMessageBytes` together:
+   * they are not consumed, and the call can be handled here or proxied afterwards. Not after either has begun.
+   * {@link inputEnded} says behind it what `StreamPeeker.ended` does.
    */
   peek(count?: number, options?: PeekOptions): Promise<Message[]>;
 

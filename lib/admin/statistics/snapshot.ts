@@ -12,7 +12,7 @@ export interface StatisticsSnapshot {
   readonly running: number;
   /** By route and method; what has no place of its own is in the one whose method is `other`. */
   readonly methods: readonly MethodStatistics[];
-  /** The last kinds of failures, at most 50. */
+  /** Kinds of failures, at most 50: further ones take the place of those that are over, or are counted as of the method `other`. */
   readonly failures: readonly FailureKind[];
   /** Of shadows, and of secondaries that went on after their calls. */
   readonly targets: readonly TargetStatistics[];
