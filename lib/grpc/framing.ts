@@ -56,6 +56,7 @@ export class MessageParser {
   /**
    * @param onMessage called from within {@link push} for each message, as soon as its last byte is there
    * @param maxMessageBytes the longest payload allowed, in bytes; 4 MiB by default
+   * @throws TypeError for a limit that is no number from 0
    */
   constructor(
     onMessage: (payload: Buffer, compressed: boolean) => void,

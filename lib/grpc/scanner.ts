@@ -12,7 +12,10 @@ export class MessageScanner {
   readonly #prefix: PrefixReader;
   #missing = 0;
 
-  /** @param maxMessageBytes the longest payload allowed, in bytes; by default as long as a prefix can say */
+  /**
+   * @param maxMessageBytes the longest payload allowed, in bytes; by default as long as a prefix can say
+   * @throws TypeError for a limit that is no number from 0
+   */
   constructor(maxMessageBytes: number = Number.POSITIVE_INFINITY) {
     this.#prefix = new PrefixReader(maxMessageBytes);
   }
