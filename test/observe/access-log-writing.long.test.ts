@@ -69,6 +69,58 @@ t.test('what waits when the process ends is written before it does', async (t) =
   t.strictSame(indicesIn(readFileSync(file, 'utf8')), upTo(2000), 'once');
 });
 
+/** Takes what is written at once; else it is asked for ever whether it is still there, or has no room behind some bytes. */
+class StuckSink implements Sink {
+  readonly chunkBytes = 1000;
+  text = '';
+  isAsked = deferred<void>();
+  #room: number | undefined;
+
+  /** @param room undefined: it is asked for ever */
+  constructor(room: number | undefined) {
+    this.#room = room;
+  }
+
+  isLost(): Promise<boolean> {
+    if (this.#room !== undefined) return Promise.resolve(false);
+    this.isAsked.resolve();
+    return new Promise(() => {});
+  }
+
+  async write(chunk: Buffer): Promise<number> {
+    const room = this.#room!;
+    if (room === 0) {
+      this.isAsked.resolve();
+      throw Object.assign(new Error('EAGAIN'), { code: 'EAGAIN' });
+    }
+    this.#room = 0;
+    this.text += chunk.toString('latin1', 0, room);
+    return room;
+  }
+
+  writeNow(chunk: Buffer): void {
+    this.text += chunk.toString('latin1');
+  }
+
+  close(): void {}
+}
+
+for (const room of [undefined, 30]) {
+  const where = room === undefined ? 'has not reached the file' : 'is torn';
+  t.test(`what ${where} when the process ends is written first`, async (t) => {
+    const sink = new StuckSink(room);
+    const log = new LineWriter('', undefined, { open: async () => sink, openNow: () => sink });
+    log.add(line(0));
+    log.add(line(1));
+    await within(5000, 'the sink is asked', sink.isAsked.promise);
+    log.add(line(2));
+    log.flush();
+    t.strictSame(indicesIn(sink.text), upTo(3));
+    await log.close();
+    t.strictSame(indicesIn(sink.text), upTo(3), 'once');
+  });
+}
+
 t.test('a file that cannot be opened is told at once', async (t) => {
   const directory = await directoryOf(t);
   t.throws(() => new LineWriter(join(directory, 'no', 'such')), { code: 'ENOENT' });

@@ -37,6 +37,8 @@ export class LineWriter {
   #rest: Buffer | undefined;
   /** A part of the first line of {@link #rest} has been written. */
   #isTorn = false;
+  /** The sink has {@link #rest}; else it waits for something else. */
+  #isHanded = false;
   #pumped: Promise<void> = Promise.resolve();
   #endPause: (() => void) | undefined;
   #reopening: Deferred<Error | undefined> | undefined;
@@ -123,9 +125,11 @@ export class LineWriter {
   flush(): void {
     if (this.#end === 'closed') return;
     try {
-      for (let bytes = this.#queue.take(); bytes !== undefined; bytes = this.#queue.take()) {
-        this.#sink.writeNow(bytes);
-      }
+      // First, since its beginning may have been written; what the sink has it goes on with.
+      const rest = this.#isHanded ? undefined : this.#rest;
+      if (!this.#isHanded) this.#rest = undefined;
+      let bytes = rest ?? this.#queue.take();
+      for (; bytes !== undefined; bytes = this.#queue.take()) this.#sink.writeNow(bytes);
     } catch {
       // There is no room, and no time to wait for it.
     }
@@ -162,7 +166,13 @@ export class LineWriter {
   }
 
   async #write(bytes: Buffer): Promise<void> {
-    const taken = await this.#sink.write(bytes);
+    this.#isHanded = true;
+    let taken: number;
+    try {
+      taken = await this.#sink.write(bytes);
+    } finally {
+      this.#isHanded = false;
+    }
     if (taken === 0) return;
     this.#isTorn = bytes[taken - 1] !== NEWLINE;
     this.#goOn(taken < bytes.length ? bytes.subarray(taken) : undefined);
