@@ -78,8 +78,10 @@ export class ProxyCommand {
 
   /** Reads the config again, and opens log files anew. */
   async hangUp(): Promise<void> {
-    await this.#plane.reopenLogs();
+    // Who does not take what is written to a log holds that up, for ever perhaps, but not the config.
+    const reopened = this.#plane.reopenLogs();
     if (this.#settings.hasFile) await this.#settings.reload();
+    await reopened;
   }
 
   /** Replaces the workers one by one, if there are any. */

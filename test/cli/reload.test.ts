@@ -1,4 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, openSync } from 'node:fs';
 import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import t from 'tap';
@@ -64,6 +66,26 @@ t.test(
     t.equal(await operated.reloads('failed'), 0);
   },
 );
+
+t.test('SIGHUP reloads where nobody reads the pipe that the access log goes to', async (t) => {
+  const one = await startBackend(t);
+  const folder = await Folder.make(t);
+  execFileSync('mkfifo', [folder.at('calls')]);
+  const reader = openSync(folder.at('calls'), constants.O_RDONLY | constants.O_NONBLOCK);
+  t.teardown(() => closeSync(reader));
+  const file = await folder.write('proxy.yaml', { ...configOf({ one }), accessLog: { file: 'calls' } });
+  const operated = await Operated.start(t, '--config', file);
+  // More than the pipe has room for.
+  const client = operated.client();
+  const method = `/test.${'x'.repeat(200)}/${'y'.repeat(200)}`;
+  for (let i = 0; i < 10; i++) {
+    await Promise.all(Array.from({ length: 20 }, () => client.call(method, ['hello'])));
+  }
+  operated.command.signal('SIGHUP');
+  await operated.said(IN_FORCE);
+  t.equal(await operated.reloads('ok'), 1);
+  t.equal(await operated.end(), 0);
+});
 
 t.test('a file with mistakes leaves the old config in force, is told, and counted', async (t) => {
   const [one, other] = [await startBackend(t), await startBackend(t)];
