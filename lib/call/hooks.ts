@@ -1,4 +1,6 @@
+import { types } from 'node:util';
 import { StatusError } from '../grpc/status.js';
+import { ownError } from '../port/errors.js';
 
 /** A call that runs hooks in its async context. */
 export interface Scoped {
@@ -27,6 +29,19 @@ export function tellOnlooker(callback: () => unknown, onFailed?: () => void): vo
 /** Sees to what a callback of an onlooker has returned: nothing, mostly. For where a closure for it would cost too much. */
 export function seeTo(result: unknown): void {
   if (result !== undefined) void whenSettled(result, ignore, warn);
+}
+
+/**
+ * Refuses what a callback has returned that must have done all when it returns, if that is a promise: nothing waits for it, and
+ * Node ends the process when nobody hears of a rejection.
+ *
+ * @param callback its name
+ * @throws TypeError
+ */
+export function refusePromise(result: unknown, callback: string): void {
+  if (!types.isPromise(result)) return;
+  seeTo(result);
+  throw ownError('ERR_INVALID_ARG_TYPE', `${callback} must not return a promise: nothing waits for it`);
 }
 
 function ignore(): void {}

@@ -56,14 +56,14 @@ export interface StreamParameters {
   readonly requestObserver?: RequestObserver | undefined;
   /**
    * Changes the metadata of the response headers before the client gets them, also of an answer that has none but a
-   * status (Trailers-Only). If it throws, that is a process warning, and there is no metadata. By default they are the
-   * primary's, with what `stream.setHeader()` adds.
+   * status (Trailers-Only). If it throws, or returns a promise, that is a process warning, and there is no metadata. By
+   * default they are the primary's, with what `stream.setHeader()` adds.
    */
   readonly editResponseHeaders?: ((metadata: Metadata) => void) | undefined;
   /**
    * Changes the metadata of the trailers before the client gets them, whatever has ended the call; of a Trailers-Only answer
-   * after {@link editResponseHeaders}. Code and message stay as they are. If it throws, that is a process warning, and
-   * there is no metadata. By default they are the primary's, with what `stream.setTrailer()` adds.
+   * after {@link editResponseHeaders}. Code and message stay as they are. If it throws, or returns a promise, that is a
+   * process warning, and there is no metadata. By default they are the primary's, with what `stream.setTrailer()` adds.
    *
    * @param error what the call has failed with; undefined for OK
    */

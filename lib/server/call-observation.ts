@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks';
 import { now } from '../call/clock.js';
 import type { CallContext } from '../call/context.js';
-import { seeTo, tellOnlooker, warn } from '../call/hooks.js';
+import { refusePromise, seeTo, tellOnlooker, warn } from '../call/hooks.js';
 import type {
   CallObserver,
   CallWatcher,
@@ -119,8 +119,10 @@ export class CallObservation implements RunningCall {
       let one: DestinationWatcher | undefined;
       try {
         one = watcher.onDestination?.(destination);
+        refusePromise(one, 'onDestination');
       } catch (error) {
         warn(error);
+        continue;
       }
       if (!one) continue;
       if (first === undefined) first = one;
@@ -164,6 +166,7 @@ export class CallObservation implements RunningCall {
     try {
       const watcher = observer.onCallStarted?.(this);
       if (!watcher) return;
+      refusePromise(watcher, 'onCallStarted');
       if (watcher.run !== undefined) this.isRunByWatcher = true;
       this.#watchers = this.#watchers.length === 0 ? [watcher] : [...this.#watchers, watcher];
     } catch (error) {

@@ -1,4 +1,4 @@
-import { type Scoped, warn } from '../call/hooks.js';
+import { refusePromise, type Scoped, warn } from '../call/hooks.js';
 import { Metadata } from '../grpc/metadata.js';
 import { isReservedHeader } from '../grpc/reserved-headers.js';
 import type { StatusError } from '../grpc/status.js';
@@ -42,31 +42,39 @@ export class ResponseEdits {
   /** Response headers as they are sent. */
   headers(headers: HeaderList): HeaderList {
     const { editResponseHeaders } = this.#editors;
-    return this.#edited(joined(headers, this.#headers), editResponseHeaders);
+    return this.#edited(joined(headers, this.#headers), 'editResponseHeaders', editResponseHeaders);
   }
 
   /** Trailers as they are sent. @param isOnly they are the headers, too (Trailers-Only) */
   trailers(trailers: HeaderList, error: StatusError | undefined, isOnly: boolean): HeaderList {
     const { editResponseHeaders, editResponseTrailers } = this.#editors;
     const all = joined(trailers, this.#trailers);
-    const edited = isOnly ? this.#edited(all, editResponseHeaders) : all;
+    const edited = isOnly ? this.#edited(all, 'editResponseHeaders', editResponseHeaders) : all;
     return this.#edited(
       edited,
+      'editResponseTrailers',
       editResponseTrailers && ((metadata) => editResponseTrailers(metadata, error)),
     );
   }
 
   /**
    * A list with its metadata as the application changes it; gRPC's and HTTP's own fields stay as they are. If that throws,
-   * the metadata is left out: what was to be taken away must not get through.
+   * or is not done when it returns, the metadata is left out: what was to be taken away must not get through.
    */
-  #edited(headers: HeaderList, edit: ((metadata: Metadata) => void) | undefined): HeaderList {
+  #edited(
+    headers: HeaderList,
+    name: keyof ResponseEditors,
+    edit: ((metadata: Metadata) => void) | undefined,
+  ): HeaderList {
     // What is no field, a subclass of StatusError has made, say: the transport refuses it.
     if (edit === undefined || !headers.every((text) => typeof text === 'string')) return headers;
     const kept = filterHeaders(headers, (name) => name.startsWith(':') || isReservedHeader(name));
     const metadata = Metadata.fromHeaders(headers);
     try {
-      this.#call.inScope(() => edit(metadata));
+      refusePromise(
+        this.#call.inScope<unknown>(() => edit(metadata)),
+        name,
+      );
     } catch (thrown) {
       warn(thrown);
       return kept;

@@ -252,6 +252,32 @@ behaviour('a director edits the metadata of the trailers, whatever ends the call
   t.strictSame(events.fatal, []);
 });
 
+behaviour('an editor that is async harms nobody, and its metadata is left out', async (t, world) => {
+  const events = new ProcessEvents(t);
+  const late = async (metadata: Metadata): Promise<void> => {
+    metadata.set('x-early', 'yes');
+    await Promise.resolve();
+    metadata.delete('x-backend');
+    throw new Error('of the application');
+  };
+  for (const name of ['editResponseHeaders', 'editResponseTrailers'] as const) {
+    const { call } = await proxied(world, { [name]: late });
+    const isOfHeaders = name === 'editResponseHeaders';
+    t.strictSame(fieldsOf(await call('Fails')), [
+      isOfHeaders ? [] : ['x-backend: h'],
+      isOfHeaders
+        ? ['grpc-message: not%20now', 'grpc-status-details-bin: AAA', 'grpc-status: 9', 'x-backend: t']
+        : ['grpc-message: not%20now', 'grpc-status: 9'],
+    ]);
+    await events.settled();
+    t.strictSame(events.warnings.splice(0), [
+      `${name} must not return a promise: nothing waits for it`,
+      'of the application',
+    ]);
+  }
+  t.strictSame(events.fatal, []);
+});
+
 behaviour('an error whose own fields are none harms nobody, edited or not', async (t, world) => {
   class Odd extends StatusError {
     override toTrailers(): string[] {
