@@ -19,6 +19,7 @@ export class MessageQueue implements AsyncIterator<Buffer> {
   readonly #messages: Message[] = [];
   #waiting: Deferred<Message | undefined> | undefined;
   #ended = false;
+  #mayInflate = true;
   #error: Error | undefined;
 
   /** @param holder whom what is read ahead is charged to */
@@ -47,10 +48,7 @@ export class MessageQueue implements AsyncIterator<Buffer> {
     const message = this.#messages.shift() ?? (await this.#pull());
     this.#release(message === undefined ? this.#heldBytes : message.payload.length + PREFIX_LENGTH);
     if (message === undefined) return { done: true, value: undefined };
-    const payload = message.compressed
-      ? await decompress(message.payload, this.encoding, this.#maxMessageBytes)
-      : message.payload;
-    return { done: false, value: payload };
+    return { done: false, value: message.compressed ? await this.#inflated(message) : message.payload };
   }
 
   onData(chunk: Buffer): void {
@@ -82,10 +80,34 @@ export class MessageQueue implements AsyncIterator<Buffer> {
     this.#release(this.#heldBytes);
   }
 
+  /** Nobody is to wait for what is being inflated, which no client is charged for any more. */
+  protected stopInflating(): void {
+    this.#mayInflate = false;
+  }
+
   /** No more will come, for this reason. Messages that are already here are still given out. */
   fail(error: Error): void {
     this.#error ??= error;
     this.#deliver();
+  }
+
+  /** Charged as it grows; once it is there it is the application's. */
+  async #inflated({ payload }: Message): Promise<Buffer> {
+    const { held } = this.#holder;
+    let charged = 0;
+    const onGrowth = (bytes: number): boolean => {
+      if (!this.#mayInflate) return false;
+      held.hold(bytes);
+      charged += bytes;
+      return true;
+    };
+    try {
+      return await decompress(payload, this.encoding, this.#maxMessageBytes, onGrowth);
+    } catch (error) {
+      throw this.#mayInflate ? error : (this.#error ?? error);
+    } finally {
+      held.release(charged);
+    }
   }
 
   #release(bytes: number): void {

@@ -5,11 +5,11 @@ import type { Held } from '../port/account.js';
 
 /**
  * The first messages of a request, inflated: each once, however often somebody peeks, and one after the other, so that no
- * more than the limit is in the making while as much is there. What they are longer than they came is charged, too.
+ * more than the limit is in the making while as much is there. They are charged as they grow, beside what they came as.
  */
 export class InflatedMessages {
   /** Why the next one cannot be inflated. */
-  failure: StatusError | undefined;
+  failure: Error | undefined;
   readonly #encoding: string | undefined;
   readonly #maxBytes: number;
   readonly #held: Held;
@@ -18,6 +18,7 @@ export class InflatedMessages {
   #bytes = 0;
   #charged = 0;
   #isDropped = false;
+  #atWork = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(encoding: string | undefined, maxBytes: number, held: Held) {
@@ -28,17 +29,36 @@ export class InflatedMessages {
 
   /** What these become, the first ones of the request; rejected with {@link failure}. */
   of(messages: readonly Message[]): Promise<Message[]> {
+    this.#atWork++;
     const inflated = this.#turn.then(() => this.#inflate(messages));
-    this.#turn = inflated.catch(() => {});
+    this.#turn = inflated.then(this.#onDone, this.#onDone);
     return inflated;
   }
 
-  /** Nobody needs them any more. */
-  drop(): void {
+  /** Whether somebody waits for some of them. */
+  get isAtWork(): boolean {
+    return this.#atWork > 0;
+  }
+
+  /** Nobody needs them any more. @param why what is rejected with that has not been inflated */
+  drop(why: Error): void {
     this.#isDropped = true;
+    this.failure ??= why;
     this.#held.release(this.#charged);
     this.#charged = 0;
   }
+
+  readonly #onDone = (): void => {
+    this.#atWork--;
+  };
+
+  /** False: it is of no use any more. */
+  readonly #onGrowth = (bytes: number): boolean => {
+    if (this.#isDropped) return false;
+    this.#held.hold(bytes);
+    this.#charged += bytes;
+    return true;
+  };
 
   async #inflate(messages: readonly Message[]): Promise<Message[]> {
     for (const message of messages.slice(this.#messages.length)) {
@@ -46,7 +66,7 @@ export class InflatedMessages {
       try {
         this.#messages.push(message.compressed ? await this.#inflated(message) : this.#counted(message));
       } catch (error) {
-        this.failure = this.#explained(error as StatusError);
+        this.failure ??= this.#explained(error as StatusError);
       }
     }
     if (this.#messages.length < messages.length) throw this.failure;
@@ -54,11 +74,8 @@ export class InflatedMessages {
   }
 
   async #inflated({ payload }: Message): Promise<Message> {
-    const inflated = await decompress(payload, this.#encoding, this.#maxBytes - this.#bytes);
-    if (!this.#isDropped) {
-      this.#held.hold(inflated.length);
-      this.#charged += inflated.length;
-    }
+    const room = this.#maxBytes - this.#bytes;
+    const inflated = await decompress(payload, this.#encoding, room, this.#onGrowth);
     return this.#counted({ payload: inflated, compressed: false });
   }
 

@@ -26,6 +26,11 @@ export class MessageReader extends MessageQueue implements RequestConsumer {
 
   onDrain(): void {}
 
+  override onFinished(): void {
+    super.onFinished();
+    this.stopInflating();
+  }
+
   onCancel({ error }: Failure): void {
     this.fail(error);
   }

@@ -5,7 +5,7 @@ import { MessageScanner } from '../grpc/scanner.js';
 import { Code, StatusError } from '../grpc/status.js';
 import type { HeldBytes } from '../port/account.js';
 import { brand } from '../port/brand.js';
-import { ownError } from '../port/errors.js';
+import { callHasEnded, ownError } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { keepLong } from '../port/lent-memory.js';
 import { checkedFlag, checkOptions, checkSignal } from '../port/options.js';
@@ -225,14 +225,14 @@ export class Peeker implements StreamPeeker {
 
   #close(): void {
     // An error costs its stack: not for each call that did not peek.
-    if (this.#waiting.length > 0) this.fail(taken());
+    if (this.#waiting.length > 0 || this.#inflated?.isAtWork) this.fail(taken());
     this.#taken = true;
   }
 
   #release(): void {
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (this.#heldBytes > 0) this.#client.held.release(this.#heldBytes);
-    this.#inflated?.drop();
+    this.#inflated?.drop(this.#error ?? callHasEnded());
     this.#held = undefined;
     this.#assembler = undefined;
     this.#unscanned = undefined;

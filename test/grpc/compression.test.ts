@@ -29,6 +29,22 @@ t.test('a bomb is RESOURCE_EXHAUSTED and is not inflated', async (t) => {
   t.ok(grownKibibytes < 32 * 1024, `grew by ${grownKibibytes} KiB`);
 });
 
+t.test('what is inflated is told as it grows, and stops when it is wanted no more', async (t) => {
+  const payload = gzipSync(Buffer.alloc(1024 * 1024));
+  let told = 0;
+  const whole = await decompress(payload, 'gzip', Infinity, (bytes) => {
+    told += bytes;
+    return true;
+  });
+  t.equal(told, whole.length);
+  let asked = 0;
+  await t.rejects(
+    decompress(payload, 'gzip', Infinity, () => ++asked < 3),
+    { code: 'ERR_CALL_ENDED' },
+  );
+  t.equal(asked, 3);
+});
+
 t.test('one byte over the limit is too much, in every encoding', async (t) => {
   const payload = Buffer.from('eleven byte');
   const expected = { code: Code.RESOURCE_EXHAUSTED };
