@@ -2,13 +2,14 @@ import type { Socket } from 'node:net';
 import { inspect } from 'node:util';
 import { Metadata } from '../grpc/metadata.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
-import { ownError, wrongType, wrongValue } from '../port/errors.js';
+import { ownError, wrongType } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
 import { type PeerCertificate, peerCertificateOf } from '../port/peer-certificate.js';
 import { shownAs } from '../port/shown.js';
 import { Cancellation } from './cancellation.js';
 import { now } from './clock.js';
 import { type ContextKey, type ContextValues, valueIn } from './context-key.js';
+import { checkedTime } from './deadline.js';
 import { checkedMethod } from './method.js';
 
 /**
@@ -139,9 +140,7 @@ export class CallContext {
    * @throws TypeError for what is no time
    */
   withDeadline(deadline: number | Date): CallContext {
-    const time = Number(deadline);
-    if (Number.isNaN(time))
-      throw wrongValue('a deadline', 'a Date or milliseconds since the epoch', deadline);
+    const time = checkedTime('a deadline', deadline);
     return this.#derive({ deadline: Math.min(time, this.deadline ?? Infinity) });
   }
 
@@ -151,6 +150,9 @@ export class CallContext {
    * @throws TypeError for what is no number
    */
   withTimeout(milliseconds: number): CallContext {
+    // A text, of the environment say, would be put behind the digits of the time.
+    if (typeof milliseconds !== 'number')
+      throw wrongType('a timeout', 'a number of milliseconds', milliseconds);
     return this.withDeadline(now() + milliseconds);
   }
 

@@ -1,3 +1,4 @@
+import { wrongValue } from '../port/errors.js';
 import { now } from './clock.js';
 
 /** What `setTimeout` can wait at most; a longer wait would end at once. */
@@ -30,6 +31,19 @@ export class DeadlineTimer {
     if (now() < this.#deadline) this.#timer = this.#arm();
     else this.#onPassed();
   }
+}
+
+/**
+ * A time that the application gives, in milliseconds since the epoch. What `Number()` would make a time of, null and the empty
+ * text among it, is a mistake, by which each call would be too late.
+ *
+ * @throws TypeError for what is no time
+ */
+export function checkedTime(name: string, given: number | Date): number {
+  const hasValue = typeof given === 'object' && given !== null && typeof given.valueOf === 'function';
+  const time: unknown = hasValue ? given.valueOf() : given;
+  if (typeof time === 'number' && !Number.isNaN(time)) return time;
+  throw wrongValue(name, 'a Date or milliseconds since the epoch', given);
 }
 
 /** The earlier of two deadlines, where undefined is never. */

@@ -1,7 +1,6 @@
-import { earlierDeadline } from '../call/deadline.js';
+import { checkedTime, earlierDeadline } from '../call/deadline.js';
 import type { Metadata } from '../grpc/metadata.js';
 import { checkedAuthority } from '../port/address.js';
-import { wrongValue } from '../port/errors.js';
 import type { HeaderList } from '../port/headers.js';
 import type { CallOptions } from './call-options.js';
 import type { CallRoute } from './call-route.js';
@@ -53,9 +52,6 @@ export function authorityOf(
  */
 export function deadlineOf({ options, context }: OutgoingRequest): number | undefined {
   const given = options.deadline;
-  const deadline = given === undefined ? undefined : Number(given);
-  if (Number.isNaN(deadline)) {
-    throw wrongValue('callOptions.deadline', 'a Date or milliseconds since the epoch', given);
-  }
-  return earlierDeadline(context.deadline, deadline);
+  if (given === undefined) return context.deadline;
+  return earlierDeadline(context.deadline, checkedTime('callOptions.deadline', given));
 }

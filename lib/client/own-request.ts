@@ -1,10 +1,10 @@
 import { now } from '../call/clock.js';
-import { earlierDeadline } from '../call/deadline.js';
+import { checkedTime, earlierDeadline } from '../call/deadline.js';
 import { checkedMethod } from '../call/method.js';
 import { SUPPORTED_ENCODINGS } from '../grpc/compression.js';
 import { Metadata } from '../grpc/metadata.js';
 import { checkedAuthority } from '../port/address.js';
-import { outOfRange, wrongType, wrongValue } from '../port/errors.js';
+import { outOfRange, wrongType } from '../port/errors.js';
 import { appendHeaders, type HeaderList } from '../port/headers.js';
 import { checkedBytes, checkedFlag, checkOptions, checkSignal, type OptionNames } from '../port/options.js';
 import type { ClientStreamOptions } from './client-stream.js';
@@ -75,10 +75,7 @@ function headersOf(metadata: Metadata): HeaderList {
 }
 
 function deadlineOf({ deadline, timeoutMilliseconds }: ClientStreamOptions): number | undefined {
-  const time = deadline === undefined ? undefined : Number(deadline);
-  if (Number.isNaN(time)) {
-    throw wrongValue('options.deadline', 'a Date or milliseconds since the epoch', deadline);
-  }
+  const time = deadline === undefined ? undefined : checkedTime('options.deadline', deadline);
   if (timeoutMilliseconds === undefined) return finite(time);
   if (typeof timeoutMilliseconds !== 'number') {
     throw wrongType('options.timeoutMilliseconds', 'a number', timeoutMilliseconds);

@@ -98,8 +98,8 @@ behaviour('call options that are nonsense: UNKNOWN, and say which', async (t, wo
   ])[] = [
     ['maxReceiveMessageBytes', [null, NaN, -1, '7', {}, Symbol('s'), 7n], limit],
     ['maxSendMessageBytes', [null, NaN, -1, '7', {}, Symbol('s'), 7n], limit],
-    ['deadline', [NaN, 'soon', {}, new Date('never')], deadline],
-    ['deadline', [Symbol('s'), Object.create(null)], /convert/],
+    ['deadline', [NaN, 'soon', '', null, true, [], {}, new Date('never')], deadline],
+    ['deadline', [Symbol('s'), Object.create(null), 7n], deadline],
     ['retry', [null, 7, 'often', {}, [], Object.create(null)], /^callOptions\.retry/],
   ];
   for (const [name, values, text] of options) {

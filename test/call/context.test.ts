@@ -85,6 +85,16 @@ t.test('a signal has one listener of all calls together, and none once they have
   t.same(new Set(signals.map(({ aborted }) => aborted)), new Set([false]));
 });
 
+t.test('a time that is none is refused, and not taken for the year 1970 or for never', async (t) => {
+  const call = context();
+  for (const nonsense of [undefined, null, '', '5000', true, [], 5n, {}, Number.NaN]) {
+    const refused = { name: 'TypeError', code: /^ERR_INVALID_ARG_/ };
+    t.throws(() => call.withDeadline(nonsense as number), refused, `deadline ${String(nonsense)}`);
+    t.throws(() => call.withTimeout(nonsense as number), refused, `timeout ${String(nonsense)}`);
+  }
+  t.equal(call.withDeadline(new Date(5)).deadline, 5);
+});
+
 t.test('a value is found by its key, in what is derived from where it was set', async (t) => {
   const [user, other] = [new ContextKey<{ name: string }>('user'), new ContextKey<number>('user')];
   const call = context();
