@@ -81,6 +81,10 @@ export function decodeRetryInfo(message: Buffer): RetryInfo | undefined {
 /** `ErrorInfo { string reason = 1; string domain = 2; map<string, string> metadata = 3; }` */
 export function encodeErrorInfo(errorInfo: ErrorInfo): Buffer {
   const { reason, domain, metadata = {} } = checkedMessage('errorInfo', errorInfo);
+  // Of a Map there would be nothing, and no word of it.
+  if (Symbol.iterator in checkedMessage('errorInfo.metadata', metadata)) {
+    throw wrongType('errorInfo.metadata', 'an object of texts by name', metadata);
+  }
   const entries = Object.entries(metadata).map(([key, value]) =>
     lengthField(3, textFields(key, checkedText(`errorInfo.metadata.${key}`, value))),
   );

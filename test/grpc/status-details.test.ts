@@ -99,6 +99,12 @@ t.test('details that are none throw by name', async (t) => {
     given({ errorInfo: { reason: 'A', domain: '', metadata: { a: 1 } } }),
     /errorInfo\.metadata\.a must/,
   );
+  for (const metadata of [null, 'text', 5, ['a'], new Map([['a', 'b']])]) {
+    t.throws(given({ errorInfo: { reason: 'A', domain: '', metadata } }), {
+      message: /^errorInfo\.metadata must be an object/,
+      code: 'ERR_INVALID_ARG_TYPE',
+    });
+  }
   t.throws(
     given({ badRequest: { fieldViolations: [{ field: 'a' }] } }),
     /fieldViolations\[0\]\.description must/,
