@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { outOfRange, ownError } from '../port/errors.js';
+import { outOfRange, ownError, wrongType } from '../port/errors.js';
 import { LENGTH, MAX_FIELD_NUMBER, readFields, VARINT, varintAt } from './protobuf-wire.js';
 
 /**
@@ -9,7 +9,7 @@ import { LENGTH, MAX_FIELD_NUMBER, readFields, VARINT, varintAt } from './protob
  *
  * @param message a message's payload, inflated
  * @returns undefined if a backend would refuse the message: it is none of protobuf, ends early, or the text is not UTF-8
- * @throws RangeError if the path is empty or holds what is no field number
+ * @throws RangeError if the path is empty or holds what is no field number; TypeError for what is no Uint8Array
  */
 export function protobufString(message: Uint8Array, ...path: number[]): string | undefined {
   const found = lastValue(message, path, LENGTH);
@@ -19,13 +19,17 @@ export function protobufString(message: Uint8Array, ...path: number[]): string |
 }
 
 /**
- * An integer field of a protobuf message, without its schema: an int32, int64, uint32, bool or enum as it is; a uint64
- * above 2^63 - 1 as `BigInt.asUintN(64, value)`; of the types sint32 and sint64 the encoded number. The path is as that of
+ * An integer field of a protobuf message, without its schema: an int64 as it is; a uint64 above 2^63 - 1 as
+ * `BigInt.asUintN(64, value)`; of the types sint32 and sint64 the encoded number. The path is as that of
  * {@link protobufString}; a field that is not there is 0n. Fixed-size types are not read.
+ *
+ * Of an int32, uint32, bool or enum it is what a client that means well has sent. Another may send more bits, which backends
+ * cut off: where that matters, read an int32 or enum as `BigInt.asIntN(32, value)`, a uint32 as `BigInt.asUintN(32, value)`,
+ * and a bool as `value !== 0n`.
  *
  * @param message a message's payload, inflated
  * @returns undefined if a backend would refuse the message: it is none of protobuf, or ends early
- * @throws RangeError if the path is empty or holds what is no field number
+ * @throws RangeError if the path is empty or holds what is no field number; TypeError for what is no Uint8Array
  */
 export function protobufInteger(message: Uint8Array, ...path: number[]): bigint | undefined {
   const found = lastValue(message, path, VARINT);
@@ -44,6 +48,8 @@ interface Span {
  * an unknown field, here as in a backend: else a client could have it routed by what the backend doesn't read.
  */
 function lastValue(message: Uint8Array, path: readonly number[], type: number): Span | undefined {
+  // All else has no bytes, so that each field would be the zero of its type: what `peek()` gives, say, in place of its payload.
+  if (!(message instanceof Uint8Array)) throw wrongType('a message', 'a Uint8Array', message);
   if (path.length === 0) throw ownError('ERR_OUT_OF_RANGE', 'a path must have at least one field number');
   for (const field of path) {
     if (!Number.isInteger(field) || field < 1 || field > MAX_FIELD_NUMBER) {

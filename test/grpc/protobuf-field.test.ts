@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import t from 'tap';
 import { protobufInteger, protobufString } from '../../lib/grpc/protobuf-field.js';
+import { untyped } from '../support/hostile-values.js';
 
 const { root } = protobuf.parse(
   `
@@ -104,6 +105,21 @@ t.test('what a backend would refuse is undefined', async (t) => {
   }
   t.equal(protobufString(Buffer.from([0x0a, 1, 0xff]), 1), undefined, 'text that is not UTF-8');
   t.equal(protobufString(Buffer.from([0x0a, 3, 0xed, 0xa0, 0x80]), 1), undefined, 'a lone surrogate');
+});
+
+t.test('what has no bytes is refused, and not taken for a message without fields', async (t) => {
+  const peeked = { payload: Buffer.from([0x10, 1]), compressed: false };
+  for (const nonsense of [undefined, null, '', 'text', peeked, [0x10, 1], new ArrayBuffer(2)]) {
+    const refused = { code: 'ERR_INVALID_ARG_TYPE', message: /^a message must be a Uint8Array, not / };
+    t.throws(() => protobufString(untyped(nonsense), 1), refused);
+    t.throws(() => protobufInteger(untyped(nonsense), 2), refused);
+  }
+});
+
+t.test('a client may send more bits than a type has', async (t) => {
+  const sent = protobufInteger(Buffer.from([2 * 8, 0x81, 0x80, 0x80, 0x80, 0x10]), 2)!;
+  t.equal(sent, 2n ** 32n + 1n);
+  t.equal(BigInt.asIntN(32, sent), 1n, 'which is what a backend reads');
 });
 
 t.test('a path is of field numbers', async (t) => {
