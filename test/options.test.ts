@@ -98,6 +98,10 @@ const TAKERS: Readonly<
     ],
     [{ timeoutMilliseconds: '1' }, 'options.timeoutMilliseconds must be a number, not string'],
     [{ deadline: 'soon' }, 'options.deadline must be a Date or milliseconds since the epoch, not "soon"'],
+    [{ deadline: null }, 'options.deadline must be a Date or milliseconds since the epoch, not null'],
+    [{ deadline: '' }, 'options.deadline must be a Date or milliseconds since the epoch, not ""'],
+    [{ metadata: null }, 'metadata must be pairs, or an object of values by name, not null'],
+    [{ metadata: 'a: b' }, 'metadata must be pairs, or an object of values by name, not string'],
     [{ signal: {} }, 'options.signal must be an AbortSignal, not object'],
     [{ waitForReady: 1 }, 'options.waitForReady must be true or false, not number'],
     [
@@ -110,6 +114,10 @@ const TAKERS: Readonly<
     [{ onVerdikt: never }, 'there is no option options.onVerdikt (did you mean onVerdict?)'],
     [{}, 'options.onVerdict must be a function, not undefined'],
     [{ onVerdict: never, decode: 1 }, 'options.decode must be a function, not number'],
+    [
+      { onVerdict: never, baseline: destination },
+      'options.baseline must be the conn of a destination, not object',
+    ],
     [
       { onVerdict: never, ignore: ['..'], decode: never },
       'a path to ignore must be like created_at, items[].id or a.*.b, not ".."',
@@ -195,6 +203,14 @@ t.test('what is given besides options is checked, too', async (t) => {
   });
   t.throws(() => registerService(server, untyped({}), 'a.B', 'C'), {
     message: 'the director must be a function, not object',
+  });
+  for (const method of ['', '/a.B/C']) {
+    t.throws(() => registerService(server, never, 'a.B', 'C', method), {
+      message: `a method must be the name of a method, without its service, not ${JSON.stringify(method)}`,
+    });
+  }
+  t.throws(() => registerService(server, never, 'a.B', untyped(['C', 'D'])), {
+    message: 'a method must be the name of a method, without its service, not array',
   });
   for (const name of ['', '/a.B', 'a.B/']) {
     t.throws(() => server.register(name, { C: never }), {

@@ -252,7 +252,11 @@ function fieldsOfAnotherCopy(metadata: Metadata): HeaderList {
   return Metadata.fromHeaders(headers).toHeaders();
 }
 
+/** @throws TypeError for what is no object */
 function isPairs(init: MetadataInit): init is Iterable<readonly [string, string | Uint8Array]> {
+  if (typeof init !== 'object' || init === null) {
+    throw wrongType('metadata', 'pairs, or an object of values by name', init);
+  }
   return typeof Reflect.get(init, Symbol.iterator) === 'function';
 }
 

@@ -1,6 +1,6 @@
 import { Code, StatusError } from '../grpc/status.js';
 import { ofAnotherCopy } from '../port/brand.js';
-import { wrongType } from '../port/errors.js';
+import { wrongType, wrongValue } from '../port/errors.js';
 import { checkObject } from '../port/options.js';
 import type { StreamHandler } from '../server/handler.js';
 import type { StreamHandlers } from '../server/handlers.js';
@@ -88,6 +88,7 @@ export function registerService(
 ): void {
   const handler = transparentHandler(director);
   checkObject('the server', 'a Server', server, 'register');
+  for (const method of methods) checkMethodName(method);
   server.register(service, Object.fromEntries(methods.map((method) => [method, handler])));
 }
 
@@ -106,6 +107,13 @@ export function registerStreamHandlers<T extends object>(
 ): void {
   checkObject('the server', 'a Server', server, 'register');
   server.register(service, handlers);
+}
+
+/** By another name no call would ever find it: of an array of names, or of options, say. */
+function checkMethodName(method: string): void {
+  const expected = 'the name of a method, without its service';
+  if (typeof method !== 'string') throw wrongType('a method', expected, method);
+  if (!/^[^/]+$/.test(method)) throw wrongValue('a method', expected, method);
 }
 
 /** The server's own object behind what handlers see of a call. */

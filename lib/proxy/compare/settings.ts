@@ -1,5 +1,5 @@
 import { ownError, wrongType } from '../../port/errors.js';
-import { checkFunction, checkOptions, type OptionNames } from '../../port/options.js';
+import { checkFunction, checkObject, checkOptions, type OptionNames } from '../../port/options.js';
 import type { Destination } from '../director.js';
 import { type IgnoredPath, parseIgnoredPath } from './ignored-paths.js';
 import type { ResponseVerdict } from './verdict.js';
@@ -69,6 +69,8 @@ export function checkedSettings(options: CompareOptions): CompareSettings {
   const { onVerdict, metadata = [], baseline, decode, ignore = [] } = options;
   if (typeof onVerdict !== 'function') throw wrongType('options.onVerdict', 'a function', onVerdict);
   checkFunction('options.decode', decode);
+  // A destination, say, is never found by its conn, so that each verdict would be inconclusive.
+  if (baseline !== undefined) checkObject('options.baseline', 'the conn of a destination', baseline, 'close');
   if (!areTexts(metadata)) throw wrongType('options.metadata', 'an array of names', metadata);
   if (!areTexts(ignore)) throw wrongType('options.ignore', 'an array of paths', ignore);
   if (ignore.length > 0 && decode === undefined) {

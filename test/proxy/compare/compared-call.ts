@@ -15,8 +15,8 @@ import { untyped } from '../../support/hostile-values.js';
 
 export const METHOD = '/test.Service/Method';
 
-/** What stands for connections. */
-const CONNS = ['primary', 'a', 'b', 'c'];
+/** What stands for connections, by their targets. */
+const CONNS = ['primary', 'a', 'b', 'c'].map((target) => ({ close() {}, toString: () => target }));
 
 /** An answer that a test gives, event by event. */
 export class GivenAnswer {
@@ -107,4 +107,4 @@ export class ComparedCall {
   }
 }
 
-export const BASELINE = untyped<Destination['conn']>('a');
+export const BASELINE = untyped<Destination['conn']>(CONNS[1]);
