@@ -3,6 +3,18 @@ import { DemoLoad } from './demo-load.js';
 import type { Flags } from './options.js';
 import type { ProxyCommand } from './proxy-command.js';
 
+/** How the command is typed again, with flags, by who has started it by this script of npm's, or by none. */
+export function commandOf(script: string | undefined): string {
+  switch (script) {
+    case 'start':
+      return 'npm start --';
+    case 'npx':
+      return 'npx grpc-frame-proxy';
+    default:
+      return 'grpc-frame-proxy';
+  }
+}
+
 /** The tour of who starts the command with nothing to proxy to: backends of its own, and what to try. */
 export class Demo {
   readonly #backends: readonly DemoBackend[];
@@ -38,11 +50,12 @@ export class Demo {
   introduce({ addresses }: ProxyCommand, { tls, demoLoad }: Flags, print: (line: string) => void): void {
     const [address] = addresses as [string];
     const wire = tls.cert === undefined ? 'cleartext' : tls.ca === undefined ? 'TLS' : 'mutual TLS';
+    const command = commandOf(process.env.npm_lifecycle_event);
     print('No --primary and no --config was given, so these are demo backends, which echo any call. Try:');
     for (const line of tryIt(address, wire)) print(`  ${line}`);
     if (demoLoad) this.#load = new DemoLoad(address, wire !== 'cleartext');
-    else print('or let it call itself: npm start -- --demo-load');
-    print('or go on to yours: npm start -- --primary http://HOST:PORT');
+    else print(`or let it call itself: ${command} --demo-load`);
+    print(`or go on to yours: ${command} --primary http://HOST:PORT`);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
+import { commandOf } from '../../lib/cli/demo.js';
 import { tryIt } from '../../lib/cli/demo-backends.js';
 
 /** The words that a shell gives a command that is called by a line. */
@@ -21,4 +22,10 @@ t.test('the commands to try are taken as they are meant by a shell, whatever the
   t.match(toIpv6, / 'https:\/\/\[::1\]:50051\/demo\.Echo\/Say' /, 'which zsh takes for no pattern');
   const [plain] = tryIt('127.0.0.1:50051', 'cleartext');
   t.match(plain, / http:\/\/127\.0\.0\.1:50051\/demo\.Echo\/Say /);
+});
+
+t.test('who has installed the command is told how to go on with it, and not of a checkout', async (t) => {
+  t.equal(commandOf('start'), 'npm start --');
+  t.equal(commandOf('npx'), 'npx grpc-frame-proxy');
+  for (const script of [undefined, 'dev', '']) t.equal(commandOf(script), 'grpc-frame-proxy');
 });
