@@ -22,18 +22,26 @@ function* linksOf(text: string): Iterable<string> {
   }
 }
 
+/** It is read in the repository, too, and leads to what only those need who work on the package. */
+const FOR_DEVELOPERS = 'README.md';
+
 /**
- * What documents link to, and what declarations cite, comes with the package.
+ * What documents link to, and what declarations cite, comes with the package; what the README links to is in the repository
+ * at least.
  *
  * @param folder of the installed package
- * @param documents of the repository, by their names
+ * @param tracked paths in the repository
  */
-export function checkCitations(folder: string, { files }: Tarball, documents: ReadonlySet<string>): string {
+export function checkCitations(folder: string, { files }: Tarball, tracked: ReadonlySet<string>): string {
+  const documents = new Set(
+    [...tracked].filter((path) => path.endsWith('.md')).map((path) => basename(path)),
+  );
   const missing = new Set<string>();
   let count = 0;
   const check = (file: string, cited: string, path: string): void => {
     count++;
-    if (!existsSync(join(folder, path))) missing.add(`${cited}, which ${file} cites`);
+    const isThere = existsSync(join(folder, path)) || (file === FOR_DEVELOPERS && tracked.has(path));
+    if (!isThere) missing.add(`${cited}, which ${file} cites`);
   };
   for (const file of files) {
     const text = readFileSync(join(folder, file), 'utf8');

@@ -1,6 +1,6 @@
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { publint } from 'publint';
 import { formatMessage } from 'publint/utils';
@@ -93,12 +93,11 @@ async function lint({ path }: Tarball): Promise<void> {
 
 async function check(tarball: Tarball): Promise<void> {
   const installed = join(project, 'node_modules', manifest.name);
-  const tracked = (await run(ROOT, 'git', 'ls-files', '*.md')).split('\n');
-  const documents = new Set(tracked.map((path) => basename(path)));
+  const tracked = new Set((await run(ROOT, 'git', 'ls-files')).split('\n'));
   await step('size', () => checkSize(tarball));
   if ((await step('install', () => install(tarball))) === undefined) return;
   await step('changelog', () => checkChangelog(installed, manifest.version));
-  await step('citations', () => checkCitations(installed, tarball, documents));
+  await step('citations', () => checkCitations(installed, tarball, tracked));
   await step('publint and attw', () => lint(tarball));
   await step('ESM', () => runConsumer('every-entry-point.js', project, 'every entry point works'));
   if (canRequire()) {
