@@ -23,7 +23,7 @@ function packagesOf(file: string, seen = new Set<string>(), found = new Set<stri
   )) {
     if (specifier === undefined || specifier.startsWith('node:')) continue;
     if (specifier.startsWith('.')) packagesOf(join(file, '..', specifier), seen, found);
-    else found.add(specifier);
+    else found.add(/^(?:@[^/]+\/)?[^/]+/.exec(specifier)![0]);
   }
   return [...found].sort();
 }

@@ -1,7 +1,7 @@
 import type { ClientHttp2Session, SecureClientSessionOptions } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
-import { Agent } from 'http2-wrapper';
+import { Agent } from 'http2-wrapper/source/agent.js';
 import { connect } from '../connect.js';
 import type { DialerOptions } from '../options.js';
 import { clientSessionOptions } from './session-options.js';
