@@ -66,6 +66,20 @@ behaviour('without a grpc-status the HTTP status says what failed', async (t, wo
   }
 });
 
+behaviour('a page without a body is told as gRPC, by a content-type of it', async (t, world) => {
+  const answers: readonly (readonly [OutgoingHttpHeaders, Code])[] = [
+    [{ ':status': 404, 'content-type': 'text/html' }, Code.UNIMPLEMENTED],
+    [{ ':status': 503, 'content-type': 'text/html', 'grpc-status': '14' }, Code.UNAVAILABLE],
+    [{ ':status': 200, 'content-type': 'application/grpc-web', 'grpc-status': '5' }, Code.NOT_FOUND],
+  ];
+  for (const [headers, code] of answers) {
+    const response = await ask(world, ({ stream }) => stream.respond(headers, { endStream: true }));
+    t.equal(status(response), String(code));
+    // Else clients say UNKNOWN, whatever the status.
+    t.equal(fieldValue(response.headers, 'content-type'), 'application/grpc');
+  }
+});
+
 behaviour('an OK behind an HTTP error is told as a fault of the backend', async (t, world) => {
   const { destinations } = await dialled(world, [answer(500, MESSAGE, { 'grpc-status': '0' })]);
   const outcome = deferred<CallOutcome>();
