@@ -24,7 +24,7 @@ import {
 } from './call-failures.js';
 import type { CallObservation, ObservedCall } from './call-observation.js';
 import { watchContext } from './context-watch.js';
-import { HeldRequest, takePeeked } from './held-request.js';
+import { HeldRequest, isReadHere, takePeeked } from './held-request.js';
 import type { Linked } from './linked-list.js';
 import { MessageReader } from './message-reader.js';
 import { type PeekOptions, requestTaken } from './peeker.js';
@@ -127,8 +127,9 @@ export class ServerCall
     if (!this.#context.isOfSameCall(context))
       throw notAContext("a call's context", context, 'a CallContext of its own');
     this.#context = context;
-    // Of a call that is proxied the destinations watch what they were given.
-    if (!this.#finished && !this.isProxied && !this.endsWith(context)) this.#watch(context);
+    // Once the director has answered, the destinations watch what they were given.
+    const isGiven = this.isProxied && this.consumer?.state !== 'directing';
+    if (!this.#finished && !isGiven && !this.endsWith(context)) this.#watch(context);
   }
 
   get account(): Account {
@@ -220,8 +221,7 @@ export class ServerCall
 
   /** Whether {@link giveTo} has been called. */
   get isProxied(): boolean {
-    const { consumer } = this;
-    return !(consumer === undefined || consumer instanceof MessageReader || consumer instanceof HeldRequest);
+    return this.consumer !== undefined && !isReadHere(this.consumer);
   }
 
   /** Whether the call ends when this context says so, and nobody else need see to it. */
@@ -382,7 +382,7 @@ export class ServerCall
     // "Trailers-Only is permitted for calls that produce an immediate error" (PROTOCOL-HTTP2, Responses).
     const isOnly = !this.headersSent && !edits?.addsHeaders;
     if (!this.headersSent) {
-      const headers = responseHeaders(this.responseContentType, this.consumer instanceof MessageReader);
+      const headers = responseHeaders(this.responseContentType, isReadHere(this.consumer));
       if (isOnly) list = appendHeaders(headers, list);
       else this.#sendHeaders(edits!.headers(headers));
     }

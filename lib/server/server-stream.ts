@@ -14,7 +14,8 @@ import type { PeekOptions } from './peeker.js';
 export interface ServerStream extends AsyncIterable<Buffer> {
   /**
    * Replace it to hand on a derived context, as `next(context)` of an interceptor does; a director gets it, and destinations by
-   * default. Its deadline and its signals end the call: DEADLINE_EXCEEDED, CANCELLED. Anything but a context of this call is
+   * default. Its deadline and its signals end the call (DEADLINE_EXCEEDED, CANCELLED), unless the director has
+   * answered before. Anything but a context of this call is
    * refused with a TypeError.
    */
   context: CallContext;

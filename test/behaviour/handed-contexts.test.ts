@@ -109,6 +109,30 @@ behaviour('a deadline and a signal that are handed on end the call, and its back
   t.strictSame(resets, [8, 8], 'CANCEL');
 });
 
+behaviour('a deadline that is set while the director thinks ends the call, too', async (t, world) => {
+  const answer = deferred();
+  const backend = await world.http2Backend(() => t.fail('there is no time for it'));
+  const conn = world.dial(backend.port);
+  const { port } = await world.proxy(
+    async () => {
+      await answer.promise;
+      return { primary: { conn } };
+    },
+    {
+      interceptors: [
+        async (stream, next) => {
+          const handled = next();
+          stream.context = stream.context.withTimeout(40);
+          await handled;
+        },
+      ],
+    },
+  );
+  const response = await world.http2Client(port).call(METHOD, MESSAGE);
+  t.equal(status(response), String(Code.DEADLINE_EXCEEDED));
+  answer.resolve();
+});
+
 behaviour(
   "what is no context of the call's own fails it, and nothing further inside runs",
   async (t, world) => {

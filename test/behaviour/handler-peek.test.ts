@@ -195,3 +195,16 @@ behaviour(
     t.equal((failures[1] as StatusError).code, status.CANCELLED);
   },
 );
+
+behaviour(
+  'a handler that cannot inflate what it peeks at names the encodings that it can',
+  async (t, world) => {
+    const { port } = await world.serve({
+      unknownServiceHandler: async (stream) => void (await stream.peek()),
+    });
+    const body = encodeMessage(Buffer.from('x'), true);
+    const { headers } = await world.http2Client(port).call(METHOD, body, { 'grpc-encoding': 'br' });
+    t.equal(fieldValue(headers, 'grpc-status'), String(status.UNIMPLEMENTED));
+    t.equal(fieldValue(headers, 'grpc-accept-encoding'), 'identity,deflate,gzip');
+  },
+);
