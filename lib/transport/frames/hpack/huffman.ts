@@ -72,11 +72,18 @@ function buildTree(): Node[] {
   return nodes;
 }
 
+/** See {@link makeTable}. */
+interface Table {
+  readonly transitions: Uint32Array;
+  /** By state, whether a string may end there. */
+  readonly accepting: Uint8Array;
+}
+
 /**
  * The decoding table: one entry for each state (an inner node of the code tree, 256 of them) and next
  * nibble. Nibbles, and not whole octets, keep it at 16 KiB, which stays in the processor's first cache.
  */
-const { transitions, accepting } = (() => {
+function makeTable(): Table {
   const nodes = buildTree();
   const root = nodes[0]!;
   const transitions = new Uint32Array(nodes.length * 16);
@@ -99,7 +106,10 @@ const { transitions, accepting } = (() => {
     }
   }
   return { transitions, accepting };
-})();
+}
+
+/** Made for the first string: it takes five milliseconds, which who imports the package without the engine need not wait for. */
+let table: Table | undefined;
 
 /** Reused for every string: what is decoded is copied into a JavaScript string at once. */
 let scratch = Buffer.allocUnsafeSlow(4096);
@@ -110,6 +120,8 @@ export function decodeHuffman(block: Buffer, start: number, end: number): string
   const most = Math.ceil(((end - start) * 8) / 5);
   if (scratch.length < most) scratch = Buffer.allocUnsafeSlow(most);
   const output = scratch;
+  table ??= makeTable();
+  const { transitions, accepting } = table;
   let length = 0;
   let state = 0;
   for (let position = start; position < end; position++) {
