@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Registry } from 'prom-client';
 import { now } from '../../call/clock.js';
 import type { CallObserver, RunningCall } from '../../call/observer.js';
@@ -19,6 +18,7 @@ import { METRICS_DEFAULTS } from './defaults.js';
 import { counter, type Family, gauge } from './family.js';
 import { checkedMaxMethods, MethodNames } from './method-names.js';
 import { MetricsTexts } from './metrics-texts.js';
+import { ownVersion } from './own-version.js';
 import { ProcessMetrics } from './process-metrics.js';
 import { registryOf } from './registered.js';
 import { type MetricsSnapshot, snapshotOf } from './snapshot.js';
@@ -214,12 +214,7 @@ export class Metrics {
   }
 }
 
-/** Of this package. */
-const VERSION = (
-  JSON.parse(readFileSync(new URL('../../../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  }
-).version;
+const VERSION = ownVersion();
 
 /**
  * Counts a server's calls from now on.
