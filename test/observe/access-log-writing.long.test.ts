@@ -69,6 +69,22 @@ t.test('what waits when the process ends is written before it does', async (t) =
   t.strictSame(indicesIn(readFileSync(file, 'utf8')), upTo(2000), 'once');
 });
 
+t.test('what is taken in parts when the process ends is written whole', async (t) => {
+  const file = join(await directoryOf(t), 'log');
+  const { log } = writer(t, file);
+  for (let i = 0; i < 20; i++) log.add(line(i));
+  const { writeSync } = fs;
+  t.teardown(() => {
+    fs.writeSync = writeSync;
+  });
+  // As a terminal does.
+  fs.writeSync = ((fd: number, bytes: Buffer) =>
+    writeSync(fd, bytes, 0, Math.min(150, bytes.length))) as typeof writeSync;
+  t.doesNotThrow(() => log.flush());
+  fs.writeSync = writeSync;
+  t.strictSame(indicesIn(readFileSync(file, 'utf8')), upTo(20));
+});
+
 /** Takes what is written at once; else it is asked for ever whether it is still there, or has no room behind some bytes. */
 class StuckSink implements Sink {
   readonly chunkBytes = 1000;

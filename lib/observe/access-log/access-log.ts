@@ -27,7 +27,8 @@ export class AccessLog {
   }
 
   /**
-   * Opens the file anew, as log rotation asks for it by SIGHUP; what `-` is stays. Never rejected.
+   * Opens the file anew, as log rotation asks for it by SIGHUP; what `-` is stays. Never rejected. What is being written comes
+   * first: while a named pipe has no room, and nobody reads it, this waits.
    *
    * @returns what is wrong if it cannot be opened: then the old file stays in use
    */

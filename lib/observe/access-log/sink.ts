@@ -105,7 +105,12 @@ class FileSink implements Sink {
   }
 
   writeNow(chunk: Buffer): void {
-    fs.writeSync(this.#fd, chunk);
+    // A terminal takes a part at a time.
+    for (let rest = chunk; rest.length > 0; ) {
+      const taken = fs.writeSync(this.#fd, rest);
+      if (taken === 0) throw new Error('it takes nothing');
+      rest = rest.subarray(taken);
+    }
   }
 
   async isLost(): Promise<boolean> {
