@@ -1,6 +1,5 @@
 import { MessageQueue } from '../call/message-queue.js';
 import type { DestinationOutcome, Failure, ShadowState } from '../call/outcome.js';
-import type { StatusError } from '../grpc/status.js';
 import type { RequestConsumer } from './request-consumer.js';
 
 /** Reads a call's request here. */
@@ -12,11 +11,11 @@ export class MessageReader extends MessageQueue implements RequestConsumer {
 
   /**
    * @param peeked what has come before
-   * @param cancelled why no more will come, if that is so
+   * @param ended why no more will come, if that is so
    */
-  begin(peeked: Buffer | undefined, cancelled: StatusError | undefined, inputEnded: boolean): void {
+  begin(peeked: Buffer | undefined, ended: Error | undefined, inputEnded: boolean): void {
     if (peeked !== undefined) this.onData(peeked);
-    if (cancelled !== undefined) this.fail(cancelled);
+    if (ended !== undefined) this.fail(ended);
     else if (inputEnded) this.onEnd();
   }
 

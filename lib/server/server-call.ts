@@ -166,7 +166,8 @@ export class ServerCall
     const reader = new MessageReader(this.#stream, encoding, this.owner.maxReceiveMessageBytes, this);
     const peeked = takePeeked(this.consumer);
     this.consumer = reader;
-    reader.begin(peeked, this.cancelled, this.inputEnded);
+    // Behind the end nothing comes, and what came before went nowhere.
+    reader.begin(peeked, this.#finished ? (this.cancelled ?? callHasEnded()) : undefined, this.inputEnded);
     return reader;
   }
 
@@ -180,8 +181,7 @@ export class ServerCall
 
   async sendMessage(payload: Uint8Array): Promise<void> {
     this.#checkAnswersHere();
-    if (this.cancelled !== undefined) throw this.cancelled;
-    if (this.#finished) throw callHasEnded();
+    if (this.#finished) throw this.cancelled ?? callHasEnded();
     const message = encodeMessage(payload);
     if (!this.headersSent) this.sendHeader();
     this.ownMessagesSent++;

@@ -17,6 +17,7 @@ import { requestTo } from '../support/fields.js';
 import { data, errorCode, Flag, FrameType, headers } from '../support/frame.js';
 import { collect } from '../support/grpc-client.js';
 import { collectResponse, fieldValue } from '../support/http2-client.js';
+import { within } from '../support/within.js';
 
 const METHOD = '/test.Local/Call';
 const MIB = 1024 * 1024;
@@ -307,4 +308,19 @@ behaviour('a deadline after the headers ends the call by trailers', async (t, wo
   const response = await client.call(METHOD, Buffer.alloc(0), { 'grpc-timeout': '50m' });
   t.same(response.data, encodeMessage(Buffer.from('one')));
   t.equal(fieldValue(response.trailers, 'grpc-status'), String(Code.DEADLINE_EXCEEDED));
+});
+
+behaviour('who begins to read after the end of a call does not wait for ever', async (t, world) => {
+  const streams: ServerStream[] = [];
+  const { port } = await world.serve({ unknownServiceHandler: (stream) => void streams.push(stream) });
+  // Half-closed or not.
+  const client = world.http2Client(port);
+  await client.call('/test.Service/Method', encodeMessage(Buffer.from('one')));
+  const open = client.open('/test.Service/Method').resume();
+  await new Promise((resolve) => open.on('close', resolve));
+  t.equal(streams.length, 2);
+  for (const stream of streams) {
+    const read = stream[Symbol.asyncIterator]().next();
+    await t.rejects(within(1000, 'an answer', read), { code: 'ERR_CALL_ENDED' });
+  }
 });
