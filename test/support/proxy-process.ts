@@ -77,7 +77,7 @@ async function main(settings: ProxySettings): Promise<void> {
     const mode = ctx.metadata.get('x-mode');
     if (mode === 'director') throw new StatusError(Code.PERMISSION_DENIED, 'no');
     const peeks = settings.peek === true || mode === 'peek';
-    const first = peeks ? (await peeker.peek())[0] : undefined;
+    const first = peeks ? (await peeker.peek(1, { inflate: false }))[0] : undefined;
     const observer = settings.report === true ? reporter(method, first?.compressed ?? false) : undefined;
     return {
       primary: { conn: primary, observer },
