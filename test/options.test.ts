@@ -13,7 +13,7 @@ import {
 import { accessLog } from '../lib/observe/access-log/index.js';
 import { metrics, WorkerMetrics } from '../lib/observe/metrics/index.js';
 import { tracing } from '../lib/observe/tracing/index.js';
-import { routeDirector } from '../lib/routes/index.js';
+import { parseConfig, RouteDirector, routeDirector } from '../lib/routes/index.js';
 import { mine, untyped } from './support/hostile-values.js';
 
 const never = (): never => {
@@ -171,6 +171,12 @@ const TAKERS: Readonly<
     [{ forwards: never }, 'there is no option options.forwards (did you mean forward?)'],
     [{ forward: {} }, 'forward must be a function, not object'],
     [{ onAnswered: 5 }, 'onAnswered must be a function, not number'],
+  ],
+  'RouteDirector.of': [
+    (options) =>
+      RouteDirector.of(parseConfig(JSON.stringify(CONFIG), { file: '' }).config!, new Map(), options),
+    [{ onVerdicts: never }, 'there is no option options.onVerdicts (did you mean onVerdict?)'],
+    [{ random: 5 }, 'options.random must be a function, not number'],
   ],
   routeDirector: [
     (options) => routeDirector(CONFIG, options),

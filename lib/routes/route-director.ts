@@ -45,13 +45,14 @@ export class RouteDirector {
    * Makes one by a config that has been checked, as {@link loadConfig} gives it.
    *
    * @param tls what the files of the backends hold, by the backends' names: `tls.backends` of what `loadConfig` gives
-   * @throws Error for what `dial()` does not take
+   * @throws Error for what `dial()` does not take; TypeError for an option that makes no sense
    */
   static of(
     config: Routing,
     tls: ReadonlyMap<string, SecureContextOptions>,
     options: RouteDirectorOptions = {},
   ): RouteDirector {
+    checkDirectorOptions(options);
     const made = new RouteDirector(options);
     made.use(config, tls);
     return made;
@@ -154,7 +155,6 @@ export class RouteDirector {
  * @throws ConfigError that tells all mistakes; TypeError for an option that makes no sense
  */
 export function routeDirector(config: RoutingInput, options: RouteDirectorOptions = {}): RouteDirector {
-  checkDirectorOptions(options);
   const { checked, tls } = checkedRouting(config);
   return RouteDirector.of(checked, tls, options);
 }
