@@ -496,5 +496,6 @@ t.test('mistakes are told all at once, by their paths, and nothing is started', 
   for (const none of [undefined, null, 5, 'text', [], () => {}, new Map(), Object.create(null)]) {
     t.throws(() => routeDirector(none as unknown as RoutingInput), ConfigError);
   }
-  t.throws(() => routeDirector({ routes: [] }, { random: 5 } as never), /options.random must be a function/);
+  const right = { backends: { a: { target: 'a:1' } }, routes: [{ match: {}, primary: 'a' }] };
+  t.throws(() => routeDirector(right, { random: 5 } as never), /options.random must be a function/);
 });
