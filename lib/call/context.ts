@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { inspect } from 'node:util';
-import { Metadata } from '../grpc/metadata.js';
+import { Metadata, type MetadataInit } from '../grpc/metadata.js';
 import { brand, ofAnotherCopy } from '../port/brand.js';
 import { ownError, wrongType } from '../port/errors.js';
 import { type HeaderList, headerValue } from '../port/headers.js';
@@ -120,9 +120,13 @@ export class CallContext {
     return this.#signal;
   }
 
-  /** The same call with other metadata; gRPC's own fields (content-type, encodings) stay the client's. */
-  withMetadata(metadata: Metadata): CallContext {
-    return this.#derive({ metadata });
+  /**
+   * The same call with other metadata; gRPC's own fields (content-type, encodings) stay the client's.
+   *
+   * @throws TypeError for what is no metadata, nor can be made to be
+   */
+  withMetadata(metadata: Metadata | MetadataInit): CallContext {
+    return this.#derive({ metadata: Metadata.of(metadata) });
   }
 
   /**

@@ -5,7 +5,7 @@ import type { EndWatch } from '../call/end-watch.js';
 import type { Failure } from '../call/outcome.js';
 import { WaitingSenders } from '../call/waiting-senders.js';
 import { encodeMessage, type Message } from '../grpc/framing.js';
-import { Metadata } from '../grpc/metadata.js';
+import { Metadata, type MetadataInit } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import { type Account, type Debtor, HeldBytes, type Holder } from '../port/account.js';
 import { ErrorCode } from '../port/error-code.js';
@@ -171,12 +171,12 @@ export class ServerCall
     return reader;
   }
 
-  sendHeader(metadata: Metadata = new Metadata()): void {
+  sendHeader(metadata: Metadata | MetadataInit = new Metadata()): void {
     this.#checkAnswersHere();
     if (this.headersSent) throw headersAreSent();
     if (this.#finished) throw this.cancelled ?? callHasEnded();
     const headers = responseHeaders(this.responseContentType, true);
-    this.sendHeaderList(appendHeaders(headers, metadata.toHeaders()));
+    this.sendHeaderList(appendHeaders(headers, Metadata.of(metadata).toHeaders()));
   }
 
   async sendMessage(payload: Uint8Array): Promise<void> {
@@ -191,13 +191,13 @@ export class ServerCall
     if (this.cancelled !== undefined) throw this.cancelled;
   }
 
-  setHeader(metadata: Metadata): void {
+  setHeader(metadata: Metadata | MetadataInit): void {
     if (this.headersSent) throw headersAreSent();
-    this.edits.addHeaders(metadata.toHeaders());
+    this.edits.addHeaders(Metadata.of(metadata).toHeaders());
   }
 
-  setTrailer(metadata: Metadata): void {
-    this.edits.addTrailers(metadata.toHeaders());
+  setTrailer(metadata: Metadata | MetadataInit): void {
+    this.edits.addTrailers(Metadata.of(metadata).toHeaders());
   }
 
   // What follows is the server's and the proxy's: `ServerStream` does not show it.

@@ -1,6 +1,6 @@
 import type { CallContext } from '../call/context.js';
 import type { Message } from '../grpc/framing.js';
-import type { Metadata } from '../grpc/metadata.js';
+import type { Metadata, MetadataInit } from '../grpc/metadata.js';
 import type { StatusError } from '../grpc/status.js';
 import type { PeekOptions } from './peeker.js';
 
@@ -49,9 +49,9 @@ export interface ServerStream extends AsyncIterable<Buffer> {
    * that has been answered so can't be proxied any more.
    *
    * @throws Error if they have been sent (`ERR_HEADERS_SENT`), the call has ended (`ERR_CALL_ENDED`), or it is proxied
-   *   (`ERR_CALL_PROXIED`)
+   *   (`ERR_CALL_PROXIED`); TypeError for what is no metadata, nor can be made to be
    */
-  sendHeader(metadata?: Metadata): void;
+  sendHeader(metadata?: Metadata | MetadataInit): void;
 
   /**
    * Sends a message, and the headers before it if need be. Resolves when the client has room for more.
@@ -66,13 +66,16 @@ export interface ServerStream extends AsyncIterable<Buffer> {
    * {@link sendHeader}. Several calls add to each other. A call that would have had none before its status (Trailers-Only)
    * gets response headers by that.
    *
-   * @throws Error (`ERR_HEADERS_SENT`) if they have been sent. Without effect once the call has ended
+   * @throws Error (`ERR_HEADERS_SENT`) if they have been sent; TypeError for what is no metadata, nor can be made to be. Without
+   *   effect once the call has ended
    */
-  setHeader(metadata: Metadata): void;
+  setHeader(metadata: Metadata | MetadataInit): void;
 
   /**
    * Adds metadata to the trailers, behind what they have: a backend's, where the call is proxied, and those of a
    * `StatusError`, whatever ends the call. Several calls add to each other. Without effect once the call has ended.
+   *
+   * @throws TypeError for what is no metadata, nor can be made to be
    */
-  setTrailer(metadata: Metadata): void;
+  setTrailer(metadata: Metadata | MetadataInit): void;
 }

@@ -167,7 +167,7 @@ behaviour(
     };
     t.strictSame(fieldsOf(await call('Answers')), [[], ['grpc-message: no', 'grpc-status: 10']]);
     (await refused.promise).setHeader(new Metadata({ 'x-late': '1' }));
-    for (const nonsense of ['text', 7, null, {}]) {
+    for (const nonsense of ['text', 7, null, { 'x-late': 7 }]) {
       hooks.intercept = async (stream, next) => {
         stream.setTrailer(nonsense as unknown as Metadata);
         await next();
@@ -182,7 +182,7 @@ behaviour(
 behaviour('a local handler adds to what it sends, and to its error', async (t, world) => {
   const { port } = await world.serve({
     unknownServiceHandler: async (stream) => {
-      stream.setHeader(new Metadata({ 'x-first': '1' }));
+      stream.setHeader({ 'x-first': '1' });
       stream.setTrailer(new Metadata({ 'x-cost': '1' }));
       stream.sendHeader(new Metadata({ 'x-second': '2' }));
       stream.setTrailer(new Metadata({ 'x-cost': '2' }));
@@ -299,4 +299,18 @@ behaviour('an error whose own fields are none harms nobody, edited or not', asyn
   t.equal(status(await call('Answers')), '0');
   await events.settled();
   t.strictSame(events.fatal, []);
+});
+
+behaviour('what is no metadata is refused where it is given', async (t, world) => {
+  const { call, hooks } = await proxied(world);
+  const refusal = { name: 'TypeError', code: /^ERR_INVALID_ARG_/ };
+  hooks.intercept = (stream, next) => {
+    for (const nonsense of [5, 'x-a: b', null, { 'x-a': 5 }, { 'grpc-status': '0' }] as never[]) {
+      t.throws(() => stream.setHeader(nonsense), refusal);
+      t.throws(() => stream.setTrailer(nonsense), refusal);
+      t.throws(() => stream.context.withMetadata(nonsense), refusal);
+    }
+    return next(stream.context.withMetadata({ 'x-made-of': 'an object' }));
+  };
+  t.equal(status(await call('Method')), '0');
 });
